@@ -1,0 +1,49 @@
+# Everything here needs Go, make and git; the race detector also needs a C compiler.
+
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME   ?= 20s
+
+.PHONY: help build demo test race lint fuzz figures cover clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/peerbrain-node and bin/peerbrain
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/ ./node/peerbrain-node ./client/peerbrain
+
+demo: build ## run two nodes and a friendship on localhost (ONCE=1: end after the story)
+	bin/peerbrain-node demo $(if $(filter 1,$(ONCE)),--once)
+
+test: ## run all tests
+	go test ./...
+
+race: ## run all tests with the race detector
+	CGO_ENABLED=1 go test -race -timeout 15m ./...
+
+lint: ## check format, vet and staticcheck
+	@files=$$(gofmt -l .) || exit 1; test -z "$$files" || { echo "not formatted:" $$files >&2; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+
+# A run that only overstepped its time is tried once more: go.dev/issue/75804.
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	@list=$$(go test -run '^$$' -list '^Fuzz' ./...) || { echo "$$list" >&2; exit 1; }; \
+	log=$$(mktemp); trap 'rm -f "$$log"' EXIT; n=0; failed=; \
+	run() { echo "$$2 in $$1"; go test -run '^$$' -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) "$$1" >"$$log" 2>&1; }; \
+	overtime() { grep -q 'context deadline exceeded' "$$log" && ! grep -q 'Failing input' "$$log"; }; \
+	for at in $$(echo "$$list" | awk '/^Fuzz/ {t[n++] = $$1} /^ok/ {for (i = 0; i < n; i++) print $$2 "=" t[i]; n = 0}'); do \
+		run $${at%=*} $${at#*=} || { overtime && run $${at%=*} $${at#*=}; } || { cat "$$log" >&2; failed="$$failed $${at#*=}"; }; \
+		grep 'elapsed:' "$$log" | tail -n 1; n=$$((n + 1)); \
+	done; \
+	test $$n -gt 0 || { echo "no fuzz targets found" >&2; exit 1; }; \
+	test -z "$$failed" || { echo "$$n fuzz targets, failed:$$failed" >&2; exit 1; }; \
+	echo "$$n fuzz targets, none failed"
+
+figures: ## print the sizes that the house is held to
+	go test -count=1 -v -run '^TestFigures$$' ./node/story
+
+cover: ## print the coverage of each package by all tests
+	go test -cover -coverpkg ./... ./...
+
+clean: ## remove what build and demo made
+	rm -rf bin demo-data
