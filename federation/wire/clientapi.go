@@ -1,0 +1,215 @@
+package wire
+
+// The client API: JSON over HTTPS, the session as a bearer token. Routes stand
+// beside their types; docs/protocol.md has them with examples. Errors are
+// problem+json (Problem).
+
+// MediaJSON and MediaProblem are the content types of the two APIs.
+const (
+	MediaJSON    = "application/json"
+	MediaProblem = "application/problem+json"
+)
+
+// Paths of the client API. Words after a colon are parameters.
+const (
+	PathDocument  = "/.well-known/peerbrain"              // GET: NodeDocumentReply
+	PathHealth    = "/healthz"                            // GET: Health
+	PathRegister  = "/v1/register"                        // POST RegisterRequest: RegisterReply
+	PathChallenge = "/v1/login/challenge"                 // POST ChallengeRequest: ChallengeReply
+	PathLogin     = "/v1/login"                           // POST LoginRequest: LoginReply
+	PathHeads     = "/v1/heads"                           // POST HeadsRequest: HeadsReply
+	PathSession   = "/v1/session"                         // GET: SessionReply; DELETE
+	PathVault     = "/v1/vault"                           // GET ?after=N: VaultReply; PUT VaultRecord
+	PathKeys      = "/v1/keys"                            // POST KeysRequest: KeysReply
+	PathFriends   = "/v1/friends"                         // GET: FriendsReply; POST FriendStatement: FriendReply
+	PathWraps     = "/v1/wraps"                           // POST WrapsRequest
+	PathWrap      = "/v1/wraps/:author/:audience/:commit" // GET: Wrap
+	PathEntries   = "/v1/entries"                         // POST PublishRequest: PublishReply
+	PathStream    = "/v1/streams/:author/:audience"       // GET ?after=N or ?before=N, &limit=N: StreamReply
+	PathPost      = "/v1/posts/:id"                       // GET: FeedItem
+	PathFeed      = "/v1/feed"                            // GET ?limit=N&before=CURSOR: FeedReply
+)
+
+// NodeDocumentReply carries the node's signed document.
+type NodeDocumentReply struct {
+	Document Signed `json:"document"`
+}
+
+// Health says that a node serves, and which one it is.
+type Health struct {
+	Status string   `json:"status"` // "ok"
+	Node   NodeName `json:"node"`
+}
+
+// RegisterRequest founds an account. It may be sent again with the same bytes.
+type RegisterRequest struct {
+	KeyStatement Signed      `json:"key_statement"`
+	Vault        VaultRecord `json:"vault"`
+	Invite       string      `json:"invite,omitempty"`
+}
+
+// RegisterReply names the account.
+type RegisterReply struct {
+	Account AccountID `json:"account"`
+}
+
+// ChallengeRequest begins a log-in.
+type ChallengeRequest struct {
+	Handle  Handle  `json:"handle"`
+	Purpose Purpose `json:"purpose"`
+}
+
+// ChallengeReply is the same in shape for people who do not exist.
+type ChallengeReply struct {
+	Random  Nonce  `json:"random"` // of the account's salt
+	Argon2  Argon2 `json:"argon2"`
+	Nonce   Nonce  `json:"nonce"`
+	Expires int64  `json:"expires"` // ms since 1970
+	Tag     Hash   `json:"tag"`     // the node's own, to know its challenge again
+}
+
+// LoginRequest answers a challenge. DeviceToken is what an earlier log-in of
+// this device got: it has a budget of its own for attempts.
+type LoginRequest struct {
+	Handle      Handle  `json:"handle"`
+	Purpose     Purpose `json:"purpose"`
+	Nonce       Nonce   `json:"nonce"`
+	Expires     int64   `json:"expires"`
+	Tag         Hash    `json:"tag"`
+	Answer      Signed  `json:"answer"` // the Challenge, signed
+	Device      string  `json:"device"` // shown in the list of sessions, 1 to MaxDeviceName bytes
+	DeviceToken *Token  `json:"device_token,omitempty"`
+}
+
+// LoginReply opens a session.
+type LoginReply struct {
+	Account     AccountID `json:"account"`
+	Token       Token     `json:"token"`
+	DeviceToken Token     `json:"device_token"`
+	Expires     int64     `json:"expires"` // ms since 1970
+}
+
+// SessionReply tells who the bearer of the token is.
+type SessionReply struct {
+	Handle  Handle    `json:"handle"`
+	Account AccountID `json:"account"`
+	Device  string    `json:"device"`
+	Created int64     `json:"created"` // ms since 1970
+	Expires int64     `json:"expires"` // ms since 1970
+}
+
+// HeadsRequest carries a HeadQuery of Account, whose key the node looks up.
+type HeadsRequest struct {
+	Account AccountID `json:"account"`
+	Query   Signed    `json:"query"`
+}
+
+// HeadsReply holds the newest vault head this node has seen of the account.
+type HeadsReply struct {
+	Head Signed `json:"head"`
+}
+
+// VaultReply holds the heads after the one the client knows, oldest first, and
+// the newest record; Record is absent when the client knows the newest.
+type VaultReply struct {
+	Heads  []Signed     `json:"heads"`
+	Record *VaultRecord `json:"record,omitempty"`
+}
+
+// KeysRequest asks for the keys of one person: by address, or by account once
+// that is known (with the address as a hint where to ask).
+type KeysRequest struct {
+	Address Address    `json:"address"`
+	Account *AccountID `json:"account,omitempty"`
+}
+
+// KeysReply is the whole chain of key statements, first to newest.
+type KeysReply struct {
+	Statements []Signed `json:"statements"`
+	AsOf       int64    `json:"as_of"` // when the home node was last heard, ms since 1970
+}
+
+// FriendRecord is what a node holds of one friendship of its person: the
+// statements that count, for the client to verify. Absent ones are empty.
+type FriendRecord struct {
+	Account       AccountID   `json:"account"`
+	Address       Address     `json:"address"`
+	State         FriendState `json:"state"`
+	OfferMade     Signed      `json:"offer_made"`
+	OfferGot      Signed      `json:"offer_got"`
+	AcceptMade    Signed      `json:"accept_made"`
+	AcceptGot     Signed      `json:"accept_got"`
+	EndsMade      []Signed    `json:"ends_made"` // newest last, those that concern the offers above
+	EndsGot       []Signed    `json:"ends_got"`
+	Undelivered   int         `json:"undelivered"` // statements that the other node has not taken yet
+	ProblemDetail string      `json:"problem,omitempty"`
+}
+
+// FriendsReply lists all that is not StateNone, and what has ended recently.
+type FriendsReply struct {
+	Friends []FriendRecord `json:"friends"`
+}
+
+// FriendReply is the friendship after a statement.
+type FriendReply struct {
+	Friend FriendRecord `json:"friend"`
+}
+
+// FriendRequest hands in a friendship statement about Address.
+type FriendRequest struct {
+	Address Address `json:"address"`
+	FriendStatement
+}
+
+// WrapsRequest stores wraps under a commitment, before the epoch entry or the
+// friendship statement that makes them count. At most MaxWrapBatch.
+type WrapsRequest struct {
+	Audience   AudienceID `json:"audience"`
+	Commitment Commitment `json:"commitment"`
+	Wraps      []Wrap     `json:"wraps"`
+}
+
+// PublishRequest appends an entry to a stream of the caller. Ends, allowed with
+// an epoch entry only, end friendships in the same commit.
+type PublishRequest struct {
+	Entry Entry           `json:"entry"`
+	Ends  []FriendRequest `json:"ends,omitempty"`
+}
+
+// PublishReply says that the entry is on disk.
+type PublishReply struct {
+	ID      EntryID `json:"id"`
+	Arrival int64   `json:"arrival"` // ms since 1970
+}
+
+// StreamReply is a run of a stream in order of seq, at most MaxPage entries and
+// MaxPageBytes. Head is the newest seq the node has, 0 for an empty stream.
+type StreamReply struct {
+	Entries []Entry `json:"entries"`
+	Head    uint64  `json:"head"`
+	AsOf    int64   `json:"as_of"` // when the author's node was last heard, ms since 1970
+}
+
+// FeedItem is an entry and where it belongs.
+type FeedItem struct {
+	Author   AccountID  `json:"author"`
+	Audience AudienceID `json:"audience"`
+	Entry    Entry      `json:"entry"`
+	Position int64      `json:"position"` // min(created, arrival), ms since 1970
+}
+
+// FeedReply is a page of the feed, newest first, entries of every kind: the
+// reader needs all of them to see that none is missing. Cursor is empty at the end.
+type FeedReply struct {
+	Items   []FeedItem     `json:"items"`
+	Cursor  string         `json:"cursor,omitempty"`
+	Streams []StreamStatus `json:"streams"`
+}
+
+// StreamStatus tells what a node has of a stream that the reader may read.
+type StreamStatus struct {
+	Author   AccountID  `json:"author"`
+	Audience AudienceID `json:"audience"`
+	Head     uint64     `json:"head"`
+	AsOf     int64      `json:"as_of"` // when the author's node was last heard, ms since 1970
+}

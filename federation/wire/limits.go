@@ -1,0 +1,59 @@
+package wire
+
+import "time"
+
+// Limits that hold on the wire. Sizes are bytes, counts are items.
+const (
+	MaxStatement    = 16 << 10 // a signed statement, its signature included
+	MaxPost         = 64 << 10 // the text of a post, UTF-8
+	MaxSealedPost   = MaxPost + SealOverhead
+	MaxEpochBody    = 16 << 10 // the public body of an epoch entry
+	MaxPage         = 100      // items of one page
+	MaxPageBytes    = 1 << 20  // sum of the items' sizes on one page
+	MaxWraps        = 5000     // wraps of one epoch
+	MaxWrapBatch    = 400      // wraps of one upload
+	MaxNodeDocument = 64 << 10
+	MaxVault        = 2 << 20 // sealed vault
+	MaxSlots        = 8 << 10
+	MaxKeyChain     = 256 // key statements of one account
+	MaxSyncStreams  = 200 // streams of one sync request
+	MaxSyncReaders  = 2000
+	MaxDeviceName   = 64
+	MaxFriendQueue  = 16 // statements waiting for one friend's node
+	MaxEnded        = 64 // ended offers that one friendship remembers
+	MaxEndOffers    = 4  // offers that one end names
+	MaxLinks        = 32
+	MaxAttachments  = 32
+	MaxHeads        = 1000 // vault heads of one answer
+
+	WrapSize    = 1200 // HPKE MLKEM768-X25519: 1,120 encapsulated, 64 plaintext, 16 tag
+	SelfKeySize = 1168 // the same with 32 bytes of plaintext
+
+	// SealOverhead is what sealing adds to at most 64 KiB and a padding header:
+	// 24 bytes of salt, 32 of commitment, 16 of tag for each of 5 chunks.
+	SealOverhead = 256
+)
+
+// Times that hold on the wire.
+const (
+	MaxSkew           = 2 * time.Minute  // how far ahead of a node's clock a created time may be
+	ChallengeLifetime = 60 * time.Second // log-in challenges
+	SignatureLifetime = 300 * time.Second
+	SignatureAhead    = 10 * time.Second
+)
+
+// Version and Suite are the first two fields of every object.
+const (
+	Version uint64 = 1
+	// Suite 1: Ed25519, SHA-256, MLKEM768-X25519 with HKDF-SHA256 and
+	// ChaCha20-Poly1305, chunked-encryption with SHA-512 and ChaCha20-Poly1305.
+	Suite uint64 = 1
+)
+
+// checkVersion refuses objects of a later release with kind Update.
+func checkVersion(what string, version, suite uint64) error {
+	if version != Version || suite != Suite {
+		return Errorf(Update, what, "version %d with suite %d is not known here; a newer release is needed", version, suite)
+	}
+	return nil
+}
