@@ -1,0 +1,163 @@
+package bolt
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+// postKey spreads posts over 1000 authors, as a node sees them.
+func postKey(n int64) string { return fmt.Sprintf("post/author-%03d/%010d", n*7919%1000, n) }
+
+var postValue = []byte(strings.Repeat("v", 900))
+
+// inParallel makes b.N calls from so many goroutines.
+func inParallel(b *testing.B, goroutines int, call func(n int64) error) {
+	b.ReportAllocs()
+	b.ResetTimer()
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Go(func() {
+			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+				if err := call(n); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+}
+
+func BenchmarkApply(b *testing.B) {
+	for _, writers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			s := open(b, b.TempDir())
+			ctx := b.Context()
+			inParallel(b, writers, func(n int64) error {
+				return s.Apply(ctx, store.Change{Key: postKey(n), Value: postValue, If: store.IfAbsent()})
+			})
+		})
+	}
+}
+
+// BenchmarkPlainBatch is what BenchmarkApply is to be compared with: the
+// same writes with bbolt's own Batch, at its best setting and as it comes.
+func BenchmarkPlainBatch(b *testing.B) {
+	for _, delay := range []time.Duration{time.Millisecond, 10 * time.Millisecond} {
+		for _, writers := range []int{1, 16, 64} {
+			b.Run(fmt.Sprintf("delay=%v/writers=%d", delay, writers), func(b *testing.B) {
+				benchmarkBatch(b, delay, writers)
+			})
+		}
+	}
+}
+
+func benchmarkBatch(b *testing.B, delay time.Duration, writers int) {
+	db, err := bbolt.Open(filepath.Join(b.TempDir(), "plain.db"), 0o600, &bbolt.Options{FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	db.MaxBatchDelay, db.MaxBatchSize = delay, 64
+	err = db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucket(bucketName)
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	inParallel(b, writers, func(n int64) error {
+		return db.Batch(func(tx *bbolt.Tx) error {
+			bucket, key := tx.Bucket(bucketName), []byte(postKey(n))
+			if bucket.Get(key) != nil {
+				return store.ErrConflict
+			}
+			return bucket.Put(key, postValue)
+		})
+	})
+}
+
+// filled returns a store with so many posts.
+func filled(b *testing.B, posts int) *Store {
+	b.Helper()
+	s := open(b, b.TempDir())
+	var changes []store.Change
+	for n := range posts {
+		changes = append(changes, store.Change{Key: postKey(int64(n)), Value: postValue})
+		if len(changes) == 5000 || n == posts-1 {
+			if err := s.Apply(b.Context(), changes...); err != nil {
+				b.Fatal(err)
+			}
+			changes = changes[:0]
+		}
+	}
+	return s
+}
+
+func BenchmarkGet(b *testing.B) {
+	const posts = 50_000
+	s := filled(b, posts)
+	for _, readers := range []int{1, 16} {
+		b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) {
+			inParallel(b, readers, func(int64) error {
+				_, err := s.Get(b.Context(), postKey(rand.Int64N(posts)))
+				return err
+			})
+		})
+	}
+}
+
+func BenchmarkScan(b *testing.B) {
+	const posts = 50_000
+	s := filled(b, posts)
+	for _, limit := range []int{1, 50} {
+		b.Run(fmt.Sprintf("limit=%d", limit), func(b *testing.B) {
+			inParallel(b, 1, func(n int64) error {
+				q := store.Prefix(fmt.Sprintf("post/author-%03d/", n%1000))
+				q.Reverse, q.Limit = true, limit
+				got := 0
+				for _, err := range s.Scan(b.Context(), q) {
+					if err != nil {
+						return err
+					}
+					got++
+				}
+				if got != limit {
+					return fmt.Errorf("got %d records, want %d", got, limit)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// BenchmarkOpen opens and closes a file with 50,000 posts.
+func BenchmarkOpen(b *testing.B) {
+	s := filled(b, 50_000)
+	path := s.db.Path()
+	for b.Loop() {
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		var err error
+		if s, err = Open(path, Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,265 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+	"go.uber.org/goleak"
+
+	"github.com/peerbrain/peerbrain/node/store"
+	"github.com/peerbrain/peerbrain/node/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(crashEnv); path != "" {
+		crashChild(path)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
+}
+
+func TestReopen(t *testing.T) {
+	storetest.Reopen(t, func(t *testing.T, dir string) store.Store { return open(t, dir) })
+}
+
+func open(t testing.TB, dir string) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(dir, "node.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func put(key, value string) store.Change {
+	return store.Change{Key: key, Value: []byte(value)}
+}
+
+func TestOpenMakesPrivateFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	open(t, dir)
+	for name, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "node.db"): 0o600} {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s: got mode %o, want %o", name, got, want)
+		}
+	}
+}
+
+func TestOpenTwice(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	path := filepath.Join(dir, "node.db")
+	_, err := Open(path, Options{LockTimeout: 60 * time.Millisecond})
+	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v, want %v with the path", err, ErrInUse)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { s.Close() })
+	open(t, dir) // waits for its turn
+}
+
+func TestOpenDamagedFiles(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	for i := range 50 {
+		if err := s.Apply(t.Context(), put(fmt.Sprintf("k/%d", i), strings.Repeat("v", 9000))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(filepath.Join(dir, "node.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeroed := append(make([]byte, 2*pageSize), whole[2*pageSize:]...)
+	for name, content := range map[string][]byte{
+		"text":      []byte(strings.Repeat("not a database\n", 5000)),
+		"short":     []byte("x"),
+		"zeroed":    zeroed,
+		"one page":  whole[:pageSize],
+		"two pages": whole[:2*pageSize],
+		"cut":       whole[:100_000],
+		"cut late":  whole[:400_000],
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "node.db")
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+			if s, err := Open(path, Options{}); err == nil {
+				t.Errorf("opened, want an error; close: %v", s.Close())
+			}
+		})
+	}
+}
+
+// TestCallsShareCommits holds the writer up until many calls wait: they must
+// all go into one commit, and one whose condition fails must not spoil it.
+func TestCallsShareCommits(t *testing.T) {
+	s := open(t, t.TempDir())
+	release := holdUp(t, s)
+	before := lastCommit(t, s)
+	errs := make([]error, 40)
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() {
+			key := fmt.Sprintf("k/%d", i)
+			bad := store.Change{Key: key, If: store.IfRevision(1 << 60)}
+			if i%4 > 0 {
+				bad = put("fine/"+key, "")
+			}
+			errs[i] = s.Apply(t.Context(), put(key, "v"), bad)
+		})
+	}
+	waitFor(t, s, func(n int) bool { return n == len(errs) })
+	release()
+	all.Wait()
+	for i, err := range errs {
+		_, got := s.Get(t.Context(), fmt.Sprintf("k/%d", i))
+		if i%4 == 0 && (!errors.Is(err, store.ErrConflict) || !errors.Is(got, store.ErrNotExist)) || i%4 > 0 && (err != nil || got != nil) {
+			t.Errorf("call %d: got %v, and its first record: %v", i, err, got)
+		}
+	}
+	if commits := lastCommit(t, s) - before; commits != 2 {
+		t.Errorf("one call and then %d took %d commits, want 2", len(errs), commits)
+	}
+}
+
+// holdUp makes the writer take a call and then wait for bbolt, until
+// released.
+func holdUp(t *testing.T, s *Store) (release func()) {
+	t.Helper()
+	tx, err := s.db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release = sync.OnceFunc(func() { tx.Rollback() })
+	t.Cleanup(release)
+	first, err := newRequest([]store.Change{put("first", "")})
+	if err == nil {
+		err = s.enqueue(first)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, s, func(n int) bool { return n == 0 })
+	return release
+}
+
+// waitFor waits until the number of calls that wait for the writer is right.
+func waitFor(t *testing.T, s *Store, right func(waiting int) bool) {
+	t.Helper()
+	for range 5000 {
+		s.mu.Lock()
+		waiting := len(s.waiting)
+		s.mu.Unlock()
+		if right(waiting) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("the writer is not where it should be")
+}
+
+func lastCommit(t *testing.T, s *Store) (id int) {
+	t.Helper()
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		id = tx.ID()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestConflictsDoNotCommit(t *testing.T) {
+	s := open(t, t.TempDir())
+	before := lastCommit(t, s)
+	for range 3 {
+		err := s.Apply(t.Context(), put("a", ""), store.Change{Key: "b", If: store.IfRevision(1)})
+		if !errors.Is(err, store.ErrConflict) {
+			t.Fatalf("got %v, want %v", err, store.ErrConflict)
+		}
+	}
+	if got := lastCommit(t, s); got != before {
+		t.Errorf("%d commits for nothing", got-before)
+	}
+}
+
+// TestCancelledCallIsNotWritten cancels calls that wait for their turn.
+func TestCancelledCallIsNotWritten(t *testing.T) {
+	s := open(t, t.TempDir())
+	release := holdUp(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	errs := make(chan error)
+	for i := range 5 {
+		go func() { errs <- s.Apply(ctx, put(fmt.Sprintf("cancelled/%d", i), "")) }()
+	}
+	waitFor(t, s, func(n int) bool { return n == 5 })
+	cancel()
+	for range 5 {
+		if err := <-errs; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v", err, context.Canceled)
+		}
+	}
+	release()
+	if err := s.Apply(t.Context()); err != nil { // behind all others
+		t.Fatal(err)
+	}
+	for r, err := range s.Scan(t.Context(), store.Prefix("cancelled/")) {
+		t.Errorf("cancelled, but got %q, %v", r.Key, err)
+	}
+}
+
+// TestFullFile fills the file up to a limit: what does not fit fails, what
+// was acknowledged stays, and when there is room again, writing goes on.
+func TestFullFile(t *testing.T) {
+	s := open(t, t.TempDir())
+	s.db.MaxSize = 20 << 20
+	big := strings.Repeat("b", 1<<20)
+	var failure error
+	acknowledged := 0
+	for ; failure == nil; acknowledged++ {
+		failure = s.Apply(t.Context(), put(fmt.Sprintf("big/%02d", acknowledged), big))
+	}
+	acknowledged--
+	if !errors.Is(failure, berrors.ErrMaxSizeReached) || acknowledged < 2 {
+		t.Fatalf("after %d writes: got %v, want %v", acknowledged, failure, berrors.ErrMaxSizeReached)
+	}
+	s.db.MaxSize = 0
+	if err := s.Apply(t.Context(), put("small", "")); err != nil {
+		t.Errorf("with room again: got %v", err)
+	}
+	n := 0
+	for r, err := range s.Scan(t.Context(), store.Prefix("big/")) {
+		if err != nil || string(r.Value) != big {
+			t.Fatalf("%q: %d bytes, %v", r.Key, len(r.Value), err)
+		}
+		n++
+	}
+	if n != acknowledged {
+		t.Errorf("got %d records, want %d", n, acknowledged)
+	}
+}

@@ -1,0 +1,297 @@
+package bolt
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+// Group commit. A commit costs two syncs, whatever is in it, so calls of
+// Apply share one: they queue up, and a single goroutine takes all that wait,
+// puts them into one transaction, commits, answers all, and looks again. Who
+// arrives meanwhile forms the next group. There is no timer: a lone caller
+// waits for its own commit only, and the busier the store, the larger the
+// groups. (With 16 and 64 callers that do nothing else, 14 and 47 share a commit.)
+//
+// The calls of a group are tried one after the other. All conditions of a call
+// are checked before its first change is made, so one that fails leaves
+// nothing behind, and the others go on.
+
+// maxGroup is how many bytes one commit takes on, but for a single larger
+// call: it bounds memory, and the time the last to join has to wait.
+const maxGroup = 8 << 20
+
+// settleTime is how long the writer waits for the next to join a group while
+// they come one after the other. A commit takes 400 us and more.
+const settleTime = 20 * time.Microsecond
+
+// A request is one call of Apply on its way through the writer.
+type request struct {
+	changes []change
+	size    int // bytes of keys and values
+	err     error
+	done    chan struct{}
+}
+
+// A change is a store.Change, with the value copied and room in front of it
+// for the revision.
+type change struct {
+	key      []byte
+	stored   []byte // nil deletes
+	If       store.Condition
+	previous int // index of the change before it in the same call with the same key, or -1
+}
+
+// Apply implements store.Store. When ctx ends while the call waits for its
+// turn, nothing is written; once its turn has come, it waits for the commit.
+func (s *Store) Apply(ctx context.Context, changes ...store.Change) error {
+	r, err := newRequest(changes)
+	if err != nil {
+		return err
+	}
+	if err = ctx.Err(); err == nil {
+		err = s.enqueue(r)
+	}
+	if err != nil {
+		return fmt.Errorf("bolt: apply: %w", err)
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		if s.withdraw(r) {
+			return fmt.Errorf("bolt: apply: %w", ctx.Err())
+		}
+		<-r.done
+	}
+	return r.err
+}
+
+func newRequest(changes []store.Change) (*request, error) {
+	r := &request{changes: make([]change, len(changes)), done: make(chan struct{})}
+	var latest map[string]int
+	if len(changes) > 1 {
+		latest = make(map[string]int, len(changes))
+	}
+	for i, c := range changes {
+		if err := c.Check(); err != nil {
+			return nil, err
+		}
+		r.changes[i] = change{key: []byte(c.Key), If: c.If, previous: -1}
+		if before, ok := latest[c.Key]; ok {
+			r.changes[i].previous = before
+		}
+		if latest != nil {
+			latest[c.Key] = i
+		}
+		if c.Value != nil {
+			r.changes[i].stored = append(make([]byte, revisionSize, revisionSize+len(c.Value)), c.Value...)
+		}
+		r.size += len(c.Key) + len(c.Value)
+	}
+	return r, nil
+}
+
+func (s *Store) enqueue(r *request) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return store.ErrClosed
+	case s.failed != nil:
+		return s.failed
+	}
+	s.waiting = append(s.waiting, r)
+	s.ready.Signal()
+	return nil
+}
+
+// withdraw takes a request back, if the writer has not taken it yet.
+func (s *Store) withdraw(r *request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, w := range s.waiting {
+		if w == r {
+			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// write is the writer: it commits groups until the store is closed and
+// nobody waits.
+func (s *Store) write() {
+	defer close(s.finished)
+	for {
+		group := s.nextGroup()
+		if len(group) == 0 {
+			return
+		}
+		err := s.commit(group)
+		for _, r := range group {
+			if err != nil {
+				r.err = err
+			}
+			close(r.done)
+		}
+		s.settle(len(group))
+	}
+}
+
+// settle lets those who were just answered come back with their next change
+// before the next group is closed; without it, half of them find it gone. It
+// only yields to what is ready to run, and ends when as many are there again,
+// or when nobody came for a moment that is short beside a commit.
+func (s *Store) settle(answered int) {
+	latest, since := 0, time.Now()
+	for time.Since(since) < settleTime {
+		runtime.Gosched()
+		s.mu.Lock()
+		waiting := len(s.waiting)
+		s.mu.Unlock()
+		if waiting >= answered {
+			return
+		}
+		if waiting > latest {
+			latest, since = waiting, time.Now()
+		}
+	}
+}
+
+// nextGroup waits for requests and takes them, up to maxGroup. It returns
+// none when the store is closed and all requests are taken.
+func (s *Store) nextGroup() []*request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.waiting) == 0 && !s.closed {
+		s.ready.Wait()
+	}
+	n, size := 0, 0
+	for n < len(s.waiting) && (n == 0 || size+s.waiting[n].size <= maxGroup) {
+		size += s.waiting[n].size
+		n++
+	}
+	group := s.waiting[:n:n]
+	s.waiting = s.waiting[n:]
+	return group
+}
+
+// errNothing rolls back the transaction of a group in which nobody writes.
+var errNothing = errors.New("nothing to commit")
+
+// commit brings a group to disk. It sets the errors of those whose
+// conditions did not hold; the error it returns concerns the whole group.
+func (s *Store) commit(group []*request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.fail(fmt.Errorf("panic: %v", p))
+		}
+	}()
+	s.mu.Lock()
+	failed := s.failed
+	s.mu.Unlock()
+	if failed != nil {
+		return failed
+	}
+	err = s.db.Update(func(tx *bbolt.Tx) error { return apply(tx, group) })
+	switch {
+	case err == nil, err == errNothing:
+		return nil
+	case isHarmless(err):
+		return fmt.Errorf("bolt: commit: %w", err)
+	default:
+		return s.fail(err)
+	}
+}
+
+// fail makes the store refuse all further writes. After a failed sync the
+// kernel may have dropped what it could not write, and a later sync succeeds
+// without it (see "fsyncgate", https://danluu.com/fsyncgate/), so trying again
+// would acknowledge what is not there. Reads go on.
+func (s *Store) fail(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = fmt.Errorf("bolt: a commit failed, no more writes until the store is opened again: %w", err)
+	return s.failed
+}
+
+// isHarmless reports whether a commit failed before anything mattered: the
+// disk or the file is full, and the old state stands.
+func isHarmless(err error) bool {
+	if errors.Is(err, berrors.ErrMaxSizeReached) {
+		return true
+	}
+	var perr *fs.PathError
+	return errors.As(err, &perr) && perr.Op == "write" &&
+		(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
+}
+
+// apply makes the changes of a group within a transaction.
+func apply(tx *bbolt.Tx, group []*request) error {
+	b := tx.Bucket(bucketName)
+	b.FillPercent = fillPercent
+	base := b.Sequence()
+	next := base
+	for _, r := range group {
+		if r.err = r.check(b, next); r.err != nil {
+			continue
+		}
+		if err := r.put(b, next); err != nil {
+			return err
+		}
+		next += uint64(len(r.changes))
+	}
+	if next == base {
+		return errNothing
+	}
+	return b.SetSequence(next)
+}
+
+// check returns a conflict for the first condition that does not hold. The
+// i-th change, if made, gets the revision base+i+1.
+func (r *request) check(b *bbolt.Bucket, base uint64) error {
+	for _, c := range r.changes {
+		if _, bound := c.If.Revision(); !bound {
+			continue
+		}
+		var current uint64
+		if c.previous < 0 {
+			if stored := b.Get(c.key); stored != nil {
+				current = binary.BigEndian.Uint64(stored)
+			}
+		} else if r.changes[c.previous].stored != nil {
+			current = base + uint64(c.previous) + 1
+		}
+		if !c.If.Holds(current) {
+			return &store.ConflictError{Key: string(c.key)}
+		}
+	}
+	return nil
+}
+
+// put makes all changes of a request whose conditions hold.
+func (r *request) put(b *bbolt.Bucket, base uint64) error {
+	for i, c := range r.changes {
+		var err error
+		if c.stored == nil {
+			err = b.Delete(c.key)
+		} else {
+			binary.BigEndian.PutUint64(c.stored, base+uint64(i)+1)
+			err = b.Put(c.key, c.stored)
+		}
+		if err != nil {
+			return fmt.Errorf("write %q: %w", c.key, err)
+		}
+	}
+	return nil
+}
