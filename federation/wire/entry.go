@@ -60,13 +60,16 @@ func (h *EntryHeader) check() error {
 	if !h.Kind.known() {
 		return Errorf(Update, "entry", "kind %d is not known here; a newer release is needed", h.Kind)
 	}
-	if h.Author.IsZero() || h.Audience.IsZero() || h.Seq == 0 || h.Seq > 1<<53 {
+	if h.Author.IsZero() || h.Audience.IsZero() || h.Seq == 0 {
 		return Errorf(Invalid, "entry", "author, audience and a seq from 1 are required")
 	}
 	if (h.Seq == 1) != h.Prev.IsZero() {
 		return Errorf(Invalid, "entry", "the previous hash is absent in the first entry, and only there")
 	}
 	if err := checkTime("entry", h.Created); err != nil {
+		return err
+	}
+	if err := checkNumbers("entry", h.KeySeq, h.Seq); err != nil {
 		return err
 	}
 	if len(h.Target) != 0 || len(h.Attachments) != 0 {
@@ -162,7 +165,7 @@ func (b *EpochBody) check() error {
 	if len(b.SealedSecret) == 0 || len(b.SealedSecret) > 256 || len(b.VaultHead) == 0 || len(b.Links) > MaxLinks {
 		return Errorf(Invalid, "epoch", "a sealed secret, a vault head and at most %d links were expected", MaxLinks)
 	}
-	last := uint64(1 << 54)
+	last := MaxInteger + 1
 	for _, l := range b.Links {
 		if l.Epoch == 0 || l.Epoch >= last || len(l.Sealed) == 0 || len(l.Sealed) > 256 {
 			return Errorf(Invalid, "epoch", "links must lead to ever earlier epochs")
@@ -174,13 +177,16 @@ func (b *EpochBody) check() error {
 
 // OpenEpochBody decodes the body of an epoch entry whose header is verified, and
 // verifies the vault head in it with the author's key. prevEpoch is the seq of
-// the epoch before, 0 for the first: all but the first link there.
+// the epoch before, 0 for the first: the first link leads there.
 func OpenEpochBody(h *EntryHeader, body []byte, prevEpoch uint64, key IdentityKey) (*EpochBody, *VaultHead, error) {
 	b := new(EpochBody)
+	if h.Kind != KindEpoch || uint64(len(body)) != h.BodySize || BodyHash(body) != h.BodyHash {
+		return nil, nil, Errorf(Tampered, "epoch", "the body is not the one that was signed")
+	}
 	if err := decode("epoch", body, b); err != nil {
 		return nil, nil, err
 	}
-	if (prevEpoch == 0) != (len(b.Links) == 0) || prevEpoch != 0 && b.Links[0].Epoch != prevEpoch {
+	if (prevEpoch == 0) != (len(b.Links) == 0) || prevEpoch != 0 && b.Links[0].Epoch != prevEpoch || prevEpoch >= h.Seq {
 		return nil, nil, Errorf(Tampered, "epoch", "the first link must lead to the epoch before")
 	}
 	head, err := OpenVaultHead(b.VaultHead, key)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode"
 )
 
 // A Kind is one of a small closed set of failures that survives the network:
@@ -122,6 +123,9 @@ type Problem struct {
 // authentication carry no detail.
 func ProblemOf(err error) Problem {
 	k := KindOf(err)
+	if k == Tampered { // to the one who sent such bytes they are a malformed request
+		k = Invalid
+	}
 	p := Problem{Type: "about:blank", Title: title(k), Status: k.Status(), Code: k}
 	var e *Error
 	if k != Internal && k != Unauthenticated && errors.As(err, &e) {
@@ -145,11 +149,32 @@ func title(k Kind) string {
 }
 
 // Err turns an answer back into the error it tells of. A kind this release does
-// not know becomes Internal.
+// not know, or that readers alone make, becomes Internal. What the node says is
+// cut to what can be shown on a terminal.
 func (p Problem) Err() *Error {
 	k := p.Code
 	if k.Status() == 500 {
 		k = Internal
 	}
-	return &Error{Kind: k, Field: p.Field, Detail: p.Detail, RetryAfter: time.Duration(p.Retry) * time.Second}
+	retry := time.Duration(min(max(p.Retry, 0), maxRetry)) * time.Second
+	return &Error{Kind: k, Field: showable(p.Field, 80), Detail: showable(p.Detail, 400), RetryAfter: retry}
+}
+
+// maxRetry bounds how long a node can ask to be left alone, in seconds.
+const maxRetry = 24 * 60 * 60
+
+// showable cuts a stranger's text to n characters and replaces control and
+// format characters, which could forge what else stands on a terminal.
+func showable(s string, n int) string {
+	shown := make([]rune, 0, min(len(s), n))
+	for _, r := range s {
+		if len(shown) == n {
+			break
+		}
+		if !unicode.IsPrint(r) {
+			r = '?'
+		}
+		shown = append(shown, r)
+	}
+	return string(shown)
 }

@@ -1,5 +1,7 @@
 package wire
 
+import "bytes"
+
 // An Offer asks another person for friendship. Its hash names the friendship
 // that comes of it.
 type Offer struct {
@@ -25,7 +27,7 @@ type Accept struct {
 	To       AccountID  `cbor:"5,keyasint"` // who offered
 	Offer    Hash       `cbor:"6,keyasint"`
 	Audience AudienceID `cbor:"7,keyasint"` // the stream that From's friends read
-	Created  int64      `cbor:"8,keyasint"` // ms since 1970
+	Created  int64      `cbor:"8,keyasint"` // ms since 1970; grows with each acceptance of a pair
 }
 
 // An End declines, cancels or ends what the named offers began. Either side says it.
@@ -35,22 +37,25 @@ type End struct {
 	From    AccountID `cbor:"3,keyasint"`
 	KeySeq  uint64    `cbor:"4,keyasint"`
 	To      AccountID `cbor:"5,keyasint"`
-	Offers  []Hash    `cbor:"6,keyasint"` // 1 to MaxEndOffers: two where offers crossed
-	Created int64     `cbor:"7,keyasint"` // ms since 1970
+	Offers  []Hash    `cbor:"6,keyasint"` // 1 to MaxEndOffers in ascending order: two where offers crossed
+	Created int64     `cbor:"7,keyasint"` // ms since 1970; not before the offers that it names
 }
 
-func checkPair(what string, version, suite uint64, from, to AccountID, created int64) error {
+func checkPair(what string, version, suite, keySeq uint64, from, to AccountID, created int64) error {
 	if err := checkVersion(what, version, suite); err != nil {
 		return err
 	}
 	if from.IsZero() || to.IsZero() || from == to {
 		return Errorf(Invalid, what, "two different people were expected")
 	}
+	if err := checkNumbers(what, keySeq); err != nil {
+		return err
+	}
 	return checkTime(what, created)
 }
 
 func (o *Offer) check() error {
-	if err := checkPair("offer", o.Version, o.Suite, o.From, o.To, o.Created); err != nil {
+	if err := checkPair("offer", o.Version, o.Suite, o.KeySeq, o.From, o.To, o.Created); err != nil {
 		return err
 	}
 	for _, a := range []Address{o.FromAddress(), o.ToAddress()} {
@@ -71,7 +76,7 @@ func (o *Offer) FromAddress() Address { return Address{o.FromHandle, o.FromNode}
 func (o *Offer) ToAddress() Address { return Address{o.ToHandle, o.ToNode} }
 
 func (a *Accept) check() error {
-	if err := checkPair("accept", a.Version, a.Suite, a.From, a.To, a.Created); err != nil {
+	if err := checkPair("accept", a.Version, a.Suite, a.KeySeq, a.From, a.To, a.Created); err != nil {
 		return err
 	}
 	if a.Offer.IsZero() || a.Audience.IsZero() {
@@ -81,11 +86,18 @@ func (a *Accept) check() error {
 }
 
 func (e *End) check() error {
-	if err := checkPair("end", e.Version, e.Suite, e.From, e.To, e.Created); err != nil {
+	if err := checkPair("end", e.Version, e.Suite, e.KeySeq, e.From, e.To, e.Created); err != nil {
 		return err
 	}
 	if len(e.Offers) == 0 || len(e.Offers) > MaxEndOffers {
 		return Errorf(Invalid, "end", "1 to %d offers were expected", MaxEndOffers)
+	}
+	var last Hash
+	for _, h := range e.Offers {
+		if bytes.Compare(h[:], last[:]) <= 0 {
+			return Errorf(Invalid, "end", "the offers must stand in ascending order, each once")
+		}
+		last = h
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package wire
 
-import "slices"
+import (
+	"bytes"
+	"cmp"
+	"slices"
+)
 
 // FriendState is where a friendship stands, seen from one of the two.
 type FriendState string
@@ -13,53 +17,63 @@ const (
 )
 
 // A Friendship is what the statements of two people, seen from Me, add up to. It
-// is a function of the set of statements and not of their order, so both homes
-// and all devices arrive at the same: of each side the newest offer counts,
-// unless an end names it; an acceptance counts while the offer it names does.
+// is a function of the set of statements: neither order nor repetition matters,
+// so both homes and all devices arrive at the same (TestFriendshipConverges).
+// Each field is a maximum, or a set of them, of what was said:
+//
+//   - of each side the newest offer counts, unless an end names it;
+//   - of each side the newest acceptance counts, if it names the offer that
+//     counts of the other side. It may arrive before that offer;
+//   - newest is the later claimed time, then the greater hash. Times of one side
+//     are compared with times of the same side only; NextCreated keeps them growing.
+//
+// Of the offers that ends name, the MaxEnded named latest are remembered. For
+// the ones forgotten, Floor stands: offers claimed before it are dead.
+// That changes nothing where each end is at least as late as the offers it
+// names. Where somebody breaks that rule, an offer once seen dead stays dead.
 type Friendship struct {
 	Me    AccountID `cbor:"1,keyasint"`
 	Other AccountID `cbor:"2,keyasint"`
 	Mine  Side      `cbor:"3,keyasint"`
 	Yours Side      `cbor:"4,keyasint"`
-	Ended []Ended   `cbor:"5,keyasint,omitempty"` // oldest first, at most MaxEnded
-	Floor int64     `cbor:"6,keyasint"`           // offers claimed at or before it are dead, ms
+	Ended []Ended   `cbor:"5,keyasint,omitempty"` // ascending by Said, then Offer; at most MaxEnded
+	Floor int64     `cbor:"6,keyasint"`           // offers claimed before it are dead, ms
 }
 
 // A Side is what one of the two has said.
 type Side struct {
-	Offer    Hash       `cbor:"1,keyasint"` // newest seen, live or dead; zero for none
-	Created  int64      `cbor:"2,keyasint"` // of that offer
-	Audience AudienceID `cbor:"3,keyasint"` // newest named in an offer or acceptance
-	Accepted Hash       `cbor:"4,keyasint"` // the other side's offer that this side accepted
+	Offer      Hash       `cbor:"1,keyasint"` // newest seen, live or dead; zero for none
+	Created    int64      `cbor:"2,keyasint"` // of that offer, ms
+	Audience   AudienceID `cbor:"3,keyasint"` // newest named in an offer or acceptance
+	Accepted   Hash       `cbor:"4,keyasint"` // the offer that the newest acceptance names; zero for none
+	Dead       bool       `cbor:"5,keyasint"` // the newest offer was ended
+	AcceptedAt int64      `cbor:"6,keyasint"` // of that acceptance, ms
+	AudienceAt int64      `cbor:"7,keyasint"` // of the statement that named Audience, ms
 }
 
-// Ended is an offer that is dead, and when that was said.
+// Ended is an offer that is dead, and when that was said last.
 type Ended struct {
 	Offer Hash  `cbor:"1,keyasint"`
 	Said  int64 `cbor:"2,keyasint"`
 }
 
-func (f *Friendship) side(from AccountID) (mine, other *Side, err error) {
-	switch from {
-	case f.Me:
-		return &f.Mine, &f.Yours, nil
-	case f.Other:
-		return &f.Yours, &f.Mine, nil
+// side returns what the one who made a statement has said, or Invalid when the
+// statement is not between the two.
+func (f *Friendship) side(what string, from, to AccountID) (*Side, error) {
+	switch {
+	case from == f.Me && to == f.Other:
+		return &f.Mine, nil
+	case from == f.Other && to == f.Me:
+		return &f.Yours, nil
 	}
-	return nil, nil, Errorf(Invalid, "friendship", "the statement is of other people")
+	return nil, Errorf(Invalid, what, "it is a statement of other people")
 }
 
-func (f *Friendship) live(s Side) bool {
-	return !s.Offer.IsZero() && s.Created > f.Floor && !f.ended(s.Offer)
-}
-
-func (f *Friendship) ended(offer Hash) bool {
-	return slices.ContainsFunc(f.Ended, func(e Ended) bool { return e.Offer == offer })
-}
+func (s *Side) live() bool { return !s.Offer.IsZero() && !s.Dead }
 
 // State tells where the friendship stands. Crossed offers count as accepted.
 func (f *Friendship) State() FriendState {
-	mine, yours := f.live(f.Mine), f.live(f.Yours)
+	mine, yours := f.Mine.live(), f.Yours.live()
 	switch {
 	case mine && yours, mine && f.Yours.Accepted == f.Mine.Offer, yours && f.Mine.Accepted == f.Yours.Offer:
 		return StateFriend
@@ -71,64 +85,116 @@ func (f *Friendship) State() FriendState {
 	return StateNone
 }
 
-// LiveOffers returns the offers that an end has to name now.
+// LiveOffers returns the offers that an end has to name now, in ascending order.
 func (f *Friendship) LiveOffers() []Hash {
 	var hs []Hash
-	for _, s := range []Side{f.Mine, f.Yours} {
-		if f.live(s) {
+	for _, s := range []*Side{&f.Mine, &f.Yours} {
+		if s.live() {
 			hs = append(hs, s.Offer)
 		}
 	}
+	slices.SortFunc(hs, func(a, b Hash) int { return bytes.Compare(a[:], b[:]) })
 	return hs
+}
+
+// NextCreated returns the time that the next statement about f has to claim when
+// the clock says now (ms): later than all that was said before, so that it counts
+// whatever the clocks of the two are.
+func (f *Friendship) NextCreated(now int64) int64 {
+	last := f.Floor - 1
+	for _, s := range []Side{f.Mine, f.Yours} {
+		last = max(last, s.Created, s.AcceptedAt)
+	}
+	for _, e := range f.Ended {
+		last = max(last, e.Said)
+	}
+	return max(now, last+1)
 }
 
 // AddOffer takes in a verified offer with its hash. An offer that is older than
 // one seen of the same person changes nothing.
 func (f *Friendship) AddOffer(o *Offer, hash Hash) error {
-	s, _, err := f.side(o.From)
-	if err != nil || o.To != f.Me && o.To != f.Other {
-		return Errorf(Invalid, "offer", "the offer is of other people")
+	s, err := f.side("offer", o.From, o.To)
+	if err != nil {
+		return err
 	}
-	if o.Created < s.Created || o.Created == s.Created && string(hash[:]) <= string(s.Offer[:]) {
-		return nil
+	s.hear(o.Audience, o.Created)
+	if newer(o.Created, hash, s.Created, s.Offer) {
+		s.Offer, s.Created = hash, o.Created
+		s.Dead = f.dead(*s)
 	}
-	s.Offer, s.Created, s.Audience = hash, o.Created, o.Audience
 	return nil
 }
 
-// AddAccept takes in a verified acceptance. NotExist when the offer it names has
-// not arrived yet: it has to come again after that.
+// AddAccept takes in a verified acceptance, whether the offer that it names has
+// arrived or not.
 func (f *Friendship) AddAccept(a *Accept) error {
-	s, other, err := f.side(a.From)
-	if err != nil || a.To != f.Me && a.To != f.Other {
-		return Errorf(Invalid, "accept", "the acceptance is of other people")
+	s, err := f.side("accept", a.From, a.To)
+	if err != nil {
+		return err
 	}
-	if f.ended(a.Offer) {
-		return nil
+	s.hear(a.Audience, a.Created)
+	if newer(a.Created, a.Offer, s.AcceptedAt, s.Accepted) {
+		s.Accepted, s.AcceptedAt = a.Offer, a.Created
 	}
-	if other.Offer != a.Offer {
-		if other.Created > a.Created {
-			return nil // of an offer that a newer one replaced
-		}
-		return Errorf(NotExist, "accept", "the offer that it names is not known")
-	}
-	s.Accepted, s.Audience = a.Offer, a.Audience
 	return nil
 }
 
 // AddEnd takes in a verified end. The offers it names stay dead for good.
 func (f *Friendship) AddEnd(e *End) error {
-	if _, _, err := f.side(e.From); err != nil || e.To != f.Me && e.To != f.Other {
-		return Errorf(Invalid, "end", "the end is of other people")
+	if _, err := f.side("end", e.From, e.To); err != nil {
+		return err
 	}
+	f.Ended = slices.Clone(f.Ended) // copies of f share the array
 	for _, h := range e.Offers {
-		if !f.ended(h) {
-			f.Ended = append(f.Ended, Ended{h, e.Created})
-		}
+		f.end(h, e.Created)
 	}
+	f.bury() // before anything is forgotten
+	f.forget()
+	f.bury() // the floor may have risen
+	return nil
+}
+
+// hear notes the audience that a statement made at the given time names.
+func (s *Side) hear(a AudienceID, at int64) {
+	if newer(at, Hash(a), s.AudienceAt, Hash(s.Audience)) {
+		s.Audience, s.AudienceAt = a, at
+	}
+}
+
+// newer orders statements of one side: by claimed time, then by hash.
+func newer(at int64, h Hash, thanAt int64, than Hash) bool {
+	return cmp.Or(cmp.Compare(at, thanAt), bytes.Compare(h[:], than[:])) > 0
+}
+
+// end remembers that offer was ended, with the latest time at which it was said.
+func (f *Friendship) end(offer Hash, said int64) {
+	i := slices.IndexFunc(f.Ended, func(e Ended) bool { return e.Offer == offer })
+	if i < 0 {
+		f.Ended = append(f.Ended, Ended{offer, said})
+	} else {
+		f.Ended[i].Said = max(f.Ended[i].Said, said)
+	}
+	slices.SortFunc(f.Ended, func(a, b Ended) int {
+		return cmp.Or(cmp.Compare(a.Said, b.Said), bytes.Compare(a.Offer[:], b.Offer[:]))
+	})
+}
+
+// forget keeps the MaxEnded offers that were ended latest and raises Floor over the others.
+func (f *Friendship) forget() {
 	for len(f.Ended) > MaxEnded {
-		f.Floor = max(f.Floor, f.Ended[0].Said)
+		f.Floor = max(f.Floor, f.Ended[0].Said+1)
 		f.Ended = f.Ended[1:]
 	}
-	return nil
+}
+
+// bury marks the newest offer of each side that is dead by what is remembered.
+// The mark goes only when a newer offer comes.
+func (f *Friendship) bury() {
+	f.Mine.Dead = f.Mine.Dead || f.dead(f.Mine)
+	f.Yours.Dead = f.Yours.Dead || f.dead(f.Yours)
+}
+
+func (f *Friendship) dead(s Side) bool {
+	return !s.Offer.IsZero() && (s.Created < f.Floor || slices.ContainsFunc(f.Ended, func(e Ended) bool { return e.Offer == s.Offer }))
 }

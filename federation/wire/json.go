@@ -1,7 +1,10 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
+	"io"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,26 +20,67 @@ func EncodeJSON(v any) []byte {
 	return b
 }
 
-// DecodeJSON reads one JSON value strictly (RFC 8259 and I-JSON): duplicate and
-// unknown members, other case, bad UTF-8, lone surrogates, a byte order mark and
-// trailing data are refused.
+// DecodeJSON reads one JSON value strictly (RFC 8259 and I-JSON, RFC 7493) into
+// v, a pointer to a zero value. Refused are duplicate and unknown members, other
+// case, bad UTF-8, lone surrogates, a byte order mark, trailing data, null, NUL
+// in strings, and all numbers but integers in their one spelling up to MaxInteger.
+// Members may be absent: they are zero, and whoever needs them checks.
 func DecodeJSON(b []byte, v any) error {
-	err := json.Unmarshal(b, v, json.RejectUnknownMembers(true), jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false))
+	strict := []json.Options{json.RejectUnknownMembers(true), jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false)}
+	err := json.Unmarshal(b, v, strict...)
 	if err == nil {
-		return nil
+		return checkTokens(b)
 	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e
 	}
-	field := "body"
+	var at jsontext.Pointer
 	var sem *json.SemanticError
-	if errors.As(err, &sem) && sem.JSONPointer != "" {
-		field = clip(string(sem.JSONPointer))
-	}
 	var syn *jsontext.SyntacticError
-	if errors.As(err, &syn) && syn.JSONPointer != "" {
-		field = clip(string(syn.JSONPointer))
+	if errors.As(err, &sem) {
+		at = sem.JSONPointer
+	} else if errors.As(err, &syn) {
+		at = syn.JSONPointer
 	}
-	return Errorf(Invalid, field, "not the expected JSON")
+	return Errorf(Invalid, where(at), "not the expected JSON")
+}
+
+// where names the place in a JSON text, or the whole of it.
+func where(at jsontext.Pointer) string {
+	if at == "" {
+		return "body"
+	}
+	return clip(string(at))
+}
+
+// checkTokens refuses in valid JSON what the decoder takes for something else:
+// null for any zero value, -0 for 0, and NUL, at which other software ends a string.
+func checkTokens(b []byte) error {
+	escaped := bytes.Contains(b, []byte(`\u0000`)) // most texts have no escapes: their strings need not be copied
+	d := jsontext.NewDecoder(bytes.NewBuffer(b))
+	for {
+		t, err := d.ReadToken()
+		if err == io.EOF {
+			return nil
+		}
+		switch {
+		case err != nil,
+			t.Kind() == 'n',
+			t.Kind() == '0' && !plainInteger(t.String()),
+			t.Kind() == '"' && escaped && strings.Contains(t.String(), "\x00"):
+			return Errorf(Invalid, where(d.StackPointer()), "not the expected JSON")
+		}
+	}
+}
+
+// plainInteger reports whether a JSON number is an integer as EncodeJSON writes
+// it, of at most 2^53-1 in magnitude.
+func plainInteger(s string) bool {
+	const limit = "9007199254740991"
+	digits, negative := strings.CutPrefix(s, "-")
+	if strings.Trim(digits, "0123456789") != "" || negative && digits == "0" {
+		return false
+	}
+	return len(digits) < len(limit) || len(digits) == len(limit) && digits <= limit
 }

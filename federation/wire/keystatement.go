@@ -53,6 +53,9 @@ func (k *KeyStatement) check() error {
 	if err := checkTime("key statement", k.Created); err != nil {
 		return err
 	}
+	if err := checkNumbers("key statement", k.Seq); err != nil {
+		return err
+	}
 	return k.checkKeys()
 }
 
@@ -65,6 +68,9 @@ func (k *KeyStatement) checkKeys() error {
 	}
 	if k.Identity == IdentityKey(k.Recovery) {
 		return Errorf(Invalid, "key statement", "identity and recovery key must differ")
+	}
+	if k.Encryption == EncryptionKey(k.RecoveryBox) {
+		return Errorf(Invalid, "key statement", "encryption and recovery encryption key must differ")
 	}
 	if err := CheckEncryptionKey("encryption key", k.Encryption); err != nil {
 		return err

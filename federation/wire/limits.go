@@ -5,15 +5,15 @@ import "time"
 // Limits that hold on the wire. Sizes are bytes, counts are items.
 const (
 	MaxStatement    = 16 << 10 // a signed statement, its signature included
-	MaxPost         = 64 << 10 // the text of a post, UTF-8
-	MaxSealedPost   = MaxPost + SealOverhead
+	MaxPost         = 65000    // the text of a post, UTF-8: with its structure it fits the largest padding bucket, 64 KiB
+	MaxSealedPost   = 64<<10 + SealOverhead
 	MaxEpochBody    = 16 << 10 // the public body of an epoch entry
 	MaxPage         = 100      // items of one page
 	MaxPageBytes    = 1 << 20  // sum of the items' sizes on one page
 	MaxWraps        = 5000     // wraps of one epoch
 	MaxWrapBatch    = 400      // wraps of one upload
 	MaxNodeDocument = 64 << 10
-	MaxVault        = 2 << 20 // sealed vault
+	MaxVault        = 2<<20 + 4<<10 // sealed vault: 2 MiB of padded plaintext and what sealing adds (2,120 bytes)
 	MaxSlots        = 8 << 10
 	MaxKeyChain     = 256 // key statements of one account
 	MaxSyncStreams  = 200 // streams of one sync request
@@ -49,6 +49,20 @@ const (
 	// ChaCha20-Poly1305, chunked-encryption with SHA-512 and ChaCha20-Poly1305.
 	Suite uint64 = 1
 )
+
+// MaxInteger is the largest number anywhere on the wire, 2^53-1: what every
+// implementation holds exactly, those with only floating point included.
+const MaxInteger uint64 = 1<<53 - 1
+
+// checkNumbers refuses numbers above MaxInteger.
+func checkNumbers(what string, numbers ...uint64) error {
+	for _, n := range numbers {
+		if n > MaxInteger {
+			return Errorf(Invalid, what, "the number %d is above %d", n, MaxInteger)
+		}
+	}
+	return nil
+}
 
 // checkVersion refuses objects of a later release with kind Update.
 func checkVersion(what string, version, suite uint64) error {

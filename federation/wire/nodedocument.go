@@ -50,10 +50,40 @@ func (d *NodeDocument) check() error {
 	if len(d.Software) > 128 || len(d.Contact) > 256 || len(d.Keys) == 0 || len(d.Keys) > 32 {
 		return Errorf(Invalid, "node document", "1 to 32 keys, 128 bytes of software and 256 of contact were expected")
 	}
+	if !printable(d.Software) || !printable(d.Contact) {
+		return Errorf(Invalid, "node document", "software and contact are printable ASCII")
+	}
+	if err := checkNumbers("node document", d.Number, d.OldestClient, d.MaxPost); err != nil {
+		return err
+	}
+	if err := checkTime("node document", d.Created); err != nil {
+		return err
+	}
 	if err := CheckEd25519("node root key", d.Root); err != nil {
 		return err
 	}
 	return d.checkKeys()
+}
+
+// printable keeps what would move the cursor of a terminal out of what strangers
+// say of themselves.
+func printable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// valid accepts purposes of later releases too: keys for them are ignored.
+func (p KeyPurpose) valid() bool {
+	for i := 0; i < len(p); i++ {
+		if !isAlnum(p[i]) && p[i] != '-' {
+			return false
+		}
+	}
+	return len(p) >= 1 && len(p) <= 32
 }
 
 func (d *NodeDocument) checkKeys() error {
@@ -62,7 +92,7 @@ func (d *NodeDocument) checkKeys() error {
 		if err := CheckEd25519("node key", k.Key); err != nil {
 			return err
 		}
-		if seen[k.Key] || k.NotAfter <= k.NotBefore || checkTime("", k.NotBefore) != nil || checkTime("", k.NotAfter) != nil {
+		if seen[k.Key] || !k.Purpose.valid() || k.NotAfter <= k.NotBefore || checkTime("", k.NotBefore) != nil || checkTime("", k.NotAfter) != nil {
 			return Errorf(Invalid, "node document", "each key has its own bytes, one purpose and a span of time")
 		}
 		seen[k.Key] = true

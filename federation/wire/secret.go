@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Redacted is what every secret prints as.
@@ -11,9 +12,10 @@ const Redacted = "[redacted]"
 
 // seed is an Ed25519 private seed (RFC 8032) that does not print and cannot be
 // compared. The purposes below embed it, so that no key signs for two of them.
+// The key lies behind a function because fmt calls no method on unexported fields,
+// nor under %p: of a function it prints an address, of anything else the bytes.
 type seed struct {
-	_   [0]func()
-	key ed25519.PrivateKey
+	key func() ed25519.PrivateKey
 }
 
 func (seed) String() string               { return Redacted }
@@ -22,14 +24,17 @@ func (seed) Format(f fmt.State, _ rune)   { io.WriteString(f, Redacted) }
 func (seed) MarshalText() ([]byte, error) { return nil, fmt.Errorf("a secret is not written out") }
 
 // Seed returns the 32 private bytes, for sealing and deriving only.
-func (s seed) Seed() []byte { return s.key.Seed() }
+func (s seed) Seed() []byte { return s.key().Seed() }
 
 // IsZero reports whether the secret was never set.
 func (s seed) IsZero() bool { return s.key == nil }
 
-func (s seed) public() [32]byte { return [32]byte(s.key.Public().(ed25519.PublicKey)) }
+func (s seed) public() [32]byte { return [32]byte(s.key().Public().(ed25519.PublicKey)) }
 
-func newSeed(b [32]byte) seed { return seed{key: ed25519.NewKeyFromSeed(b[:])} }
+func newSeed(b [32]byte) seed {
+	key := ed25519.NewKeyFromSeed(b[:])
+	return seed{key: func() ed25519.PrivateKey { return key }}
+}
 
 // IdentitySecret signs a person's statements.
 type IdentitySecret struct{ seed }
@@ -69,8 +74,8 @@ func (s NodeRequestSecret) Public() NodeRequestKey { return s.public() }
 // signature without a label, since draft-cavage fixes the bytes; a node's
 // request key therefore signs nothing else.
 func (s NodeRequestSecret) SignRequest(message []byte) []byte {
-	return ed25519.Sign(s.key, message)
+	return ed25519.Sign(s.key(), message)
 }
 
-// Private returns the key for a library that signs HTTP requests.
-func (s NodeRequestSecret) Private() ed25519.PrivateKey { return s.key }
+// Private returns a copy of the key for a library that signs HTTP requests.
+func (s NodeRequestSecret) Private() ed25519.PrivateKey { return slices.Clone(s.key()) }

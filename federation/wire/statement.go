@@ -29,7 +29,7 @@ func (s Signed) Hash(l Label) Hash { return l.Hash(s.payload()) }
 func sign(l Label, statement any, key seed) Signed {
 	p := EncodeCBOR(statement)
 	s := make(Signed, 0, ed25519.SignatureSize+len(p))
-	s = append(s, ed25519.Sign(key.key, l.Message(p))...)
+	s = append(s, ed25519.Sign(key.key(), l.Message(p))...)
 	return append(s, p...)
 }
 

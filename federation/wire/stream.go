@@ -22,6 +22,8 @@ func (s StreamHead) Next(h *EntryHeader, id EntryID) (StreamHead, error) {
 		return s, Errorf(Tampered, "entry", "it claims to be older than the entry before")
 	case h.KeySeq < s.KeySeq:
 		return s, Errorf(Tampered, "entry", "it is signed under older keys than the entry before")
+	case h.KeySeq > s.KeySeq && h.Kind != KindEpoch:
+		return s, Errorf(Tampered, "entry", "a change of keys begins with a new epoch")
 	case h.Kind != KindEpoch && h.Epoch != s.Epoch:
 		return s, Errorf(Conflict, "entry", "it is written under epoch %d, the newest is %d", h.Epoch, s.Epoch)
 	}

@@ -3,31 +3,42 @@ package wire
 import (
 	"fmt"
 	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A Token is 256 random bits that a node knows a session or a device by. It
 // travels in the Authorization header and in log-in bodies only, does not print,
 // and nodes store its hash.
 type Token struct {
-	_ [0]func()
-	b [32]byte
+	b func() [32]byte // a function for the reason given at seed; nil is all zero
 }
 
 // NewToken wraps 32 random bytes.
-func NewToken(b [32]byte) Token { return Token{b: b} }
+func NewToken(b [32]byte) Token { return Token{b: func() [32]byte { return b }} }
 
 func (Token) String() string             { return Redacted }
 func (Token) GoString() string           { return Redacted }
 func (Token) Format(f fmt.State, _ rune) { io.WriteString(f, Redacted) }
 
+func (t Token) bytes() [32]byte {
+	if t.b == nil {
+		return [32]byte{}
+	}
+	return t.b()
+}
+
 // Reveal returns the 52 characters that stand in the Authorization header.
-func (t Token) Reveal() string { return encode32(t.b) }
+func (t Token) Reveal() string { return encode32(t.bytes()) }
 
 // Hash returns what a node stores of the token used as l.
-func (t Token) Hash(l Label) Hash { return l.Hash(t.b[:]) }
+func (t Token) Hash(l Label) Hash {
+	b := t.bytes()
+	return l.Hash(b[:])
+}
 
 // IsZero reports whether the token was never set.
-func (t Token) IsZero() bool { return t.b == [32]byte{} }
+func (t Token) IsZero() bool { return t.bytes() == [32]byte{} }
 
 // ParseToken accepts the one spelling of a token.
 func ParseToken(s string) (Token, error) {
@@ -35,13 +46,16 @@ func ParseToken(s string) (Token, error) {
 	if err != nil {
 		return Token{}, Errorf(Unauthenticated, "", "")
 	}
-	return Token{b: b}, nil
+	return NewToken(b), nil
 }
 
-// MarshalText writes the token into an API body.
-func (t Token) MarshalText() ([]byte, error) { return []byte(t.Reveal()), nil }
+// MarshalJSONTo writes the token into an API body. Only EncodeJSON knows this
+// method: loggers look for MarshalText and MarshalJSON, and would write it out.
+func (t Token) MarshalJSONTo(e *jsontext.Encoder) error {
+	return e.WriteToken(jsontext.String(t.Reveal()))
+}
 
-// UnmarshalText accepts exactly what MarshalText writes.
+// UnmarshalText is ParseToken.
 func (t *Token) UnmarshalText(b []byte) (err error) {
 	*t, err = ParseToken(string(b))
 	return err

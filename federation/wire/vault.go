@@ -21,6 +21,9 @@ func (v *VaultHead) check() error {
 	if v.Account.IsZero() || v.Counter == 0 || (v.Counter == 1) != v.Prev.IsZero() {
 		return Errorf(Invalid, "vault head", "an account, a counter from 1 and the hash before were expected")
 	}
+	if err := checkNumbers("vault head", v.KeySeq, v.Counter); err != nil {
+		return err
+	}
 	return checkTime("vault head", v.Created)
 }
 
@@ -101,6 +104,9 @@ func (s *Slots) check() error {
 	if err := CheckEd25519("recovery login key", s.RecoveryLogin); err != nil {
 		return err
 	}
+	if s.Login == s.RecoveryLogin {
+		return Errorf(Invalid, "slots", "the keys of the two ways to log in must differ")
+	}
 	if len(s.PasswordSlot) == 0 || len(s.PasswordSlot) > 256 || len(s.RecoverySlot) != SelfKeySize {
 		return Errorf(Invalid, "slots", "a password slot and a recovery slot of %d bytes were expected", SelfKeySize)
 	}
@@ -139,6 +145,9 @@ func OpenVaultRecord(r VaultRecord, key IdentityKey) (*VaultHead, *Slots, error)
 	if len(r.Vault) > MaxVault {
 		return nil, nil, Errorf(TooLarge, "vault", "at most %d bytes", MaxVault)
 	}
+	if len(r.Vault) == 0 {
+		return nil, nil, Errorf(Invalid, "vault", "a sealed vault was expected")
+	}
 	h, err := OpenVaultHead(r.Head, key)
 	if err != nil {
 		return nil, nil, err
@@ -147,7 +156,10 @@ func OpenVaultRecord(r VaultRecord, key IdentityKey) (*VaultHead, *Slots, error)
 		return nil, nil, Errorf(Tampered, "vault", "vault or slots are not those that were signed")
 	}
 	s, err := DecodeSlots(r.Slots)
-	return h, s, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return h, s, nil
 }
 
 // A HeadQuery asks the node of a friend for the newest vault head that it holds
@@ -164,6 +176,9 @@ type HeadQuery struct {
 func (q *HeadQuery) check() error {
 	if err := checkVersion("head query", q.Version, q.Suite); err != nil {
 		return err
+	}
+	if q.Account.IsZero() {
+		return Errorf(Invalid, "head query", "an account was expected")
 	}
 	if _, err := ParseNodeName(string(q.Node)); err != nil {
 		return err

@@ -1,0 +1,67 @@
+package wire
+
+import "testing"
+
+func TestOfferRules(t *testing.T) {
+	for _, c := range []rule[Offer]{
+		{"as it should be", func(*Offer) {}, ""},
+		{"to oneself", func(o *Offer) { o.To = o.From }, Invalid},
+		{"from nobody", func(o *Offer) { o.From = AccountID{} }, Invalid},
+		{"to nobody", func(o *Offer) { o.To = AccountID{} }, Invalid},
+		{"bad handle", func(o *Offer) { o.FromHandle = "Alice" }, Invalid},
+		{"a handle with an @", func(o *Offer) { o.ToHandle, o.ToNode = "bob@other.example", "x" }, Invalid},
+		{"a node with an @", func(o *Offer) { o.ToHandle, o.ToNode = "bob", "x@other.example" }, Invalid},
+		{"bad node", func(o *Offer) { o.ToNode = "127.0.0.1" }, Invalid},
+		{"no audience", func(o *Offer) { o.Audience = AudienceID{} }, Invalid},
+		{"negative time", func(o *Offer) { o.Created = -1 }, Invalid},
+		{"key seq above the limit", func(o *Offer) { o.KeySeq = MaxInteger + 1 }, Invalid},
+		{"version 2", func(o *Offer) { o.Version = 2 }, Update},
+	} {
+		o := offer()
+		c.spoil(o)
+		_, err := OpenOffer(raw(LabelOffer, EncodeCBOR(o), aliceKey.seed), aliceKey.Public())
+		wantKind(t, c.name, err, c.want)
+	}
+	if o := offer(); o.FromAddress().String() != "alice@node.example" || o.ToAddress().String() != "bob@other.example" {
+		t.Errorf("from %s to %s", o.FromAddress(), o.ToAddress())
+	}
+}
+
+func TestAcceptRules(t *testing.T) {
+	for _, c := range []rule[Accept]{
+		{"as it should be", func(*Accept) {}, ""},
+		{"to oneself", func(a *Accept) { a.To = a.From }, Invalid},
+		{"no offer", func(a *Accept) { a.Offer = Hash{} }, Invalid},
+		{"no audience", func(a *Accept) { a.Audience = AudienceID{} }, Invalid},
+		{"a time that is none", func(a *Accept) { a.Created = maxTime + 1 }, Invalid},
+		{"key seq above the limit", func(a *Accept) { a.KeySeq = MaxInteger + 1 }, Invalid},
+		{"suite 2", func(a *Accept) { a.Suite = 2 }, Update},
+	} {
+		a := accept()
+		c.spoil(a)
+		_, err := OpenAccept(raw(LabelAccept, EncodeCBOR(a), bobKey.seed), bobKey.Public())
+		wantKind(t, c.name, err, c.want)
+	}
+}
+
+func TestEndRules(t *testing.T) {
+	h := func(b byte) Hash { return Hash{31: b} }
+	for _, c := range []rule[End]{
+		{"as it should be", func(*End) {}, ""},
+		{"four offers", func(e *End) { e.Offers = []Hash{h(1), h(2), h(3), h(4)} }, ""},
+		{"no offer", func(e *End) { e.Offers = nil }, Invalid},
+		{"empty offers", func(e *End) { e.Offers = []Hash{} }, Invalid},
+		{"five offers", func(e *End) { e.Offers = []Hash{h(1), h(2), h(3), h(4), h(5)} }, Invalid},
+		{"the zero offer", func(e *End) { e.Offers = []Hash{h(0)} }, Invalid},
+		{"an offer twice", func(e *End) { e.Offers = []Hash{h(1), h(1)} }, Invalid},
+		{"descending offers", func(e *End) { e.Offers = []Hash{h(2), h(1)} }, Invalid},
+		{"to oneself", func(e *End) { e.To = e.From }, Invalid},
+		{"key seq above the limit", func(e *End) { e.KeySeq = MaxInteger + 1 }, Invalid},
+		{"version 0", func(e *End) { e.Version = 0 }, Update},
+	} {
+		e := end()
+		c.spoil(e)
+		_, err := OpenEnd(raw(LabelEnd, EncodeCBOR(e), bobKey.seed), bobKey.Public())
+		wantKind(t, c.name, err, c.want)
+	}
+}

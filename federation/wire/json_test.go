@@ -1,0 +1,198 @@
+package wire
+
+import (
+	"bytes"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestDecodeJSON(t *testing.T) {
+	for _, good := range []string{
+		`{}`, ` { "status" : "ok" } `, "\t\n\r{}", `{"status":"a"}`, `{"status":"\\u0000"}`, `{"status":"😀"}`, `{"status":"\ud83d\ude00"}`,
+		`{"status":"null"}`, `{"status":"-0"}`, `{"status":"ok","node":"node.example"}`,
+	} {
+		if err := DecodeJSON([]byte(good), new(Health)); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	for name, bad := range map[string]string{
+		"nothing":               "",
+		"white space":           " ",
+		"null":                  "null",
+		"an array":              "[]",
+		"a string":              `"ok"`,
+		"a number":              "1",
+		"duplicate member":      `{"status":"a","status":"a"}`,
+		"duplicate by escape":   `{"status":"a","st\u0061tus":"a"}`,
+		"duplicate unknown":     `{"x":1,"x":1}`,
+		"unknown member":        `{"status":"a","x":1}`,
+		"unknown, deep":         `{"x":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`,
+		"far too deep":          strings.Repeat(`{"x":`, 100_000),
+		"upper case":            `{"Status":"a"}`,
+		"capitals":              `{"STATUS":"a"}`,
+		"case variant too":      `{"status":"a","Status":"b"}`,
+		"Kelvin sign":           `{"to\u212aen":"a"}`,
+		"long s":                `{"\u017ftatus":"a"}`,
+		"member null":           `{"status":null}`,
+		"name null":             `{"node":null}`,
+		"member a number":       `{"status":1}`,
+		"member true":           `{"status":true}`,
+		"member an object":      `{"status":{}}`,
+		"member an operator":    `{"status":{"$ne":""}}`,
+		"operator as member":    `{"$where":"1"}`,
+		"member an array":       `{"status":["ok"]}`,
+		"name an object":        `{"node":{"$gt":""}}`,
+		"name an array":         `{"node":["node.example"]}`,
+		"name with NUL":         `{"node":"node.example\u0000"}`,
+		"NUL":                   `{"status":"a\u0000b"}`,
+		"NUL raw":               "{\"status\":\"\x00\"}",
+		"NUL in a name":         `{"\u0000":""}`,
+		"control character":     "{\"status\":\"\n\"}",
+		"trailing value":        `{}{}`,
+		"trailing brace":        `{}}`,
+		"trailing comma":        `{"status":"a",}`,
+		"trailing NUL":          "{}\x00",
+		"trailing word":         `{} x`,
+		"comment":               `{/* */}`,
+		"line comment":          "{}// x",
+		"byte order mark":       "\ufeff{}",
+		"UTF-16":                "{\x00}\x00",
+		"bad UTF-8":             "{\"status\":\"\xff\"}",
+		"overlong":              "{\"status\":\"\xc0\xaf\"}",
+		"encoded surrogate":     "{\"status\":\"\xed\xa0\x80\"}",
+		"lone high surrogate":   `{"status":"\ud800"}`,
+		"lone low surrogate":    `{"status":"\udc00"}`,
+		"swapped surrogates":    `{"status":"\udc00\ud800"}`,
+		"single quotes":         `{'status':'a'}`,
+		"no quotes":             `{status:"a"}`,
+		"cut":                   `{"status":"a"`,
+		"cut in an escape":      `{"status":"\u00`,
+		"form feed":             "\f{}",
+		"no-break space":        "\u00a0{}",
+		"a name of other bytes": `{"node":"Node.example"}`,
+	} {
+		err := DecodeJSON([]byte(bad), new(Health))
+		wantKind(t, name, err, Invalid)
+		if err != nil && len(err.Error()) > 400 {
+			t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
+		}
+	}
+}
+
+func TestJSONNumbers(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "1": 1, "-1": -1, "10": 10, "-10": -10, "9007199254740991": 1<<53 - 1, "-9007199254740991": -(1<<53 - 1),
+	} {
+		var r PublishReply
+		if err := DecodeJSON([]byte(`{"arrival":`+text+`}`), &r); err != nil || r.Arrival != want {
+			t.Errorf("%s: got %d, %v", text, r.Arrival, err)
+		}
+	}
+	for _, text := range []string{
+		"-0", "-0.0", "0.0", "1.0", "1.5", "1e0", "1E3", "1e400", "-1e400", "1e-400", "00", "01", "-01", "+1", ".5", "1.", "0x10", "1_000", "NaN", "Infinity", "-",
+		"9007199254740992", "9007199254740993", "-9007199254740992", "9223372036854775807", "9223372036854775808", "18446744073709551615", strings.Repeat("9", 400),
+		`"1"`, "true", "null", "[1]", "{}",
+	} {
+		wantKind(t, "int64 "+text, DecodeJSON([]byte(`{"arrival":`+text+`}`), new(PublishReply)), Invalid)
+		wantKind(t, "uint64 "+text, DecodeJSON([]byte(`{"head":`+text+`}`), new(StreamReply)), Invalid)
+		wantKind(t, "uint32 "+text, DecodeJSON([]byte(`{"argon2":{"time":`+text+`}}`), new(ChallengeReply)), Invalid)
+	}
+	wantKind(t, "a negative count", DecodeJSON([]byte(`{"head":-1}`), new(StreamReply)), Invalid)
+	wantKind(t, "uint32 above", DecodeJSON([]byte(`{"argon2":{"time":4294967296}}`), new(ChallengeReply)), Invalid)
+	wantKind(t, "true for a pointer", DecodeJSON([]byte(`{"record":true}`), new(VaultReply)), Invalid)
+	wantKind(t, "null for a pointer", DecodeJSON([]byte(`{"record":null}`), new(VaultReply)), Invalid)
+	wantKind(t, "null in an array", DecodeJSON([]byte(`{"heads":[null]}`), new(VaultReply)), Invalid)
+	wantKind(t, "null for an array", DecodeJSON([]byte(`{"heads":null}`), new(VaultReply)), Invalid)
+}
+
+// apiTypes are all bodies of the two APIs.
+func apiTypes() []any {
+	return []any{
+		&NodeDocumentReply{}, &Health{}, &RegisterRequest{}, &RegisterReply{}, &ChallengeRequest{}, &ChallengeReply{}, &LoginRequest{}, &LoginReply{},
+		&SessionReply{}, &HeadsRequest{}, &HeadsReply{}, &VaultReply{}, &VaultRecord{}, &KeysRequest{}, &KeysReply{}, &FriendRecord{}, &FriendsReply{}, &FriendReply{},
+		&FriendRequest{}, &WrapsRequest{}, &Wrap{}, &PublishRequest{}, &PublishReply{}, &StreamReply{}, &FeedItem{}, &FeedReply{}, &Problem{},
+		&PeerFriendRequest{}, &PeerFriendReply{}, &SyncRequest{}, &SyncReply{},
+	}
+}
+
+// fill sets every field below v to something that is not zero.
+func fill(v reflect.Value) {
+	switch v.Interface().(type) {
+	case Handle:
+		v.SetString("alice")
+		return
+	case NodeName:
+		v.SetString("node.example")
+		return
+	case Token:
+		v.Set(reflect.ValueOf(NewToken(seedOf("token"))))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(v.Index(0))
+		fill(v.Index(1))
+	case reflect.Array:
+		fill(v.Index(3))
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Int, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Uint64, reflect.Uint32, reflect.Uint8:
+		v.SetUint(7)
+	case reflect.Bool:
+		v.SetBool(true)
+	default:
+		panic(v.Type())
+	}
+}
+
+// Every body comes back as it was, has no null and no member with a capital.
+func TestAPITypes(t *testing.T) {
+	for _, v := range apiTypes() {
+		typ := reflect.TypeOf(v).Elem()
+		fill(reflect.ValueOf(v).Elem())
+		b := EncodeJSON(v)
+		again := reflect.New(typ).Interface()
+		if err := DecodeJSON(b, again); err != nil {
+			t.Errorf("%s: %v in %s", typ, err, b)
+		} else if c := EncodeJSON(again); !bytes.Equal(b, c) {
+			t.Errorf("%s: %s came back as %s", typ, b, c)
+		}
+		if zero := EncodeJSON(reflect.New(typ).Interface()); bytes.Contains(zero, []byte("null")) {
+			t.Errorf("%s is written with null: %s", typ, zero)
+		}
+		lowerNames(t, typ, b)
+	}
+}
+
+func lowerNames(t *testing.T, typ reflect.Type, b []byte) {
+	for _, part := range bytes.Split(b, []byte(`":`)) {
+		name := part[bytes.LastIndexByte(part, '"')+1:]
+		if bytes.ContainsAny(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") {
+			t.Errorf("%s has the member %q", typ, name)
+		}
+	}
+}
+
+// A body of 1 MiB of brackets, or of members, takes no more than some multiple of it.
+func TestHugeJSON(t *testing.T) {
+	for name, b := range map[string]string{
+		"brackets": strings.Repeat("[", 1<<20), "objects": strings.Repeat(`{"status":`, 100_000), "zeros": "[" + strings.Repeat("0,", 1<<19) + "0]",
+		"a member of brackets": `{"status":` + strings.Repeat("[", 1<<20), "a long name": `{"` + strings.Repeat("x", 1<<20) + `":1}`,
+	} {
+		n := allocated(func() { wantKind(t, name, DecodeJSON([]byte(b), new(Health)), Invalid) })
+		if n > 16*uint64(len(b)) {
+			t.Errorf("%s: %d bytes were allocated", name, n)
+		}
+	}
+}
