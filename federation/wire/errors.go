@@ -116,7 +116,7 @@ type Problem struct {
 	Code   Kind   `json:"code"`
 	Field  string `json:"field,omitempty"`
 	Detail string `json:"detail,omitempty"`
-	Retry  int64  `json:"retry_after_s,omitempty"`
+	Retry  int64  `json:"retry_after_s,omitzero"`
 }
 
 // ProblemOf turns err into what may be told of it: unknown errors and failed

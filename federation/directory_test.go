@@ -1,0 +1,317 @@
+package federation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// A web is what fetches lead to, in virtual time.
+type web struct {
+	t       *testing.T
+	client  *Client
+	shelf   *peerShelf
+	mu      sync.Mutex
+	docs    map[wire.NodeName]wire.Signed // absent: unavailable
+	fetches map[wire.NodeName]int
+	delay   time.Duration
+}
+
+func newWeb(t *testing.T) *web {
+	w := &web{t: t, shelf: newShelf(), docs: map[wire.NodeName]wire.Signed{}, fetches: map[wire.NodeName]int{}}
+	w.restart()
+	t.Cleanup(func() { w.client.Close() })
+	return w
+}
+
+// restart forgets what is in memory only.
+func (w *web) restart() {
+	w.t.Helper()
+	if w.client != nil {
+		w.client.Close()
+	}
+	c, err := NewClient(ClientOptions{Self: nodeB, Secrets: testSecrets("b"), Peers: w.shelf, Log: quiet})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c.directory.fetch = w.fetch
+	w.client = c
+}
+
+func (w *web) fetch(_ context.Context, n wire.NodeName) (wire.Signed, error) {
+	time.Sleep(w.delay)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fetches[n]++
+	if d, ok := w.docs[n]; ok {
+		return d, nil
+	}
+	return nil, wire.Errorf(wire.Unavailable, "", "no such node")
+}
+
+func (w *web) publish(n wire.NodeName, s Secrets, last uint64) {
+	w.docs[n] = testDocument(w.t, n, s, last, time.Now())
+}
+
+func (w *web) total() (n int) {
+	for _, f := range w.fetches {
+		n += f
+	}
+	return n
+}
+
+// key asks as the server does for a request of n under the key of s.
+func (w *web) key(n wire.NodeName, s Secrets) error {
+	return w.client.directory.hasKey(context.Background(), n, s.Request.Public())
+}
+
+func (w *web) want(what string, err error, kind error) {
+	w.t.Helper()
+	if kind == nil && err != nil || kind != nil && !errors.Is(err, kind) {
+		w.t.Errorf("%s: got %v, want %v", what, err, kind)
+	}
+}
+
+func inBubble(t *testing.T, f func(*web)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(24 * time.Hour)
+		f(newWeb(t))
+	})
+}
+
+// TestUnknownKeys counts fetches: one a minute per host, pinned or not, whatever
+// is claimed.
+func TestUnknownKeys(t *testing.T) {
+	inBubble(t, func(w *web) {
+		pinned, never := wire.NodeName("pinned.example"), wire.NodeName("never.example")
+		w.publish(pinned, testSecrets("p"), 0)
+		w.want("first contact", w.key(pinned, testSecrets("p")), nil)
+		clear(w.fetches)
+		for i := range 600 {
+			for _, n := range []wire.NodeName{pinned, never} {
+				if err := w.key(n, testSecrets(fmt.Sprint("guess", i))); err == nil {
+					t.Fatalf("%s: a guessed key passes", n)
+				}
+			}
+			w.want("the right key meanwhile", w.key(pinned, testSecrets("p")), nil)
+			time.Sleep(time.Second)
+		}
+		for _, n := range []wire.NodeName{pinned, never} {
+			if f := w.fetches[n]; f < 9 || f > 10 {
+				t.Errorf("%s: %d fetches in 10 minutes, want one a minute", n, f)
+			}
+		}
+	})
+}
+
+// TestBudget floods with hosts that nobody knows. Those that are pinned are
+// fetched as ever, memory is bounded.
+func TestBudget(t *testing.T) {
+	inBubble(t, func(w *web) {
+		pinned := wire.NodeName("pinned.example")
+		w.publish(pinned, testSecrets("p"), 0)
+		w.want("first contact", w.key(pinned, testSecrets("p")), nil)
+		time.Sleep(2 * documentFresh)
+		clear(w.fetches)
+		x := testSecrets("x")
+		for i := range 100_000 {
+			w.key(wire.NodeName(fmt.Sprintf("n%d.d%d.example", i, i)), x)
+		}
+		if n := w.total(); n != serveBurst {
+			t.Errorf("%d fetches for strangers at once, want %d", n, serveBurst)
+		}
+		w.want("a pinned peer with an old document", w.key(pinned, testSecrets("p")), nil)
+		if w.fetches[pinned] != 1 {
+			t.Errorf("its document was fetched %d times, want 1", w.fetches[pinned])
+		}
+		w.publish("called.example", testSecrets("c"), 0)
+		_, err := w.client.Document(w.t.Context(), "called.example")
+		w.want("a node that we call meanwhile", err, nil)
+		d := w.client.directory
+		if n := d.tries.m.Len() + d.documents.m.Len() + d.domains.m.Len() + len(d.flights); n > 4*(serveBurst+2) {
+			t.Errorf("%d entries in memory", n)
+		}
+	})
+}
+
+// TestFloodOfPeers lets 12,000 peers appear, a second
+// apart. What is kept in memory has a cap.
+func TestFloodOfPeers(t *testing.T) {
+	inBubble(t, func(w *web) {
+		s := testSecrets("shared")
+		for i := range 12_000 {
+			n := wire.NodeName(fmt.Sprintf("n.d%d.example", i))
+			if i%4 == 0 {
+				w.publish(n, s, 0)
+			}
+			w.key(n, s)
+			delete(w.docs, n)
+			time.Sleep(time.Second)
+		}
+		d := w.client.directory
+		if d.tries.m.Len() > maxTries || d.documents.m.Len() > maxDocuments || d.domains.m.Len() > maxDomains || len(d.flights) != 0 {
+			t.Errorf("%d tries, %d documents, %d domains, %d flights", d.tries.m.Len(), d.documents.m.Len(), d.domains.m.Len(), len(d.flights))
+		}
+	})
+}
+
+// TestSubdomains of one domain fill no more than their share of the store.
+func TestSubdomains(t *testing.T) {
+	inBubble(t, func(w *web) {
+		s := testSecrets("evil")
+		for i := range 10_000 {
+			n := wire.NodeName(fmt.Sprintf("n%d.evil.example", i))
+			if i < 500 {
+				w.publish(n, s, 0)
+			}
+			w.key(n, s)
+			time.Sleep(2 * time.Second)
+		}
+		if n := len(w.shelf.all()); n != domainPins {
+			t.Errorf("%d rows, want %d", n, domainPins)
+		}
+		w.publish("good.example", testSecrets("g"), 0)
+		w.want("another domain", w.key("good.example", testSecrets("g")), nil)
+		time.Sleep(domainPeriod)
+		w.want("the next day", w.key("n400.evil.example", s), nil)
+	})
+}
+
+// TestFailedContacts give their place back.
+func TestFailedContacts(t *testing.T) {
+	inBubble(t, func(w *web) {
+		for range 3 * domainPins {
+			w.want("a node that is down", w.key("down.example", testSecrets("d")), wire.Unavailable)
+			time.Sleep(fetchPauseServe)
+		}
+		w.publish("down.example", testSecrets("d"), 0)
+		w.want("when it is up", w.key("down.example", testSecrets("d")), nil)
+	})
+}
+
+func TestSingleFlight(t *testing.T) {
+	inBubble(t, func(w *web) {
+		w.delay = time.Second
+		w.publish(nodeA, testSecrets("a"), 0)
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() { w.want("together", w.key(nodeA, testSecrets("a")), nil) })
+		}
+		impatient, cancel := context.WithTimeout(w.t.Context(), time.Millisecond)
+		defer cancel()
+		if err := w.client.directory.hasKey(impatient, nodeA, testSecrets("a").Request.Public()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("who gives up: %v", err)
+		}
+		wg.Wait()
+		if n := w.total(); n != 1 {
+			t.Errorf("%d fetches, want 1", n)
+		}
+	})
+}
+
+// TestRotation follows a peer to its next request key; the old one is refused.
+func TestRotation(t *testing.T) {
+	inBubble(t, func(w *web) {
+		old := testSecrets("a")
+		next := Secrets{Root: old.Root, Request: testSecrets("next").Request}
+		w.publish(nodeA, old, 0)
+		w.want("the first key", w.key(nodeA, old), nil)
+		time.Sleep(2 * time.Minute)
+		w.publish(nodeA, next, 0)
+		w.want("the next key, within the five minutes", w.key(nodeA, next), nil)
+		if err := w.key(nodeA, old); err == nil {
+			t.Error("the old key passes after rotation")
+		}
+		time.Sleep(2 * requestKeyValid)
+		delete(w.docs, nodeA)
+		if err := w.key(nodeA, next); err == nil {
+			t.Error("an expired key passes")
+		}
+	})
+}
+
+// TestKeySpan takes keys in their time only.
+func TestKeySpan(t *testing.T) {
+	inBubble(t, func(w *web) {
+		w.publish(nodeA, testSecrets("a"), 0)
+		w.want("now", w.key(nodeA, testSecrets("a")), nil)
+		w.client.directory.now = func() time.Time { return time.Now().Add(-requestKeyEarly - time.Second) }
+		if err := w.key(nodeA, testSecrets("a")); err == nil {
+			t.Error("a key passes before its time")
+		}
+		w.client.directory.now = func() time.Time { return time.Now().Add(requestKeyValid + time.Second) }
+		time.Sleep(time.Minute)
+		if err := w.key(nodeA, testSecrets("a")); err == nil {
+			t.Error("a key passes after its time")
+		}
+	})
+}
+
+// TestFreshness asks again after five minutes, and believes an old document for
+// an hour when it cannot.
+func TestFreshness(t *testing.T) {
+	inBubble(t, func(w *web) {
+		s := testSecrets("a")
+		w.publish(nodeA, s, 0)
+		for range 30 {
+			w.want("honest", w.key(nodeA, s), nil)
+			time.Sleep(time.Minute)
+		}
+		if n := w.total(); n != 6 {
+			t.Errorf("%d fetches in 30 minutes, want 6", n)
+		}
+		delete(w.docs, nodeA)
+		time.Sleep(25 * time.Minute)
+		w.want("down for half an hour", w.key(nodeA, s), nil)
+		time.Sleep(time.Hour)
+		w.want("down for more than an hour", w.key(nodeA, s), wire.Unavailable)
+		_, err := w.client.Document(w.t.Context(), nodeA)
+		w.want("for a call of ours", err, nil)
+		w.publish(nodeA, s, 0)
+		time.Sleep(time.Minute)
+		w.want("back", w.key(nodeA, s), nil)
+	})
+}
+
+func TestStoreFails(t *testing.T) {
+	inBubble(t, func(w *web) {
+		w.shelf.fail = errors.New("disk full")
+		w.publish(nodeA, testSecrets("a"), 0)
+		w.want("a pin that cannot be stored", w.key(nodeA, testSecrets("a")), wire.Internal)
+		w.shelf.fail = nil
+		r := PeerRecord{Name: nodeA, Root: testSecrets("other").Root.Public(), Document: w.docs[nodeA], Fetched: time.Now()}
+		w.shelf.SavePeer(w.t.Context(), r)
+		w.want("a record that contradicts itself", w.key(nodeA, testSecrets("a")), wire.Internal)
+	})
+}
+
+// TestNumber grows even without the last number.
+func TestNumber(t *testing.T) {
+	now := time.Unix(1767225600, 0)
+	for last, want := range map[uint64]uint64{0: 1767225600, 5: 1767225600, 1767225600: 1767225601, 1 << 40: 1<<40 + 1} {
+		d, err := wire.OpenNodeDocument(testDocument(t, nodeA, testSecrets("a"), last, now), nodeA)
+		if err != nil || d.Number != want {
+			t.Errorf("after %d: %d, want %d (%v)", last, d.Number, want, err)
+		}
+	}
+	if _, err := MakeDocument(DocumentOptions{Name: nodeA}); !errors.Is(err, wire.Invalid) {
+		t.Errorf("without keys: %v", err)
+	}
+}
+
+func TestDomainOf(t *testing.T) {
+	for n, want := range map[wire.NodeName]wire.NodeName{
+		"a.example": "a.example", "x.y.a.example": "a.example", "a.co.uk": "a.co.uk", "x.a.co.uk": "a.co.uk", "x.berlin.de": "berlin.de", "localhost:80": "localhost:80",
+	} {
+		if got := domainOf(n); got != want {
+			t.Errorf("%s belongs to %s, want %s", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package federation
+
+import (
+	"context"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// Secrets are the private keys of a node. Root signs its documents, Request its
+// requests to other nodes.
+type Secrets struct {
+	Root    wire.NodeRootSecret
+	Request wire.NodeRequestSecret
+}
+
+// A PeerRecord is what a node remembers of another for ever: the root key that
+// it had at first contact, and the newest document seen under it.
+type PeerRecord struct {
+	Name     wire.NodeName
+	Root     wire.NodeRootKey
+	Document wire.Signed
+	Fetched  time.Time
+}
+
+// A PeerStore keeps PeerRecords. It is safe for concurrent use.
+type PeerStore interface {
+	// Peer returns the record of a node, or an error of kind wire.NotExist.
+	Peer(context.Context, wire.NodeName) (PeerRecord, error)
+	// SavePeer stores a record durably, over the one of the same name.
+	SavePeer(context.Context, PeerRecord) error
+}
+
+// A ReplayStore keeps one number: no request that was created at or before it
+// counts after a restart.
+type ReplayStore interface {
+	// HighWater returns the number, ms since 1970; 0 when none was ever set.
+	HighWater(context.Context) (int64, error)
+	// SetHighWater stores it durably before it returns. It never falls.
+	SetHighWater(context.Context, int64) error
+}
