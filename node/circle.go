@@ -1,0 +1,262 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+// A circle is what friendRecords of one person add up to.
+type circle struct {
+	friends []friendLink
+	records int // friends or not
+}
+
+// A friendLink is a friend and their stream.
+type friendLink struct {
+	stream streamName
+	node   wire.NodeName
+}
+
+// circles remember what was read of friendRecords. Whoever changes one calls
+// forget.
+type circles struct {
+	mu      sync.Mutex
+	lists   *lru.Cache[wire.AccountID, *circle]
+	bonds   *lru.Cache[pair, bool]
+	changes [256]uint64 // by the first byte of me: what was read before one does not count
+}
+
+func (c *circles) init() {
+	c.lists = newCache[wire.AccountID, *circle](1 << 10)
+	c.bonds = newCache[pair, bool](1 << 16)
+}
+
+func (c *circles) forget(p pair) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changes[p.me[0]]++
+	c.lists.Remove(p.me)
+	c.bonds.Remove(p)
+}
+
+func (c *circles) count(me wire.AccountID) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changes[me[0]]
+}
+
+// remember calls add unless something was changed since count returned before.
+func (c *circles) remember(me wire.AccountID, before uint64, add func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.changes[me[0]] == before {
+		add()
+	}
+}
+
+// circle returns the friends of a person of this node. It is not to be modified.
+func (n *Node) circle(ctx context.Context, me wire.AccountID) (*circle, error) {
+	if c, ok := n.circles.lists.Get(me); ok {
+		return c, nil
+	}
+	before := n.circles.count(me)
+	c := new(circle)
+	for rec, err := range n.own.Scan(ctx, store.Prefix(friendsKey(me))) {
+		if err != nil {
+			return nil, err
+		}
+		var r friendRecord
+		if err := decodeRecord(rec, &r); err != nil {
+			return nil, err
+		}
+		c.records++
+		if r.Friendship.State() == wire.StateFriend {
+			c.friends = append(c.friends, r.link())
+		}
+	}
+	n.circles.remember(me, before, func() { n.circles.lists.Add(me, c) })
+	return c, nil
+}
+
+// link returns where the other writes.
+func (r *friendRecord) link() friendLink {
+	return friendLink{streamName{r.Friendship.Other, r.Friendship.Yours.Audience}, r.Node}
+}
+
+// bond reports whether the record of p.me, a person of this node, says friend.
+func (n *Node) bond(ctx context.Context, p pair) (bool, error) {
+	if friends, ok := n.circles.bonds.Get(p); ok {
+		return friends, nil
+	}
+	before := n.circles.count(p.me)
+	r, _, err := n.friendship(ctx, p)
+	if err != nil {
+		return false, err
+	}
+	friends := r.Friendship.State() == wire.StateFriend
+	n.circles.remember(p.me, before, func() { n.circles.bonds.Add(p, friends) })
+	return friends, nil
+}
+
+// follows know which streams elsewhere are read by whom here: what has to be
+// pulled from each node.
+type follows struct {
+	mu     sync.Mutex
+	by     map[pair]friendLink
+	nodes  map[wire.NodeName]map[streamName][]wire.AccountID // readers, in order
+	pulled map[wire.NodeName]time.Time                       // when the last attempt ended; absent: something is new
+	busy   map[wire.NodeName]bool                            // the loop is at it
+	added  uint64                                            // how often something new was followed
+}
+
+func (f *follows) init() {
+	f.by = make(map[pair]friendLink)
+	f.nodes = make(map[wire.NodeName]map[streamName][]wire.AccountID)
+	f.pulled = make(map[wire.NodeName]time.Time)
+	f.busy = make(map[wire.NodeName]bool)
+}
+
+// set brings follows up to a friendRecord, and reports whether there is
+// something new to pull. self is this node.
+func (f *follows) set(p pair, r *friendRecord, self wire.NodeName) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old, had := f.by[p]
+	link := r.link()
+	has := r.Friendship.State() == wire.StateFriend && link.node != self
+	if had == has && (!has || old == link) {
+		return false
+	}
+	if had {
+		f.remove(p, old)
+	}
+	if has {
+		f.add(p, link)
+	}
+	return has
+}
+
+func (f *follows) add(p pair, l friendLink) {
+	f.by[p] = l
+	if f.nodes[l.node] == nil {
+		f.nodes[l.node] = make(map[streamName][]wire.AccountID)
+	}
+	readers := f.nodes[l.node][l.stream]
+	at, _ := slices.BinarySearchFunc(readers, p.me, compareAccounts)
+	f.nodes[l.node][l.stream] = slices.Insert(slices.Clone(readers), at, p.me)
+	f.again(l.node)
+}
+
+// again lets what was pulled from a node count as outdated. The caller holds f.mu.
+func (f *follows) again(node wire.NodeName) {
+	f.added++
+	delete(f.pulled, node)
+}
+
+// renew is again for others.
+func (f *follows) renew(node wire.NodeName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.again(node)
+}
+
+func (f *follows) remove(p pair, l friendLink) {
+	delete(f.by, p)
+	streams := f.nodes[l.node]
+	streams[l.stream] = slices.DeleteFunc(slices.Clone(streams[l.stream]), func(a wire.AccountID) bool { return a == p.me })
+	if len(streams[l.stream]) == 0 {
+		delete(streams, l.stream)
+	}
+	if len(streams) == 0 {
+		delete(f.nodes, l.node)
+		delete(f.pulled, l.node)
+	}
+}
+
+func compareAccounts(a, b wire.AccountID) int { return bytes.Compare(a[:], b[:]) }
+
+// A followed stream and its readers here, who are not to be modified.
+type followed struct {
+	stream  streamName
+	readers []wire.AccountID
+}
+
+// of returns what is followed at a node, in a fixed order, and a number for done.
+func (f *follows) of(node wire.NodeName) ([]followed, uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := make([]followed, 0, len(f.nodes[node]))
+	for s, readers := range f.nodes[node] {
+		list = append(list, followed{s, readers})
+	}
+	slices.SortFunc(list, func(a, b followed) int { return a.stream.compare(b.stream) })
+	return list, f.added
+}
+
+// at returns the nodes where something is followed.
+func (f *follows) at() []wire.NodeName {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	nodes := make([]wire.NodeName, 0, len(f.nodes))
+	for node := range f.nodes {
+		nodes = append(nodes, node)
+	}
+	slices.Sort(nodes)
+	return nodes
+}
+
+// begin reports whether the loop may begin to pull from a node; end follows.
+func (f *follows) begin(node wire.NodeName) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	begun := !f.busy[node]
+	f.busy[node] = true
+	return begun
+}
+
+func (f *follows) end(node wire.NodeName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.busy, node)
+}
+
+// done notes that all that of returned was asked for, with that number.
+func (f *follows) done(node wire.NodeName, added uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.added == added {
+		f.pulled[node] = time.Now()
+	}
+}
+
+// stale reports whether a node was not asked within the given time, or something
+// new is followed there since.
+func (f *follows) stale(node wire.NodeName, within time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, pulled := f.pulled[node]
+	return !pulled || time.Since(at) > within
+}
+
+// loadFriends finds out what has to be pulled.
+func (n *Node) loadFriends(ctx context.Context) error {
+	for rec, err := range n.own.Scan(ctx, store.Prefix("friend/")) {
+		if err != nil {
+			return err
+		}
+		var r friendRecord
+		if err := decodeRecord(rec, &r); err != nil {
+			return err
+		}
+		n.follows.set(pair{r.Friendship.Me, r.Friendship.Other}, &r, n.name)
+	}
+	return nil
+}

@@ -1,0 +1,299 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+const (
+	deliverTimeout = 3 * time.Second // for one statement
+	deliverFirst   = time.Second     // until a failed delivery is tried again, growing
+	deliverLast    = 5 * time.Minute
+	deliverLastDev = 2 * time.Second
+	deliverAtOnce  = 4  // to one node
+	deliverNodes   = 16 // at once
+)
+
+func deliverKey(node wire.NodeName, p pair) string {
+	return "deliver/" + string(node) + "/" + p.me.String() + "/" + p.other.String()
+}
+
+// deliverNow tries to hand over what waits in the record of a pair, and leaves
+// the rest to the loop. node is the other's.
+func (n *Node) deliverNow(ctx context.Context, p pair, node wire.NodeName) {
+	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+	defer cancel()
+	if err := n.deliver(ctx, p); err != nil {
+		n.log.Info("a friendship statement is not delivered yet", "to", string(node), "error", err)
+		n.queue.later(p, node, n.deliverCap())
+	}
+}
+
+func (n *Node) deliverCap() time.Duration {
+	if n.dev {
+		return deliverLastDev
+	}
+	return deliverLast
+}
+
+// deliver hands over the statements that wait in the record of a pair, oldest
+// first, until none is left or one has to wait.
+func (n *Node) deliver(ctx context.Context, p pair) error {
+	defer n.delivering.lock(p)()
+	for {
+		r, _, err := n.friendship(ctx, p)
+		if err != nil {
+			return err
+		}
+		if len(r.Queue) == 0 {
+			return n.unmark(ctx, p, r.Node)
+		}
+		first := r.Queue[0]
+		err = n.handOver(ctx, p, r, first)
+		if err != nil && mayTakeLater(first.Kind, err) {
+			return err
+		}
+		if err != nil {
+			n.log.Warn("a friendship statement was refused", "kind", string(first.Kind), "by", string(r.Node), "error", err)
+		}
+		if err := n.dequeue(ctx, p, first, err); err != nil {
+			return err
+		}
+		if r.Node != n.name && r.Friendship.State() == wire.StateFriend {
+			n.follows.renew(r.Node) // where we may be served only now
+			n.pullSoon(r.Node)
+		}
+	}
+}
+
+// mayTakeLater reports whether the node that did not take a statement may take it
+// later. An acceptance may have overtaken its offer; Tampered is how package
+// federation says that the other node is in quarantine.
+func mayTakeLater(k wire.FriendKind, err error) bool {
+	return temporary(err) || errors.Is(err, wire.Tampered) || k == wire.FriendAccept && errors.Is(err, wire.NotExist)
+}
+
+// handOver gives one statement to the other's node, this one included. Refused
+// for good is what errs with a kind that is not temporary.
+func (n *Node) handOver(ctx context.Context, p pair, r *friendRecord, q queuedRecord) error {
+	handle, err := n.person(ctx, p.me)
+	if err != nil {
+		return fmt.Errorf("who says it: %v", err)
+	}
+	from := wire.Address{Handle: handle, Node: n.name}
+	statement := wire.FriendStatement{Kind: q.Kind, Statement: q.Statement}
+	if r.Node == n.name {
+		_, err := n.ingest(ctx, byNode, parties{pair{p.other, p.me}, from}, statement)
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+	defer cancel()
+	_, err = n.peers.To(r.Node).Deliver(ctx, wire.PeerFriendRequest{
+		From: from, FromAccount: p.me, To: r.address(), ToAccount: p.other, FriendStatement: statement,
+	})
+	return err
+}
+
+// dequeue removes a statement that was taken, or refused for good.
+func (n *Node) dequeue(ctx context.Context, p pair, q queuedRecord, refused error) error {
+	_, err := n.changeFriendship(ctx, p, func(r *friendRecord, _ bool) (*friendChange, error) {
+		if len(r.Queue) == 0 || string(r.Queue[0].Statement) != string(q.Statement) {
+			return nil, nil
+		}
+		r.Queue, r.Problem = r.Queue[1:], ""
+		if refused != nil {
+			r.Problem = fmt.Sprintf("%s did not take the %s: %v", r.Node, q.Kind, refused)
+		}
+		c := new(friendChange)
+		if len(r.Queue) == 0 {
+			c.after = []store.Change{{Key: deliverKey(r.Node, p)}}
+		}
+		return c, nil
+	})
+	return err
+}
+
+// unmark deletes the marker of a pair with nothing to deliver, which is there
+// after an interruption only.
+func (n *Node) unmark(ctx context.Context, p pair, node wire.NodeName) error {
+	if node == "" {
+		return nil
+	}
+	defer n.pairs.lock(p)()
+	key := deliverKey(node, p)
+	if _, err := read(ctx, n.own, key, new(deliverRecord)); err != nil {
+		return ignoreAbsent(err)
+	}
+	if r, _, err := n.friendship(ctx, p); err != nil || len(r.Queue) > 0 {
+		return err
+	}
+	return n.own.Apply(ctx, store.Change{Key: key})
+}
+
+// deliveries are the pairs whose statements wait, and when to try again.
+type deliveries struct {
+	mu      sync.Mutex
+	waiting map[pair]*delivery
+	wake    chan struct{} // the loop looks again
+}
+
+type delivery struct {
+	node wire.NodeName
+	at   time.Time // zero while it is tried
+	wait time.Duration
+}
+
+func (d *deliveries) init() {
+	d.waiting = make(map[pair]*delivery)
+	d.wake = make(chan struct{}, 1)
+}
+
+// add lets a pair be tried at once.
+func (d *deliveries) add(p pair, node wire.NodeName) {
+	d.mu.Lock()
+	d.waiting[p] = &delivery{node: node, at: time.Now()}
+	d.mu.Unlock()
+	d.look()
+}
+
+// later lets a pair be tried after a wait that grows with each failure, and
+// differs from that of others: from deliverFirst to three times the one before,
+// at most longest.
+func (d *deliveries) later(p pair, node wire.NodeName, longest time.Duration) {
+	d.mu.Lock()
+	one := d.waiting[p]
+	if one == nil {
+		one = &delivery{node: node}
+		d.waiting[p] = one
+	}
+	most := min(longest, max(3*one.wait, 2*deliverFirst))
+	one.wait = min(longest, deliverFirst+rand.N(max(most-deliverFirst, 1)))
+	one.at = time.Now().Add(one.wait)
+	d.mu.Unlock()
+	d.look()
+}
+
+func (d *deliveries) look() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// due returns the pairs to be tried now, by node, and when to look again: they
+// are not due again before done or later.
+func (d *deliveries) due() (map[wire.NodeName][]pair, time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	next := time.Hour
+	due := make(map[wire.NodeName][]pair)
+	for p, one := range d.waiting {
+		switch wait := one.at.Sub(now); {
+		case one.at.IsZero():
+		case wait <= 0:
+			one.at = time.Time{}
+			due[one.node] = append(due[one.node], p)
+		default:
+			next = min(next, wait)
+		}
+	}
+	return due, next
+}
+
+// done forgets a pair that was delivered, unless it was added again meanwhile.
+func (d *deliveries) done(p pair) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if one := d.waiting[p]; one != nil && one.at.IsZero() {
+		delete(d.waiting, p)
+	}
+}
+
+// loadQueue finds what waits since before the start.
+func (n *Node) loadQueue(ctx context.Context) error {
+	for rec, err := range n.own.Scan(ctx, store.Prefix("deliver/")) {
+		if err != nil {
+			return err
+		}
+		parts := strings.Split(rec.Key, "/")
+		if len(parts) != 4 {
+			return fmt.Errorf("record %q: not the key of a delivery", rec.Key)
+		}
+		me, err := wire.ParseAccountID(parts[2])
+		if err != nil {
+			return fmt.Errorf("record %q: %v", rec.Key, err)
+		}
+		other, err := wire.ParseAccountID(parts[3])
+		if err != nil {
+			return fmt.Errorf("record %q: %v", rec.Key, err)
+		}
+		n.queue.add(pair{me, other}, wire.NodeName(strings.Clone(parts[1])))
+	}
+	return nil
+}
+
+// deliverLoop tries what is due until the node closes. Each node has workers of
+// its own, so that one that hangs holds up no other.
+func (n *Node) deliverLoop() {
+	places := make(chan struct{}, deliverNodes)
+	for {
+		due, next := n.queue.due()
+		for node, pairs := range due {
+			n.work.Go(func() {
+				select {
+				case places <- struct{}{}:
+					defer func() { <-places }()
+					n.deliverAll(node, pairs)
+				case <-n.ctx.Done():
+				}
+			})
+		}
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-n.queue.wake:
+		case <-time.After(next):
+		}
+	}
+}
+
+// deliverAll delivers to one node. When it cannot be reached, those that were
+// not tried wait as well.
+func (n *Node) deliverAll(node wire.NodeName, pairs []pair) {
+	ctx, away := context.WithCancel(n.ctx)
+	defer away()
+	next := make(chan pair)
+	var workers sync.WaitGroup
+	for range min(deliverAtOnce, len(pairs)) {
+		workers.Go(func() {
+			for p := range next {
+				err := ctx.Err()
+				if err == nil {
+					err = n.deliver(n.ctx, p)
+				}
+				if err == nil {
+					n.queue.done(p)
+					continue
+				}
+				if errors.Is(err, wire.Unavailable) {
+					away()
+				}
+				n.queue.later(p, node, n.deliverCap())
+			}
+		})
+	}
+	for _, p := range pairs {
+		next <- p
+	}
+	close(next)
+	workers.Wait()
+}

@@ -1,0 +1,268 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// This is the only file that knows the web framework. It is held short of
+// everything in fiber and fasthttp that decodes, inflates, merges or normalises
+// what was received; docs/security.md and the tests beside it say why.
+
+// A body that nobody wants is read up to here, so that the client sees the
+// answer instead of a reset, and the connection can go on. What is larger or
+// slower closes it.
+const (
+	drainLimit = 8 << 20 // bytes
+	drainTime  = time.Second
+)
+
+// A server serves an api over HTTP/1.1.
+type server struct {
+	app *fiber.App
+	api *api
+
+	ctx     context.Context // of all requests; ends when a graceful end has failed
+	stop    context.CancelFunc
+	proxies []netip.Prefix
+}
+
+// serverOptions are what may be configured of a server.
+type serverOptions struct {
+	connections       int // at once
+	read, write, idle time.Duration
+	proxies           []netip.Prefix
+}
+
+func newServer(a *api, table []route, o serverOptions) *server {
+	s := &server{api: a, proxies: o.proxies}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.app = fiber.New(fiber.Config{
+		DisableStartupMessage:        true,
+		Immutable:                    true,
+		CaseSensitive:                true,
+		StrictRouting:                true,
+		StreamRequestBody:            true,
+		DisablePreParseMultipartForm: true, // it would read a form of any length before we are asked
+		ReduceMemoryUsage:            true,
+		BodyLimit:                    1,       // what is read before we are asked; the routes have the limits
+		ReadBufferSize:               8 << 10, // the longest head of a request
+		ReadTimeout:                  o.read,
+		WriteTimeout:                 o.write,
+		IdleTimeout:                  o.idle,
+		Concurrency:                  o.connections + 1, // listener closes what is above before fasthttp answers in its own words
+		RequestMethods:               []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"},
+		ErrorHandler:                 s.refuse,
+	})
+	for _, rt := range table {
+		if rt.method == "*" {
+			s.app.All(rt.pattern, s.handler(rt))
+		} else {
+			s.app.Add(rt.method, rt.pattern, s.handler(rt))
+		}
+	}
+	routed := s.app.Handler()
+	s.app.Server().Handler = func(c *fasthttp.RequestCtx) { s.serve(c, routed) }
+	s.app.Server().CloseOnShutdown = true
+	return s
+}
+
+// requestKey is where a request lies among the values of fasthttp.
+type requestKey struct{}
+
+// serve is in front of the router.
+func (s *server) serve(c *fasthttp.RequestCtx, routed fasthttp.RequestHandler) {
+	start := time.Now()
+	r := &incoming{method: string(c.Method()), target: string(c.Request.Header.RequestURI())}
+	defer func() {
+		if p := recover(); p != nil {
+			c.Response.Reset()
+			c.SetConnectionClose()
+			send(c, s.api.panicked(r, p))
+		}
+		s.api.record(r, c.Response.StatusCode(), time.Since(start))
+	}()
+	if err := s.receive(c, r); err != nil {
+		c.SetConnectionClose()
+		send(c, s.api.failure(r, err))
+		return
+	}
+	c.SetUserValue(requestKey{}, r)
+	routed(c)
+	s.drain(c, r)
+}
+
+// receive copies the head of a request and checks it.
+func (s *server) receive(c *fasthttp.RequestCtx, r *incoming) (err error) {
+	if r.headers, err = parseHeaders(string(c.Request.Header.RawHeaders())); err != nil {
+		return err
+	}
+	if remote, ok := netip.AddrFromSlice(addressBytes(c.RemoteAddr())); ok {
+		r.from = clientAddress(remote, r.all("X-Forwarded-For"), s.proxies)
+	}
+	if err := r.check(string(c.Request.Header.Protocol())); err != nil {
+		return err
+	}
+	if s.app.Config().RequestMethods != nil && !knownMethod(s.app.Config().RequestMethods, r.method) {
+		return wire.Errorf(wire.Method, "", "")
+	}
+	return nil
+}
+
+func knownMethod(methods []string, m string) bool {
+	for _, known := range methods {
+		if known == m {
+			return true
+		}
+	}
+	return false
+}
+
+func addressBytes(a net.Addr) []byte {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.IP
+	}
+	return nil
+}
+
+// handler serves one route.
+func (s *server) handler(rt route) fiber.Handler {
+	return func(f *fiber.Ctx) error {
+		c := f.Context()
+		r := c.UserValue(requestKey{}).(*incoming)
+		r.pattern, r.params = rt.pattern, map[string]string{}
+		for _, name := range f.Route().Params {
+			r.params[name] = f.Params(name)
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, requestTime)
+		defer cancel()
+		if err := s.api.admit(ctx, rt, r); err != nil {
+			send(c, s.api.failure(r, err))
+			return nil
+		}
+		if err := readBody(c, r); err != nil {
+			c.SetConnectionClose()
+			return err
+		}
+		send(c, s.api.answer(ctx, rt, r))
+		return nil
+	}
+}
+
+// readBody reads as many bytes as were declared. fasthttp's stream ends without
+// an error where the connection does, so the length is compared.
+func readBody(c *fasthttp.RequestCtx, r *incoming) error {
+	if r.length == 0 {
+		return nil
+	}
+	var body bytes.Buffer
+	body.Grow(min(r.length, 16<<10) + bytes.MinRead) // grows with what arrives, not with what is claimed
+	if _, err := io.Copy(&body, io.LimitReader(c.RequestBodyStream(), int64(r.length))); err != nil {
+		return err
+	}
+	if body.Len() != r.length {
+		return io.ErrUnexpectedEOF
+	}
+	r.body = body.Bytes()
+	return nil
+}
+
+// drain leaves the connection at the end of the request, or closes it: what is
+// left of a body must not be read as the next request.
+func (s *server) drain(c *fasthttp.RequestCtx, r *incoming) {
+	if r.length == len(r.body) || c.Response.ConnectionClose() {
+		return
+	}
+	if err := c.Conn().SetReadDeadline(time.Now().Add(drainTime)); err != nil {
+		c.SetConnectionClose()
+		return
+	}
+	left := int64(r.length)
+	if n, err := io.CopyN(io.Discard, c.RequestBodyStream(), min(left, drainLimit)); err != nil || n < left {
+		c.SetConnectionClose()
+	}
+}
+
+// refuse answers what the router or the parser below it refuses. Their own
+// words hold what was received, so they are not used.
+func (s *server) refuse(f *fiber.Ctx, err error) error {
+	c := f.Context()
+	r, ok := c.UserValue(requestKey{}).(*incoming)
+	if !ok {
+		r = &incoming{method: "?"} // the head was not understood
+		defer func() { s.api.record(r, c.Response.StatusCode(), 0) }()
+	}
+	status := fiber.StatusBadRequest
+	var framework *fiber.Error
+	if errors.As(err, &framework) {
+		status = framework.Code
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		status = fiber.StatusRequestTimeout
+	}
+	p := wire.ProblemOf(refusals[status])
+	if p.Status == 500 {
+		p = wire.ProblemOf(refusals[fiber.StatusBadRequest])
+	}
+	switch status {
+	case fiber.StatusRequestTimeout:
+		p.Status, p.Title = status, "request timeout"
+	case fiber.StatusRequestHeaderFieldsTooLarge:
+		p.Status, p.Title = status, "request header fields too large"
+	}
+	send(c, problemReply(p))
+	return nil
+}
+
+// refusals are the answers by the status that the framework gives.
+var refusals = map[int]error{
+	fiber.StatusBadRequest:                  wire.Errorf(wire.Invalid, "", "the request is malformed or incomplete"),
+	fiber.StatusNotFound:                    wire.Errorf(wire.NotExist, "", "no such path"),
+	fiber.StatusMethodNotAllowed:            wire.Errorf(wire.Method, "", "the path has other methods"),
+	fiber.StatusRequestTimeout:              wire.Errorf(wire.Invalid, "", "the request did not arrive in time"),
+	fiber.StatusRequestEntityTooLarge:       wire.Errorf(wire.TooLarge, "body", "the body is too large"),
+	fiber.StatusRequestHeaderFieldsTooLarge: wire.Errorf(wire.TooLarge, "headers", "the headers are too large"),
+}
+
+// send writes a reply, and the headers that all of them have.
+func send(c *fasthttp.RequestCtx, r reply) {
+	h := &c.Response.Header
+	c.SetStatusCode(r.status)
+	h.SetNoDefaultContentType(true)
+	if r.contentType != "" {
+		h.SetContentType(r.contentType)
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if r.retryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(r.retryAfter, 10))
+	}
+	if r.status == fiber.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	c.Response.SetBodyRaw(r.body)
+}
+
+// listen serves l until shutdown.
+func (s *server) listen(l net.Listener) error { return s.app.Listener(l) }
+
+// shutdown ends the server gracefully until ctx ends, and then at once.
+func (s *server) shutdown(ctx context.Context) error {
+	defer s.stop()
+	return s.app.ShutdownWithContext(ctx)
+}

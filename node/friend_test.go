@@ -1,0 +1,387 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+// eachPair runs a test for two people of one node and of two nodes.
+func eachPair(t *testing.T, run func(t *testing.T, ann, ben *testPerson)) {
+	t.Run("one node", func(t *testing.T) {
+		n := newWorld(t).open(north, nil, nil)
+		run(t, n.person("ann"), n.person("ben"))
+	})
+	t.Run("two nodes", func(t *testing.T) {
+		w := newWorld(t)
+		run(t, w.open(north, nil, nil).person("ann"), w.open(south, nil, nil).person("ben"))
+	})
+}
+
+func TestFriendship(t *testing.T) {
+	eachPair(t, func(t *testing.T, ann, ben *testPerson) {
+		offer := ann.offer(ben)
+		f := ann.tell(offer)
+		if f.Undelivered != 0 || f.State != wire.StateOutgoing || f.ProblemDetail != "" || f.Address != ben.address || f.Account != ben.account {
+			t.Fatalf("got %+v", f)
+		}
+		ann.wants(ben, wire.StateOutgoing, wire.StateIncoming)
+		ann.tell(offer) // again changes nothing
+		accept := ben.accept(ann)
+		for range 2 {
+			if f = ben.tell(accept); f.State != wire.StateFriend || f.Undelivered != 0 {
+				t.Fatalf("got %+v", f)
+			}
+		}
+		ann.wants(ben, wire.StateFriend, wire.StateFriend)
+		ann.tell(offer)
+		ann.learn()
+		_, err := ann.as().Tell(t.Context(), ann.offer(ben))
+		kind(t, err, wire.Conflict)
+
+		end := ben.end(ann)
+		for range 2 {
+			ben.tell(end)
+		}
+		ann.wants(ben, wire.StateNone, wire.StateNone)
+		ann.learn()
+		if ann.contact(ben).State() != wire.StateNone {
+			t.Fatal("the client of who was left does not learn of it")
+		}
+		_, err = ann.as().Tell(t.Context(), offer) // a replay revives nothing
+		kind(t, err, wire.Conflict)
+		_, err = ben.as().Tell(t.Context(), accept)
+		kind(t, err, wire.NotExist)
+		ann.wants(ben, wire.StateNone, wire.StateNone)
+
+		ann.befriend(ben)
+		ann.wants(ben, wire.StateFriend, wire.StateFriend)
+	})
+}
+
+func TestDeclineAndCancel(t *testing.T) {
+	eachPair(t, func(t *testing.T, ann, ben *testPerson) {
+		ann.tell(ann.offer(ben))
+		ben.tell(ben.end(ann))
+		ann.wants(ben, wire.StateNone, wire.StateNone)
+		ann.learn()
+		ann.tell(ann.offer(ben))
+		ann.wants(ben, wire.StateOutgoing, wire.StateIncoming)
+		ann.tell(ann.end(ben))
+		ann.wants(ben, wire.StateNone, wire.StateNone)
+	})
+}
+
+func TestCrossingOffers(t *testing.T) {
+	eachPair(t, func(t *testing.T, ann, ben *testPerson) {
+		a, b := ann.offer(ben), ben.offer(ann)
+		ann.tell(a)
+		ben.tell(b)
+		ann.wants(ben, wire.StateFriend, wire.StateFriend)
+		ben.tell(ben.accept(ann)) // which is not needed, and allowed
+		ann.tell(ann.end(ben))
+		ann.wants(ben, wire.StateNone, wire.StateNone)
+		for _, p := range []*testPerson{ann, ben} {
+			if p.learn(); len(p.contact(ann).LiveOffers()) != 0 {
+				t.Fatal("an end names both offers, and one is open")
+			}
+		}
+	})
+}
+
+func TestTellRefuses(t *testing.T) {
+	eachPair(t, func(t *testing.T, ann, ben *testPerson) {
+		w := ann.home.world
+		cid := ben.home.person("cid")
+		nobody := ben.home.newPerson("nobody")
+		remote := func(f wire.FriendRequest, change func(*wire.FriendRequest)) wire.FriendRequest { change(&f); return f }
+		for name, c := range map[string]struct {
+			want    wire.Kind
+			request func() wire.FriendRequest
+		}{
+			"unknown kind":     {wire.Invalid, func() wire.FriendRequest { return about(ben, "wave", ann.offer(ben).Statement) }},
+			"other kind":       {wire.Invalid, func() wire.FriendRequest { return about(ben, wire.FriendEnd, ann.offer(ben).Statement) }},
+			"no statement":     {wire.Invalid, func() wire.FriendRequest { return about(ben, wire.FriendOffer, nil) }},
+			"another's":        {wire.Invalid, func() wire.FriendRequest { return about(ben, wire.FriendOffer, cid.offer(ben).Statement) }},
+			"no address":       {wire.Invalid, func() wire.FriendRequest { return wire.FriendRequest{FriendStatement: ann.offer(ben).FriendStatement} }},
+			"other address":    {wire.Invalid, func() wire.FriendRequest { return about(cid, wire.FriendOffer, ann.offer(ben).Statement) }},
+			"nobody":           {wire.NotExist, func() wire.FriendRequest { return ann.offer(nobody) }},
+			"accept of none":   {wire.NotExist, func() wire.FriendRequest { return ann.acceptOf(ben, random32()) }},
+			"end of none":      {wire.NotExist, func() wire.FriendRequest { return ann.endOf(ben, random32()) }},
+			"not the account":  {wire.Invalid, func() wire.FriendRequest { x := *ben; x.account = random32(); return ann.offer(&x) }},
+			"not the audience": {wire.Invalid, func() wire.FriendRequest { x := ann.offer(ben); x.Statement[90] ^= 1; return x }},
+			"from elsewhere": {wire.Invalid, func() wire.FriendRequest { x := *ann; x.address = cid.address; return x.offer(ben) }},
+			"to elsewhere": {wire.Invalid, func() wire.FriendRequest {
+				x := *ben
+				x.address = cid.address
+				return about(ben, wire.FriendOffer, ann.offer(&x).Statement)
+			}},
+			"to oneself": {wire.Invalid, func() wire.FriendRequest {
+				return remote(ann.offer(ben), func(f *wire.FriendRequest) { f.Address = ann.address })
+			}},
+			"early": {wire.Clock, func() wire.FriendRequest {
+				w.clock.advance(wire.MaxSkew + time.Second)
+				defer w.clock.advance(-wire.MaxSkew - time.Second)
+				return ann.offer(ben)
+			}},
+			"other keys": {wire.Invalid, func() wire.FriendRequest {
+				x := *ann
+				x.newest = &wire.KeyStatement{Seq: 1}
+				return x.offer(ben)
+			}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				_, err := ann.as().Tell(t.Context(), c.request())
+				kind(t, err, c.want)
+			})
+		}
+		if reply, err := ann.as().Friends(t.Context()); err != nil || len(reply.Friends) != 0 {
+			t.Fatalf("got %+v, %v, want nothing kept", reply, err)
+		}
+		ann.tell(ann.offer(ben))
+		_, err := ann.as().Tell(t.Context(), ann.endOf(ben, random32()))
+		kind(t, err, wire.Conflict)
+		_, err = ann.as().Tell(t.Context(), about(cid, wire.FriendEnd, ann.end(ben).Statement))
+		kind(t, err, wire.Invalid)
+	})
+}
+
+func TestDeliveryWaits(t *testing.T) {
+	w := newWorld(t)
+	ann, ben := w.open(north, nil, nil).person("ann"), w.open(south, nil, nil).person("ben")
+	if _, err := ann.as().Keys(t.Context(), wire.KeysRequest{Address: ben.address}); err != nil {
+		t.Fatal(err)
+	}
+	w.fail(south, away)
+	f := ann.tell(ann.offer(ben))
+	if f.Undelivered != 1 || f.ProblemDetail != "" {
+		t.Fatalf("got %+v, want one statement that waits", f)
+	}
+	ann.contact(ben).take(ann, f)
+	ann.tell(ann.end(ben))
+	ann.learn()
+	f = ann.tell(ann.offer(ben))
+	if f.Undelivered != 3 {
+		t.Fatalf("got %+v, want three statements that wait", f)
+	}
+	for i := range wire.MaxFriendQueue {
+		ann.learn()
+		next := ann.offer(ben)
+		if f.State == wire.StateOutgoing {
+			next = ann.end(ben)
+		}
+		reply, err := ann.as().Tell(t.Context(), next)
+		if f.Undelivered == wire.MaxFriendQueue {
+			kind(t, err, wire.Limit)
+			break
+		}
+		if f = reply.Friend; err != nil || f.Undelivered != i+4 {
+			t.Fatalf("got %+v, %v", f, err)
+		}
+	}
+	// A restart forgets nothing.
+	ann.home.close()
+	ann.home = w.open(north, ann.home.own, ann.home.copies)
+	w.fail(south, nil)
+	ann.home.queue.add(pair{ann.account, ben.account}, south)
+	eventually(t, "delivery", func() bool {
+		reply, err := ann.as().Friends(t.Context())
+		return err == nil && reply.Friends[0].Undelivered == 0
+	})
+	if mine, theirs := ann.state(ben), ben.state(ann); mine == wire.StateOutgoing != (theirs == wire.StateIncoming) {
+		t.Fatalf("got %q and %q", mine, theirs)
+	}
+	eventually(t, "no marker is left", func() bool { return len(keysOf(t, ann.home.own, "deliver/")) == 0 })
+}
+
+func keysOf(t testing.TB, s store.Store, prefix string) (keys []string) {
+	t.Helper()
+	for rec, err := range s.Scan(context.Background(), store.Prefix(prefix)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, rec.Key)
+	}
+	return keys
+}
+
+// What the other node refuses for good is not sent again, and told.
+func TestDeliveryIsRefused(t *testing.T) {
+	w := newWorld(t)
+	ann, ben := w.open(north, nil, nil).person("ann"), w.open(south, nil, nil).person("ben")
+	for k, gone := range map[wire.Kind]bool{
+		wire.Invalid: true, wire.NotExist: true, wire.Forbidden: true, wire.Limit: true, wire.Update: true,
+		wire.Unavailable: false, wire.Throttled: false, wire.Unauthenticated: false, wire.Internal: false, wire.Conflict: false,
+		wire.Clock: false, wire.Tampered: false,
+	} {
+		t.Run(string(k), func(t *testing.T) {
+			if _, err := ann.as().Keys(t.Context(), wire.KeysRequest{Address: ben.address}); err != nil {
+				t.Fatal(err)
+			}
+			w.fail(south, wire.Errorf(k, "", "no"))
+			f := ann.tell(ann.offer(ben))
+			if gone != (f.Undelivered == 0) || gone != (f.ProblemDetail != "") {
+				t.Fatalf("got %d undelivered, problem %q", f.Undelivered, f.ProblemDetail)
+			}
+			w.fail(south, nil)
+			if !gone {
+				ann.home.deliverNow(t.Context(), pair{ann.account, ben.account}, south)
+				ann.wants(ben, wire.StateOutgoing, wire.StateIncoming)
+			}
+			ann.learn()
+			ann.tell(ann.end(ben))
+			ann.wants(ben, wire.StateNone, wire.StateNone)
+			ann.learn()
+		})
+	}
+}
+
+// An acceptance that overtakes its offer waits for it.
+func TestAcceptOvertakes(t *testing.T) {
+	w := newWorld(t)
+	ann, ben := w.open(north, nil, nil).person("ann"), w.open(south, nil, nil).person("ben")
+	ann.tell(ann.offer(ben))
+	// The node of ann is restored from before the offer.
+	if err := ann.home.own.Apply(t.Context(), store.Change{Key: friendKey(pair{ann.account, ben.account})}); err != nil {
+		t.Fatal(err)
+	}
+	ann.home.circles.forget(pair{ann.account, ben.account})
+	offer := ben.accept(ann)
+	f := ben.tell(offer)
+	if f.Undelivered != 1 {
+		t.Fatalf("got %+v, want an acceptance that waits", f)
+	}
+	delete(ann.knows, ben.account)
+	got, _, err := ben.home.friendship(t.Context(), pair{ben.account, ann.account})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann.tell(about(ben, wire.FriendOffer, got.OfferGot))
+	ben.home.deliverNow(t.Context(), pair{ben.account, ann.account}, north)
+	ann.wants(ben, wire.StateFriend, wire.StateFriend)
+}
+
+func TestPeerDeliver(t *testing.T) {
+	w := newWorld(t)
+	west := w.open("west.example", nil, nil)
+	ann, ben := w.open(north, nil, nil).person("ann"), w.open(south, nil, nil).person("ben")
+	cid := west.person("cid")
+	deliver := func(from wire.NodeName, change func(*wire.PeerFriendRequest)) error {
+		r := wire.PeerFriendRequest{
+			From: ann.address, FromAccount: ann.account, To: ben.address, ToAccount: ben.account,
+			FriendStatement: ann.offer(ben).FriendStatement,
+		}
+		if change != nil {
+			change(&r)
+		}
+		_, err := ben.home.peer(from).Deliver(t.Context(), r)
+		return err
+	}
+	for name, c := range map[string]struct {
+		want   wire.Kind
+		from   wire.NodeName
+		change func(*wire.PeerFriendRequest)
+	}{
+		"other node":     {wire.Forbidden, west.name, nil},
+		"the node asked": {wire.Forbidden, south, nil},
+		"for somebody else": {wire.Invalid, west.name, func(r *wire.PeerFriendRequest) {
+			r.From = cid.address
+		}},
+		"not their account": {wire.Invalid, north, func(r *wire.PeerFriendRequest) { r.FromAccount = cid.account }},
+		"another's words": {wire.Invalid, north, func(r *wire.PeerFriendRequest) {
+			r.FriendStatement = cid.offer(ben).FriendStatement
+		}},
+		"to nobody":        {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.To.Handle = "nobody" }},
+		"to another node":  {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.To = cid.address }},
+		"to other account": {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.ToAccount = cid.account }},
+		"from nobody":      {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.From.Handle = "nobody" }},
+		"accept of none": {wire.NotExist, north, func(r *wire.PeerFriendRequest) {
+			r.FriendStatement = ann.acceptOf(ben, random32()).FriendStatement
+		}},
+		"unsigned end": {wire.Invalid, north, func(r *wire.PeerFriendRequest) {
+			r.FriendStatement = ann.endOf(ben, random32()).FriendStatement
+			r.Statement[0] ^= 1
+		}},
+		"for another": {wire.Invalid, north, func(r *wire.PeerFriendRequest) {
+			r.FriendStatement = ann.endOf(cid, random32()).FriendStatement
+		}},
+		"end of none": {"", north, func(r *wire.PeerFriendRequest) {
+			r.FriendStatement = ann.endOf(ben, random32()).FriendStatement
+		}},
+	} {
+		t.Run(name, func(t *testing.T) { kind(t, deliver(c.from, c.change), c.want) })
+	}
+	if keys := keysOf(t, ben.home.own, "friend/"); len(keys) != 0 {
+		t.Fatalf("records were made: %q", keys)
+	}
+	kind(t, deliver(north, nil), "")
+}
+
+// A person of one node cannot be offered to by more than the limit.
+func TestFriendsAreBounded(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann, ben := n.person("ann"), n.person("ben")
+	var changes []store.Change
+	for range maxFriends {
+		r := friendRecord{Version: recordVersion, Friendship: wire.Friendship{Me: ben.account, Other: random32()}}
+		changes = append(changes, put(friendKey(pair{ben.account, r.Friendship.Other}), &r))
+	}
+	if err := n.own.Apply(t.Context(), changes...); err != nil {
+		t.Fatal(err)
+	}
+	f := ann.tell(ann.offer(ben))
+	if f.ProblemDetail == "" || f.Undelivered != 0 {
+		t.Fatalf("got %+v, want it refused", f)
+	}
+	_, err := ben.as().Tell(t.Context(), ben.offer(ann))
+	kind(t, err, wire.Limit)
+}
+
+// Many people talk to each other at once; in the end both sides say the same.
+func TestFriendsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	var people []*testPerson
+	for i := range 6 {
+		n := w.nodes[north]
+		if i == 0 {
+			w.open(north, nil, nil)
+			w.open(south, nil, nil)
+		}
+		n = w.nodes[[]wire.NodeName{north, south}[i%2]]
+		people = append(people, (&testNode{n, w, n.own, n.copies}).person(wire.Handle(fmt.Sprintf("p%d", i))))
+	}
+	done := make(chan error)
+	count := 0
+	for i, p := range people {
+		for j, o := range people {
+			if i == j {
+				continue
+			}
+			count++
+			offer := p.offer(o)
+			go func() {
+				_, err := p.as().Tell(context.Background(), offer)
+				done <- err
+			}()
+		}
+	}
+	for range count {
+		// Who was offered to before may not need to offer.
+		if err := <-done; err != nil && wire.KindOf(err) != wire.Conflict {
+			t.Error(err)
+		}
+	}
+	for i, p := range people {
+		for _, o := range people[i+1:] {
+			eventually(t, "both sides agree", func() bool {
+				states := []wire.FriendState{p.state(o), o.state(p)}
+				return slices.Equal(states, []wire.FriendState{wire.StateFriend, wire.StateFriend})
+			})
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package node
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// Log-in in two steps. The node keeps nothing between them: it knows its
+// challenge again by the tag, and what was answered by a record that exists
+// once. Who does not exist is treated, step by step, like who does
+// (TestLoginTellsNothing).
+
+const spentPrefix = "spent/"
+
+// spentKey is where a challenge is marked as answered, in the order in which
+// challenges expire:
+//
+//	spent/0000018f5e66e800/<nonce>
+func spentKey(c *wire.Challenge) string {
+	return spentPrefix + hex16(uint64(c.Expires)) + "/" + c.Nonce.String()
+}
+
+// hex16 writes a number so that strings sort as numbers do.
+func hex16(v uint64) string { return fmt.Sprintf("%016x", v) }
+
+func unauthenticated() error { return wire.Errorf(wire.Unauthenticated, "", "") }
+
+// Challenge begins a log-in of whoever asks from an address of the network. It
+// errs with wire.Invalid for what is no handle or purpose, and wire.Throttled.
+func (n *Node) Challenge(ctx context.Context, req wire.ChallengeRequest, from netip.Addr) (wire.ChallengeReply, error) {
+	c := n.challenge(req.Handle, req.Purpose)
+	if err := checkAsked(c); err != nil {
+		return wire.ChallengeReply{}, err
+	}
+	if err := n.door.throttle.take(askChallenge, network(from)); err != nil {
+		return wire.ChallengeReply{}, err
+	}
+	who, err := n.candidate(ctx, req.Handle)
+	if err != nil {
+		return wire.ChallengeReply{}, err
+	}
+	c.Nonce = wire.Nonce(random32())
+	c.Expires = n.now().Add(wire.ChallengeLifetime).UnixMilli()
+	return wire.ChallengeReply{
+		Random: who.slots.Random, Argon2: who.slots.Argon2,
+		Nonce: c.Nonce, Expires: c.Expires, Tag: n.challengeTag(c),
+	}, nil
+}
+
+// Login answers a challenge and opens a session. Whatever is wrong with the
+// answer, the error is wire.Unauthenticated without a reason; besides there are
+// wire.Invalid for what is no request and wire.Throttled.
+func (n *Node) Login(ctx context.Context, req wire.LoginRequest, from netip.Addr) (wire.LoginReply, error) {
+	c := n.challenge(req.Handle, req.Purpose)
+	c.Nonce, c.Expires = req.Nonce, req.Expires
+	if err := checkAsked(c); err != nil {
+		return wire.LoginReply{}, err
+	}
+	if err := checkDeviceName(req.Device); err != nil {
+		return wire.LoginReply{}, err
+	}
+	if err := n.door.throttle.take(askLogin, network(from)); err != nil {
+		return wire.LoginReply{}, err
+	}
+	tag := n.challengeTag(c)
+	if !hmac.Equal(tag[:], req.Tag[:]) || c.Expires <= n.now().UnixMilli() {
+		return wire.LoginReply{}, unauthenticated()
+	}
+	who, err := n.candidate(ctx, req.Handle)
+	if err != nil {
+		return wire.LoginReply{}, err
+	}
+	known, err := n.knownDevice(ctx, who.account, req.DeviceToken)
+	if err != nil {
+		return wire.LoginReply{}, err
+	}
+	try, err := n.door.throttle.attempt(claimsOf(req, who.account, known, from)...)
+	if err != nil {
+		return wire.LoginReply{}, err
+	}
+	if !who.answers(req.Answer, c) {
+		return wire.LoginReply{}, unauthenticated()
+	}
+	reply, err := n.openSession(ctx, c, who.account, req, known)
+	if !errors.Is(err, wire.Unauthenticated) { // a challenge that was spent before is a failure
+		try.succeeded()
+	}
+	return reply, err
+}
+
+// challenge returns the challenge as it is bound to this node.
+func (n *Node) challenge(h wire.Handle, p wire.Purpose) *wire.Challenge {
+	return &wire.Challenge{Version: wire.Version, Suite: wire.Suite, Node: n.name, Handle: h, Purpose: p}
+}
+
+// challengeTag is HMAC-SHA256(secret, label || 0x00 || CBOR of the challenge).
+func (n *Node) challengeTag(c *wire.Challenge) wire.Hash {
+	return n.mac(wire.LabelChallengeTag, wire.EncodeCBOR(c))
+}
+
+func (n *Node) mac(l wire.Label, message []byte) wire.Hash {
+	m := hmac.New(sha256.New, n.secret[:])
+	m.Write(l.Message(message))
+	return wire.Hash(m.Sum(nil))
+}
+
+// claimsOf says whose budgets a failure burns.
+func claimsOf(req wire.LoginRequest, account wire.AccountID, known bool, from netip.Addr) []claim {
+	switch {
+	case known:
+		return []claim{{guessDevice, deviceKey(account, req.DeviceToken)}}
+	case req.Purpose == wire.PurposeRecovery:
+		return []claim{{recoveryAccount, string(req.Handle)}, {recoveryAddress, network(from)}}
+	}
+	return []claim{{guessAccount, string(req.Handle)}, {guessAddress, network(from)}}
+}
+
+// A candidate is who might be behind a handle.
+type candidate struct {
+	exists  bool
+	account wire.AccountID
+	slots   *wire.Slots
+}
+
+// candidate looks the handle up. For one that nobody has, or that was deleted,
+// it makes somebody up, the same each time: a salt that no password fits, a
+// key that nobody has. It costs as much.
+func (n *Node) candidate(ctx context.Context, h wire.Handle) (candidate, error) {
+	decoy := n.decoy(h)
+	account, err := n.account(ctx, h)
+	exists := err == nil
+	if errors.Is(err, wire.NotExist) {
+		account = decoy.account
+	} else if err != nil {
+		return candidate{}, fmt.Errorf("look up account: %w", err)
+	}
+	slots, err := n.slots(ctx, account)
+	if errors.Is(err, wire.NotExist) {
+		exists = false
+		account = decoy.account
+		slots, err = wire.DecodeSlots(decoy.slots) // reading them is most of the work
+	}
+	if err != nil {
+		return candidate{}, fmt.Errorf("look up slots: %w", err)
+	}
+	return candidate{exists: exists, account: account, slots: slots}, nil
+}
+
+// A decoy is whom the node makes up behind a handle.
+type decoy struct {
+	account wire.AccountID
+	slots   []byte // encoded
+}
+
+func (n *Node) decoy(h wire.Handle) decoy {
+	random := n.mac(wire.LabelFakeSalt, []byte(h))
+	// What follows never leaves the node; a slash is in no handle.
+	account := n.mac(wire.LabelFakeSalt, []byte(string(h)+"/account"))
+	login := wire.NewLoginSecret(n.mac(wire.LabelFakeSalt, []byte(string(h)+"/login"))).Public()
+	recovery := wire.NewLoginSecret(n.mac(wire.LabelFakeSalt, []byte(string(h)+"/recovery"))).Public()
+	return decoy{wire.AccountID(account), wire.EncodeCBOR(&wire.Slots{
+		Version: wire.Version, Suite: wire.Suite, Random: wire.Nonce(random), Argon2: wire.DefaultArgon2,
+		Login: login, PasswordSlot: make([]byte, 128), RecoveryLogin: recovery, RecoverySlot: make([]byte, wire.SelfKeySize),
+	})}
+}
+
+// answers reports whether answer is the challenge c, signed with the key that
+// its purpose asks for.
+func (who candidate) answers(answer wire.Signed, c *wire.Challenge) bool {
+	key := who.slots.Login
+	if c.Purpose == wire.PurposeRecovery {
+		key = who.slots.RecoveryLogin
+	}
+	signed, err := wire.OpenChallenge(answer, key)
+	return err == nil && *signed == *c && who.exists
+}
+
+// checkAsked checks what a member that is absent or null in JSON leaves empty.
+func checkAsked(c *wire.Challenge) error {
+	if c.Purpose != wire.PurposeLogin && c.Purpose != wire.PurposeRecovery {
+		return wire.Errorf(wire.Invalid, "purpose", "login or recovery was expected")
+	}
+	_, err := wire.ParseHandle(string(c.Handle))
+	return err
+}
+
+func (n *Node) newToken() wire.Token { return wire.NewToken(random32()) }
+
+// random32 returns 32 random bytes. It cannot fail: crypto/rand ends the program first.
+func random32() (b [32]byte) {
+	rand.Read(b[:])
+	return b
+}

@@ -1,0 +1,271 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/peerbrain/peerbrain/federation"
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+// Options are what a Node is made of. Name, Own and Copies are required.
+type Options struct {
+	Name        wire.NodeName // as it stands in addresses
+	Host        wire.NodeName // where the API is served; Name if empty
+	Development bool          // allows loopback names and peers, retries and pulls faster
+	// Own keeps what belongs to the people of this node. Copies keeps what comes
+	// from other nodes: it may be emptied while the node is closed. Both are
+	// closed by the caller, after the Node.
+	Own, Copies  store.Store
+	Log          *slog.Logger     // discarded if nil
+	Now          func() time.Time // time.Now if nil
+	SyncInterval time.Duration    // between pulls from one node; 10 s if 0, 2 s in development
+	Software     string           // for the node's document, such as peerbrain/0.1.0
+	Contact      string           // how to reach the operator
+	// SessionLifetime is DefaultSessionLifetime if 0.
+	SessionLifetime time.Duration
+	// Peers makes what the node reaches other nodes with; federation.NewClient if
+	// nil.
+	Peers func(federation.ClientOptions) (Peers, error)
+}
+
+// Peers reaches other nodes.
+type Peers interface {
+	To(wire.NodeName) federation.API
+}
+
+// A Node serves the people of one node. Its methods may be called by many
+// goroutines at once. Open is the only way in.
+type Node struct {
+	name   wire.NodeName
+	own    store.Store
+	copies store.Store
+	now    func() time.Time
+	log    *slog.Logger
+	dev    bool
+	every  time.Duration // SyncInterval
+
+	door     *door
+	secret   [32]byte // for tags that only this node makes and checks
+	document wire.Signed
+	client   *federation.Client
+	server   *federation.Server
+	peers    Peers
+
+	ownKeys  *keyservice.Service // of people registered here, and of those about to
+	copyKeys *keyservice.Service // of everybody else
+	people   *lru.Cache[wire.AccountID, wire.Handle]
+	wraps    *lru.Cache[keyservice.WrapName, wire.Hash] // sealedHash of those that are there
+	lookups  flights[wire.Address, *knownChain]
+	pulls    flights[wire.NodeName, struct{}]
+
+	streams streams
+	circles circles
+	follows follows
+	queue   deliveries
+
+	pairs      locks[pair] // held to change a friendRecord
+	delivering locks[pair] // held to deliver what is queued in one
+
+	ctx      context.Context // ends with Close
+	stop     context.CancelFunc
+	spawning sync.RWMutex   // held to add to work from outside of it
+	work     sync.WaitGroup // all goroutines of the node
+}
+
+// Open makes a Node of what lies in the stores. It finishes what an earlier
+// process left unfinished, and then delivers and pulls in the background until
+// Close.
+func Open(ctx context.Context, o Options) (*Node, error) {
+	if o.Own == nil || o.Copies == nil {
+		return nil, errors.New("node: open: both stores are required")
+	}
+	if _, err := wire.ParseNodeName(string(o.Name)); err != nil {
+		return nil, fmt.Errorf("node: open: %w", err)
+	}
+	if o.Name.Development() && !o.Development {
+		return nil, fmt.Errorf("node: open: %q is a name for development only", o.Name)
+	}
+	n := newNode(o)
+	if err := n.start(ctx, o); err != nil {
+		n.stop()
+		n.work.Wait()
+		if n.client != nil {
+			n.client.Close()
+		}
+		return nil, fmt.Errorf("node: open: %w", err)
+	}
+	n.work.Go(n.deliverLoop)
+	n.work.Go(n.syncLoop)
+	return n, nil
+}
+
+func newNode(o Options) *Node {
+	n := &Node{name: o.Name, own: o.Own, copies: o.Copies, now: o.Now, log: o.Log, dev: o.Development, every: o.SyncInterval}
+	if n.now == nil {
+		n.now = time.Now
+	}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	if n.every == 0 {
+		n.every = 10 * time.Second
+		if n.dev {
+			n.every = 2 * time.Second
+		}
+	}
+	n.door = newDoor(n.now, n.dev, o.SessionLifetime)
+	n.ownKeys = keyservice.New(ledger{n.own})
+	n.copyKeys = keyservice.New(ledger{n.copies})
+	n.wraps = newCache[keyservice.WrapName, wire.Hash](1 << 16)
+	n.people = newCache[wire.AccountID, wire.Handle](1 << 16)
+	n.streams.init()
+	n.circles.init()
+	n.follows.init()
+	n.queue.init()
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	return n
+}
+
+// start reads the stores.
+func (n *Node) start(ctx context.Context, o Options) error {
+	if err := n.openSchema(ctx); err != nil {
+		return err
+	}
+	secrets, err := n.openKeys(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.openDocument(ctx, o, secrets); err != nil {
+		return err
+	}
+	if err := n.openPeers(o, secrets); err != nil {
+		return err
+	}
+	if err := n.loadFriends(ctx); err != nil {
+		return err
+	}
+	if err := n.loadStreams(ctx); err != nil {
+		return err
+	}
+	return n.loadQueue(ctx)
+}
+
+func (n *Node) openPeers(o Options, secrets federation.Secrets) error {
+	options := federation.ClientOptions{
+		Self: n.name, Secrets: secrets, Development: n.dev, Peers: peerStore{n.own}, Now: n.now, Log: n.log,
+	}
+	var err error
+	if n.client, err = federation.NewClient(options); err != nil {
+		return err
+	}
+	n.peers = n.client
+	if o.Peers != nil {
+		if n.peers, err = o.Peers(options); err != nil {
+			return err
+		}
+	}
+	n.server, err = federation.NewServer(federation.ServerOptions{
+		Self: n.name, Host: o.Host, Client: n.client, Replay: replayStore{n.own}, Now: n.now, Log: n.log,
+		For: func(v federation.VerifiedRequest) federation.API { return n.peer(v.Node()) },
+	})
+	return err
+}
+
+// Close ends the background work and waits for it, or for ctx. Calls that are
+// under way end with their own contexts. The stores stay open.
+func (n *Node) Close(ctx context.Context) error {
+	n.spawning.Lock()
+	n.stop()
+	n.spawning.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.work.Wait()
+		n.client.Close()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("node: close: %w", ctx.Err())
+	}
+}
+
+// Document returns the node's signed document.
+func (n *Node) Document() wire.Signed { return n.document }
+
+// federationServer answers the requests of other nodes.
+func (n *Node) federationServer() *federation.Server { return n.server }
+
+// openKeys reads the secrets of the node, or makes them once.
+func (n *Node) openKeys(ctx context.Context) (federation.Secrets, error) {
+	var made nodeKeys
+	made.Version = recordVersion
+	for _, b := range []*[32]byte{&made.Root, &made.Request, &made.Secret} {
+		rand.Read(b[:])
+	}
+	err := n.own.Apply(ctx, store.Change{Key: "node/keys", Value: wire.EncodeCBOR(&made), If: store.IfAbsent()})
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		return federation.Secrets{}, err
+	}
+	var keys nodeKeys
+	if _, err := read(ctx, n.own, "node/keys", &keys); err != nil {
+		return federation.Secrets{}, err
+	}
+	n.secret = keys.Secret
+	return federation.Secrets{Root: wire.NewNodeRootSecret(keys.Root), Request: wire.NewNodeRequestSecret(keys.Request)}, nil
+}
+
+// openDocument makes a new document at each start, numbered after the last.
+func (n *Node) openDocument(ctx context.Context, o Options, secrets federation.Secrets) error {
+	var last documentRecord
+	rev, err := read(ctx, n.own, "node/document", &last)
+	if err != nil && !errors.Is(err, wire.NotExist) {
+		return err
+	}
+	n.document, err = federation.MakeDocument(federation.DocumentOptions{
+		Name: n.name, Host: o.Host, Secrets: secrets, Last: last.Number, Now: n.now(), Software: o.Software, Contact: o.Contact,
+	})
+	if err != nil {
+		return err
+	}
+	d, err := wire.OpenNodeDocument(n.document, n.name)
+	if err != nil {
+		return err
+	}
+	next := documentRecord{Version: recordVersion, Number: d.Number}
+	return n.own.Apply(ctx, store.Change{Key: "node/document", Value: wire.EncodeCBOR(&next), If: store.IfRevision(rev)})
+}
+
+// A Person is one of the node's people, and does all they may do. It is made by
+// whoever has found out who is asking.
+type Person struct {
+	node    *Node
+	account wire.AccountID
+	handle  wire.Handle
+	session *session // nil unless Authenticate made the Person
+}
+
+// As binds who asks. The account is registered here under handle.
+func (n *Node) As(account wire.AccountID, handle wire.Handle) *Person {
+	return &Person{node: n, account: account, handle: handle}
+}
+
+// newCache makes a cache of a constant size.
+func newCache[K comparable, V any](size int) *lru.Cache[K, V] {
+	c, err := lru.New[K, V](size)
+	if err != nil {
+		panic("node: " + err.Error())
+	}
+	return c
+}

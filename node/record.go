@@ -1,0 +1,228 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+// recordVersion stands at the front of each record's CBOR, recordSchema in the
+// record "schema" of both stores: a release that changes what others cannot
+// read raises it.
+const (
+	recordVersion uint64 = 1
+	recordSchema  uint64 = 1
+)
+
+// schemaRecord: schema
+type schemaRecord struct {
+	Version uint64 `cbor:"1,keyasint"`
+	Schema  uint64 `cbor:"2,keyasint"`
+}
+
+// nodeKeys: node/keys. The seeds of the node's own keys.
+type nodeKeys struct {
+	Version uint64   `cbor:"1,keyasint"`
+	Root    [32]byte `cbor:"2,keyasint"`
+	Request [32]byte `cbor:"3,keyasint"`
+	Secret  [32]byte `cbor:"4,keyasint"`
+}
+
+// documentRecord: node/document. The number of the last document.
+type documentRecord struct {
+	Version uint64 `cbor:"1,keyasint"`
+	Number  uint64 `cbor:"2,keyasint"`
+}
+
+// handleRecord: handle/<handle>. Commits a registration; never deleted.
+type handleRecord struct {
+	Version uint64         `cbor:"1,keyasint"`
+	Account wire.AccountID `cbor:"2,keyasint"`
+}
+
+// accountRecord: account/<account>. Counts only if the handle names the account.
+type accountRecord struct {
+	Version uint64      `cbor:"1,keyasint"`
+	Handle  wire.Handle `cbor:"2,keyasint"`
+}
+
+// statementRecord: key/<account>/<seq16>, and vhead/<account>/<counter16>/<hash>.
+type statementRecord struct {
+	Version   uint64      `cbor:"1,keyasint"`
+	Statement wire.Signed `cbor:"2,keyasint"`
+}
+
+// vaultRecord: vault/<account>. Commits each new version of a vault.
+type vaultRecord struct {
+	Version uint64      `cbor:"1,keyasint"`
+	Head    wire.Signed `cbor:"2,keyasint"`
+	Slots   wire.Bytes  `cbor:"3,keyasint"`
+	Vault   wire.Bytes  `cbor:"4,keyasint"`
+}
+
+// wrapRecord: wrap/<author>/<audience>/<commitment>/<reader>
+type wrapRecord struct {
+	Version uint64     `cbor:"1,keyasint"`
+	Key     wire.Hash  `cbor:"2,keyasint"`
+	Sealed  wire.Bytes `cbor:"3,keyasint"`
+}
+
+// entryRecord: entry/<author>/<audience>/<seq16>. Commits the entry, and the
+// ends that came with it. From Kind on it repeats what the signed header and
+// body say, which were verified before they were stored.
+type entryRecord struct {
+	Version   uint64          `cbor:"1,keyasint"`
+	Header    wire.Signed     `cbor:"2,keyasint"`
+	Body      wire.Bytes      `cbor:"3,keyasint"`
+	Arrival   int64           `cbor:"4,keyasint"` // ms since 1970
+	Ends      []endRecord     `cbor:"5,keyasint,omitempty"`
+	Kind      wire.EntryKind  `cbor:"6,keyasint"`
+	Epoch     uint64          `cbor:"7,keyasint"`
+	PrevEpoch uint64          `cbor:"8,keyasint"` // the newest epoch before this entry
+	Created   int64           `cbor:"9,keyasint"` // ms since 1970
+	KeySeq    uint64          `cbor:"10,keyasint"`
+	Content   wire.Commitment `cbor:"11,keyasint"` // of an epoch entry, else zero
+}
+
+// endRecord is an end that an entry commits.
+type endRecord struct {
+	Other     wire.AccountID `cbor:"1,keyasint"`
+	Statement wire.Signed    `cbor:"2,keyasint"`
+}
+
+// idRecord: id/<entry>. Derived from the entry.
+type idRecord struct {
+	Version  uint64          `cbor:"1,keyasint"`
+	Author   wire.AccountID  `cbor:"2,keyasint"`
+	Audience wire.AudienceID `cbor:"3,keyasint"`
+	Seq      uint64          `cbor:"4,keyasint"`
+}
+
+// friendRecord: friend/<me>/<other>. Commits friendship statements.
+type friendRecord struct {
+	Version    uint64          `cbor:"1,keyasint"`
+	Handle     wire.Handle     `cbor:"2,keyasint"` // of the other
+	Node       wire.NodeName   `cbor:"3,keyasint"`
+	Friendship wire.Friendship `cbor:"4,keyasint"`
+	OfferMade  wire.Signed     `cbor:"5,keyasint"`
+	OfferGot   wire.Signed     `cbor:"6,keyasint"`
+	AcceptMade wire.Signed     `cbor:"7,keyasint"`
+	AcceptGot  wire.Signed     `cbor:"8,keyasint"`
+	EndsMade   []wire.Signed   `cbor:"9,keyasint"`
+	EndsGot    []wire.Signed   `cbor:"10,keyasint"`
+	Queue      []queuedRecord  `cbor:"11,keyasint"` // not yet taken by the other's node, oldest first
+	Problem    string          `cbor:"12,keyasint"` // why the last delivery was refused for good
+}
+
+// queuedRecord is a statement that waits for delivery.
+type queuedRecord struct {
+	Kind      wire.FriendKind `cbor:"1,keyasint"`
+	Statement wire.Signed     `cbor:"2,keyasint"`
+}
+
+// deliverRecord: deliver/<node>/<me>/<other>. Written before the first statement
+// is queued in the friendRecord, deleted after the last was taken.
+type deliverRecord struct {
+	Version uint64 `cbor:"1,keyasint"`
+}
+
+// addressRecord: address/<node>/<handle>, in the copies. Whose keys were there.
+type addressRecord struct {
+	Version uint64         `cbor:"1,keyasint"`
+	Account wire.AccountID `cbor:"2,keyasint"`
+	AsOf    int64          `cbor:"3,keyasint"` // ms since 1970
+}
+
+// syncRecord: sync/<author>/<audience>, in the copies.
+type syncRecord struct {
+	Version uint64 `cbor:"1,keyasint"`
+	AsOf    int64  `cbor:"2,keyasint"` // ms since 1970
+}
+
+// peerRecord: peer/<node>
+type peerRecord struct {
+	Version  uint64           `cbor:"1,keyasint"`
+	Root     wire.NodeRootKey `cbor:"2,keyasint"`
+	Document wire.Signed      `cbor:"3,keyasint"`
+	Fetched  int64            `cbor:"4,keyasint"` // ms since 1970
+}
+
+// highWaterRecord: replay/highwater
+type highWaterRecord struct {
+	Version uint64 `cbor:"1,keyasint"`
+	Created int64  `cbor:"2,keyasint"` // ms since 1970
+}
+
+// decodeRecord reads the value of rec into v, a pointer to a zero record. A
+// record that cannot be read is no fault of whoever asks: the error has no kind.
+func decodeRecord(rec store.Record, v any) error {
+	if err := wire.DecodeCBOR("record", rec.Value, v); err != nil {
+		return fmt.Errorf("record %q: %v", rec.Key, err)
+	}
+	return nil
+}
+
+// read gets a record and decodes it into v. It returns the revision, or 0 and
+// wire.NotExist if there is none.
+func read(ctx context.Context, s store.Store, key string, v any) (uint64, error) {
+	rec, err := s.Get(ctx, key)
+	if errors.Is(err, store.ErrNotExist) {
+		return 0, wire.NotExist
+	}
+	if err != nil {
+		return 0, err
+	}
+	return rec.Revision, decodeRecord(rec, v)
+}
+
+// put is the change that writes a record without a condition.
+func put(key string, v any) store.Change {
+	return store.Change{Key: key, Value: wire.EncodeCBOR(v)}
+}
+
+// putIf is the change that writes a record under a condition.
+func putIf(key string, v any, c store.Condition) store.Change {
+	return store.Change{Key: key, Value: wire.EncodeCBOR(v), If: c}
+}
+
+// openSchema refuses stores that a later release wrote.
+func (n *Node) openSchema(ctx context.Context) error {
+	for _, s := range []store.Store{n.own, n.copies} {
+		var found schemaRecord
+		_, err := read(ctx, s, "schema", &found)
+		if errors.Is(err, wire.NotExist) {
+			found = schemaRecord{recordVersion, recordSchema}
+			err = s.Apply(ctx, put("schema", &found))
+		}
+		if err != nil {
+			return err
+		}
+		if found.Schema != recordSchema {
+			return fmt.Errorf("the store has schema %d, this release knows %d", found.Schema, recordSchema)
+		}
+	}
+	return nil
+}
+
+// refuse turns what was found wrong in statements that somebody hands in into
+// an answer to them. Tampered is for readers: it would say that this node
+// failed.
+func refuse(err error) error {
+	var e *wire.Error
+	if errors.As(err, &e) && e.Kind == wire.Tampered {
+		return &wire.Error{Kind: wire.Invalid, Field: e.Field, Detail: e.Detail}
+	}
+	return err
+}
+
+// ahead refuses times further ahead of the node's clock than clocks may differ.
+func (n *Node) ahead(what string, created int64) error {
+	now := n.now()
+	if created > now.Add(wire.MaxSkew).UnixMilli() {
+		return wire.Errorf(wire.Clock, what, "its time is ahead of this node's, where it is %s", now.UTC().Format("2006-01-02 15:04:05 MST"))
+	}
+	return nil
+}

@@ -1,0 +1,267 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
+	"github.com/peerbrain/peerbrain/node/store/storetest"
+)
+
+// stage is two nodes whose stores can be put back, and who lives there.
+type stage struct {
+	w             *world
+	stores        map[string]*storetest.Memory
+	people        []*testPerson
+	ann, ben, cid *testPerson // ann and cid in the north, ben in the south
+	forget        bool        // the copies are deleted before it begins
+}
+
+var stageStores = []string{"north own", "north copies", "south own", "south copies"}
+
+func newStage(t *testing.T) *stage {
+	s := &stage{w: newWorld(t), stores: map[string]*storetest.Memory{}}
+	for _, name := range stageStores {
+		s.stores[name] = storetest.NewMemory()
+	}
+	s.open(t)
+	at := func(n wire.NodeName) *testNode { return &testNode{s.w.nodes[n], s.w, nil, nil} }
+	s.ann, s.cid, s.ben = at(north).person("ann"), at(north).person("cid"), at(south).person("ben")
+	s.people = []*testPerson{s.ann, s.ben, s.cid}
+	return s
+}
+
+// open opens both nodes.
+func (s *stage) open(t *testing.T) {
+	t.Helper()
+	for _, name := range []wire.NodeName{north, south} {
+		side := strings.TrimSuffix(string(name), ".example")
+		n := s.w.open(name, s.stores[side+" own"], s.stores[side+" copies"])
+		for _, p := range s.people {
+			if p.address.Node == name {
+				p.home = n
+			}
+		}
+	}
+}
+
+func (s *stage) close() {
+	for _, n := range s.w.nodes {
+		n.Close(context.Background())
+	}
+}
+
+func (s *stage) snapshot() map[string]storetest.Snapshot {
+	all := make(map[string]storetest.Snapshot)
+	for name, m := range s.stores {
+		all[name] = m.Snapshot()
+	}
+	return all
+}
+
+func (s *stage) restore(all map[string]storetest.Snapshot) {
+	for name, m := range s.stores {
+		m.Restore(all[name])
+	}
+}
+
+// settled waits until nothing waits for delivery.
+func (s *stage) settled(t *testing.T) {
+	t.Helper()
+	eventually(t, "all is delivered", func() bool {
+		return len(keysOf(t, s.stores["north own"], "deliver/"))+len(keysOf(t, s.stores["south own"], "deliver/")) == 0
+	})
+}
+
+// dump returns all that lies in the stores, but the number of each start.
+func (s *stage) dump(t *testing.T) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for name, m := range s.stores {
+		for rec, err := range m.Scan(t.Context(), store.Query{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rec.Key != "node/document" {
+				all[name+" "+rec.Key] = string(rec.Value)
+			}
+		}
+	}
+	return all
+}
+
+// Every operation, stopped after each change that it makes in each store,
+// and tried again after a restart, leaves the stores as if it had never been
+// stopped.
+func TestInterruptions(t *testing.T) {
+	tell := func(p *testPerson, r wire.FriendRequest) func(context.Context) error {
+		return func(ctx context.Context) error {
+			_, err := p.as().Tell(ctx, r)
+			return err
+		}
+	}
+	publish := func(p *testPerson, e wire.Entry, ends ...wire.FriendRequest) func(context.Context) error {
+		return func(ctx context.Context) error {
+			_, err := p.as().Publish(ctx, wire.PublishRequest{Entry: e, Ends: ends})
+			return err
+		}
+	}
+	for name, prepare := range map[string]func(s *stage) func(context.Context) error{
+		"register": func(s *stage) func(context.Context) error {
+			dan := s.ann.home.newPerson("dan")
+			return func(ctx context.Context) error {
+				_, err := s.ann.home.Register(ctx, dan.register)
+				return err
+			}
+		},
+		"vault": func(s *stage) func(context.Context) error {
+			v := s.ann.nextVault()
+			return func(ctx context.Context) error { return s.ann.as().PutVault(ctx, v) }
+		},
+		"wraps": func(s *stage) func(context.Context) error {
+			r := wire.WrapsRequest{Audience: s.ann.audience, Commitment: s.ann.content, Wraps: []wire.Wrap{s.ann.wrapFor(s.ben), s.ann.wrapFor(s.cid)}}
+			return func(ctx context.Context) error { return s.ann.as().PutWraps(ctx, r) }
+		},
+		"post":       func(s *stage) func(context.Context) error { return publish(s.ann, s.ann.post()) },
+		"epoch":      func(s *stage) func(context.Context) error { return publish(s.ann, s.ann.epoch()) },
+		"offer":      func(s *stage) func(context.Context) error { return tell(s.ann, s.ann.offer(s.ben)) },
+		"offer here": func(s *stage) func(context.Context) error { return tell(s.ann, s.ann.offer(s.cid)) },
+		"accept": func(s *stage) func(context.Context) error {
+			s.ann.tell(s.ann.offer(s.ben))
+			return tell(s.ben, s.ben.accept(s.ann))
+		},
+		"accept here": func(s *stage) func(context.Context) error {
+			s.ann.tell(s.ann.offer(s.cid))
+			return tell(s.cid, s.cid.accept(s.ann))
+		},
+		"end": func(s *stage) func(context.Context) error {
+			s.ann.befriend(s.ben)
+			return tell(s.ben, s.ben.end(s.ann))
+		},
+		"end here": func(s *stage) func(context.Context) error {
+			s.ann.befriend(s.cid)
+			return tell(s.cid, s.cid.end(s.ann))
+		},
+		"removal": func(s *stage) func(context.Context) error {
+			s.ann.befriend(s.ben)
+			s.ann.befriend(s.cid)
+			return publish(s.ann, s.ann.epoch(), s.ann.end(s.cid), s.ann.end(s.ben))
+		},
+		"pull": func(s *stage) func(context.Context) error {
+			s.ann.posts(2)
+			s.ann.befriend(s.ben)
+			s.ann.rotate(s.ben)
+			s.ann.posts(2)
+			s.forget = true
+			return func(ctx context.Context) error { return nil } // all that is done pulls
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			run := prepare(s)
+			s.settled(t)
+			s.pullAll()
+			s.close()
+			before := s.snapshot()
+			if s.forget {
+				before["north copies"], before["south copies"] = storetest.NewMemory().Snapshot(), storetest.NewMemory().Snapshot()
+			}
+			clean := func() {
+				t.Helper()
+				s.open(t)
+				if err := run(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				s.settled(t)
+				s.pullAll()
+				s.close()
+			}
+			for _, target := range stageStores {
+				m := s.stores[target]
+				s.restore(before)
+				made := m.Changes()
+				clean()
+				want, made := s.dump(t), m.Changes()-made
+				try := func(how string, spoil func()) {
+					t.Helper()
+					s.restore(before)
+					s.w.fail(north, away) // so that nothing is pulled too early
+					s.w.fail(south, away)
+					s.open(t)
+					spoil()
+					s.w.fail(north, nil)
+					s.w.fail(south, nil)
+					err := run(t.Context())
+					s.pullAll()
+					s.close()
+					m.Resume()
+					clean()
+					if got := s.dump(t); !maps.Equal(got, want) {
+						t.Fatalf("%s %s (%v): %s", target, how, err, difference(got, want))
+					}
+				}
+				for k := range made + 1 {
+					try(fmt.Sprintf("stopped after %d of %d changes", k, made), func() { m.StopAfter(k) })
+				}
+				for seed := range uint64(2) {
+					try(fmt.Sprintf("with seed %d", seed), func() { m.Chaos(seed) })
+				}
+			}
+		})
+	}
+}
+
+// pullAll copies both ways, as far as that can be.
+func (s *stage) pullAll() {
+	for _, n := range s.w.nodes {
+		for _, other := range []wire.NodeName{north, south} {
+			n.follows.renew(other)
+			for range 3 {
+				if n.follows.stale(other, n.every) {
+					_ = n.pull(context.Background(), other)
+				}
+			}
+		}
+	}
+}
+
+func difference(got, want map[string]string) string {
+	for k, v := range want {
+		if w, ok := got[k]; !ok || w != v {
+			return fmt.Sprintf("%s: got %x, want %x", k, w, v)
+		}
+	}
+	for k := range got {
+		if _, ok := want[k]; !ok {
+			return k + ": was left behind"
+		}
+	}
+	return "none"
+}
+
+// A node that is stopped while it is opened for the first time, or later, opens.
+func TestOpenIsInterrupted(t *testing.T) {
+	w := newWorld(t)
+	for k := 0; ; k++ {
+		own, copies := storetest.NewMemory(), storetest.NewMemory()
+		own.StopAfter(k)
+		n, err := w.tryOpen(north, own, copies)
+		if err == nil {
+			n.close()
+			if k < 3 {
+				t.Fatalf("opened with %d changes", k)
+			}
+			return
+		}
+		if !errors.Is(err, storetest.ErrStopped) {
+			t.Fatal(err)
+		}
+		own.Resume()
+		w.open(north, own, copies).close()
+	}
+}

@@ -1,0 +1,150 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation"
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+const (
+	defaultPage      = 50
+	federationPrefix = "/federation/"
+
+	bodyLimit  = 1 << 20 // bytes of JSON, unless the route says more
+	vaultLimit = 4 << 20 // a vault of wire.MaxVault in base64, and its head
+
+	// requestTime bounds a request that waits for other nodes.
+	requestTime = 30 * time.Second
+)
+
+// An api answers requests, whatever server received them.
+type api struct {
+	node       *Node
+	federation *federation.Server
+	closed     bool // to registrations
+	draining   atomic.Bool
+	log        *slog.Logger
+}
+
+// A route is one method of one path.
+type route struct {
+	method  string // "*" for every one
+	pattern string
+	open    bool     // served without a session
+	limit   int      // bytes of the body; bodyLimit if 0
+	query   []string // parameters it knows
+	serve   func(context.Context, *api, *incoming) (any, error)
+}
+
+// routes is everything that a node serves, in one table. What a route returns
+// is sent as JSON; nothing is 204.
+func routes() []route {
+	return []route{
+		{method: "GET", pattern: wire.PathDocument, open: true, serve: serveDocument},
+		{method: "GET", pattern: wire.PathHealth, open: true, serve: serveHealth},
+		{method: "POST", pattern: wire.PathRegister, open: true, limit: vaultLimit, serve: serveRegister},
+		{method: "POST", pattern: wire.PathChallenge, open: true, serve: serveChallenge},
+		{method: "POST", pattern: wire.PathLogin, open: true, serve: serveLogin},
+		{method: "POST", pattern: wire.PathHeads, open: true, serve: serveHeads},
+		{method: "*", pattern: federationPrefix + "*", open: true, limit: federation.MaxRequest, serve: servePeer},
+
+		{method: "GET", pattern: wire.PathSession, serve: serveGetSession},
+		{method: "DELETE", pattern: wire.PathSession, serve: serveEndSession},
+		{method: "GET", pattern: wire.PathVault, query: []string{"after"}, serve: serveGetVault},
+		{method: "PUT", pattern: wire.PathVault, limit: vaultLimit, serve: servePutVault},
+		{method: "POST", pattern: wire.PathKeys, serve: serveKeys},
+		{method: "GET", pattern: wire.PathFriends, serve: serveFriends},
+		{method: "POST", pattern: wire.PathFriends, serve: serveTell},
+		{method: "POST", pattern: wire.PathWraps, serve: servePutWraps},
+		{method: "GET", pattern: wire.PathWrap, serve: serveWrap},
+		{method: "POST", pattern: wire.PathEntries, serve: servePublish},
+		{method: "GET", pattern: wire.PathStream, query: []string{"after", "before", "limit"}, serve: serveStream},
+		{method: "GET", pattern: wire.PathPost, serve: servePost},
+		{method: "GET", pattern: wire.PathFeed, query: []string{"limit", "before"}, serve: serveFeed},
+	}
+}
+
+// A reply is what goes back.
+type reply struct {
+	status      int
+	contentType string // empty without a body
+	body        []byte
+	retryAfter  int64 // s, 0 for none
+}
+
+// admit finds out who asks, before the body is read.
+func (a *api) admit(ctx context.Context, rt route, r *incoming) error {
+	if err := rt.admits(r); err != nil || rt.open {
+		return err
+	}
+	token, err := r.token()
+	if err != nil {
+		return err
+	}
+	r.person, err = a.node.Authenticate(ctx, token)
+	return err
+}
+
+func (rt route) admits(r *incoming) error {
+	if rt.limit == 0 {
+		rt.limit = bodyLimit
+	}
+	if r.length > rt.limit {
+		return wire.Errorf(wire.TooLarge, "body", "at most %d bytes", rt.limit)
+	}
+	if rt.method == "*" {
+		return nil
+	}
+	return r.readQuery(rt.query)
+}
+
+// answer serves an admitted request.
+func (a *api) answer(ctx context.Context, rt route, r *incoming) reply {
+	v, err := rt.serve(ctx, a, r)
+	switch v := v.(type) {
+	case federation.RawResponse:
+		return reply{status: v.Status, contentType: v.ContentType, body: v.Body}
+	case nil:
+		if err == nil {
+			return reply{status: 204}
+		}
+	}
+	if err != nil {
+		return a.failure(r, err)
+	}
+	return reply{status: 200, contentType: wire.MediaJSON, body: wire.EncodeJSON(v)}
+}
+
+// failure is the one place where errors become answers. Those without a kind
+// are logged whole, and nothing is told of them.
+func (a *api) failure(r *incoming, err error) reply {
+	p := wire.ProblemOf(err)
+	if p.Code == wire.Internal {
+		a.log.Error("request failed", "method", r.method, "route", r.pattern, "error", err)
+	}
+	return problemReply(p)
+}
+
+func problemReply(p wire.Problem) reply {
+	return reply{status: p.Status, contentType: wire.MediaProblem, body: wire.EncodeJSON(p), retryAfter: p.Retry}
+}
+
+// panicked turns a recovered panic into an answer.
+func (a *api) panicked(r *incoming, p any) reply {
+	return a.failure(r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+}
+
+// record logs a request: never an id, an address, a token or a body.
+func (a *api) record(r *incoming, status int, took time.Duration) {
+	level := slog.LevelDebug
+	if status >= 500 {
+		level = slog.LevelWarn
+	}
+	a.log.Log(context.Background(), level, "request", "method", r.method, "route", r.pattern, "status", status, "took", took)
+}

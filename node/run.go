@@ -1,0 +1,199 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
+	"github.com/peerbrain/peerbrain/node/store/bolt"
+)
+
+const (
+	// A node that is told to end has 10 seconds: these for the requests that
+	// are under way, then for its own work, and the rest for the disk.
+	graceTime = 6 * time.Second
+	closeTime = 2 * time.Second
+
+	sweepInterval = time.Minute
+)
+
+// Run serves a node until ctx ends, and then ends it within 10 seconds: no new
+// connections, health checks fail, requests under way are answered. ready, if
+// not nil, is called with the address once requests are taken. The error is nil
+// after a graceful end.
+func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string)) (err error) {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	listener, err := listen(&c)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	own, copies, err := openStores(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, own.Close(), copies.Close()) }()
+	n, err := Open(ctx, Options{
+		Name: c.Name, Host: c.Host, Development: c.Dev, Own: own, Copies: copies, Log: log,
+		SyncInterval: c.SyncInterval, SessionLifetime: c.Sessions, Software: "peerbrain/" + Version(), Contact: c.Contact,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.Background(), closeTime)
+		defer cancel()
+		err = errors.Join(err, n.Close(closing))
+	}()
+	log.Info("serving", "name", c.Name, "address", listener.Addr().String(), "data", c.Data, "version", Version())
+	return n.serve(ctx, c, listener, ready)
+}
+
+// serve serves until ctx ends.
+func (n *Node) serve(ctx context.Context, c Config, l net.Listener, ready func(addr string)) error {
+	a := &api{node: n, federation: n.federationServer(), closed: c.Registration == RegistrationClosed, log: n.log}
+	s := newServer(a, routes(), serverOptions{
+		connections: c.Limits.Connections, proxies: c.Proxies,
+		read: c.Timeouts.Read, write: c.Timeouts.Write, idle: c.Timeouts.Idle,
+	})
+	capped := newCappedListener(l, c.Limits.Connections, c.Limits.PerAddress, c.Proxies)
+
+	var work sync.WaitGroup
+	defer work.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	work.Go(func() { n.sweepLoop(ctx) })
+	served := make(chan error, 1)
+	work.Go(func() { served <- s.listen(capped) })
+	if ready != nil {
+		ready(l.Addr().String())
+	}
+	select {
+	case err := <-served:
+		s.stop()
+		capped.closeAll()
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	a.draining.Store(true)
+	n.log.Info("ending", "name", n.name)
+	draining, done := context.WithTimeout(context.Background(), graceTime)
+	defer done()
+	if err := s.shutdown(draining); err != nil {
+		n.log.Warn("requests were cut off", "error", err)
+	}
+	// Had the server not begun yet, there was nothing for it to shut down.
+	l.Close()
+	capped.closeAll()
+	return nil
+}
+
+func (n *Node) sweepLoop(ctx context.Context) {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := n.sweep(ctx); err != nil && ctx.Err() == nil {
+				n.log.Error("sweep failed", "error", err)
+			}
+		}
+	}
+}
+
+// listen takes the address and, in development, the name that follows from it.
+func listen(c *Config) (net.Listener, error) {
+	l, err := net.Listen("tcp", c.Listen)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("listen: another program listens at %s; end it, or choose another address with --listen", c.Listen)
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("listen: %s is not permitted; choose a port of 1024 or above with --listen, and a reverse proxy in front", c.Listen)
+	case err != nil:
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if c.Name == "" {
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+		c.Name = wire.NodeName("localhost:" + port)
+	}
+	return l, nil
+}
+
+// openStores opens the two stores of the data folder, which belongs to one name
+// and one process.
+func openStores(ctx context.Context, c Config) (own, copies store.Store, err error) {
+	var opened []store.Store
+	for _, file := range []string{"own.db", "copies.db"} {
+		s, err := bolt.Open(filepath.Join(c.Data, file), bolt.Options{})
+		if errors.Is(err, bolt.ErrInUse) {
+			err = fmt.Errorf("data: another process serves %q; end it, or choose another folder with --data", c.Data)
+		}
+		if err == nil {
+			opened = append(opened, s)
+		}
+		if err == nil && len(opened) == 1 {
+			err = ownedBy(ctx, s, c)
+		}
+		if err != nil {
+			for _, s := range opened {
+				err = errors.Join(err, s.Close())
+			}
+			return nil, nil, err
+		}
+	}
+	return opened[0], opened[1], nil
+}
+
+// ownedBy refuses data of another name: everybody's keys and entries hold it.
+func ownedBy(ctx context.Context, own store.Store, c Config) error {
+	err := own.Apply(ctx, store.Change{Key: "node/name", Value: []byte(c.Name), If: store.IfAbsent()})
+	if !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	rec, err := own.Get(ctx, "node/name")
+	if err != nil {
+		return err
+	}
+	if string(rec.Value) != string(c.Name) {
+		return fmt.Errorf("name: the folder %q belongs to %q; serve it with --name %s, or choose another folder with --data", c.Data, rec.Value, rec.Value)
+	}
+	return nil
+}
+
+// Version returns the release, and for other builds the commit.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	version := "devel"
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			version += "-" + s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			version += "-modified"
+		}
+	}
+	return version
+}

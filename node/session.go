@@ -1,0 +1,242 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+const (
+	// DefaultSessionLifetime is how long a session lasts that nobody ends.
+	DefaultSessionLifetime = 180 * 24 * time.Hour
+
+	sessionCacheSize = 10_000
+	// sessionCacheTime is also how long a session that another process of
+	// this node ended goes on here.
+	sessionCacheTime = 5 * time.Second
+
+	sweepBatch = 500 // records that one sweep looks at
+)
+
+// A session is what the node keeps of a log-in under sess/<hash of the token>.
+// The token itself is nowhere.
+type session struct {
+	Version uint64         `cbor:"1,keyasint"`
+	Account wire.AccountID `cbor:"2,keyasint"`
+	Handle  wire.Handle    `cbor:"3,keyasint"`
+	Device  string         `cbor:"4,keyasint"`
+	Created int64          `cbor:"5,keyasint"` // ms since 1970
+	Expires int64          `cbor:"6,keyasint"` // ms since 1970
+
+	hash wire.Hash // of the token; the record's key
+}
+
+const sessionPrefix = "sess/"
+
+func sessionKey(h wire.Hash) string { return sessionPrefix + h.String() }
+
+// Authenticate returns the person whom token belongs to, or
+// wire.Unauthenticated without a reason.
+func (n *Node) Authenticate(ctx context.Context, token wire.Token) (*Person, error) {
+	hash := token.Hash(wire.LabelToken)
+	s, err := n.session(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	p := n.As(s.Account, s.Handle)
+	p.session = s
+	return p, nil
+}
+
+func (n *Node) session(ctx context.Context, hash wire.Hash) (*session, error) {
+	now := n.now()
+	s, ended := n.door.cache.get(hash, now)
+	if s == nil {
+		s = &session{hash: hash}
+		_, err := read(ctx, n.own, sessionKey(hash), s)
+		if errors.Is(err, wire.NotExist) {
+			return nil, unauthenticated()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look up session: %w", err)
+		}
+		n.door.cache.put(hash, s, now, ended)
+	}
+	if s.Expires <= now.UnixMilli() {
+		return nil, unauthenticated()
+	}
+	return s, nil
+}
+
+// Session tells who the person is and since when. It is empty for a person who
+// was not authenticated by a token.
+func (p *Person) Session() wire.SessionReply {
+	if p.session == nil {
+		return wire.SessionReply{}
+	}
+	s := p.session
+	return wire.SessionReply{Handle: s.Handle, Account: s.Account, Device: s.Device, Created: s.Created, Expires: s.Expires}
+}
+
+// EndSession ends the session that authenticated the person. The device stays
+// known: its next log-in still has a budget of its own.
+func (p *Person) EndSession(ctx context.Context) error {
+	if p.session == nil {
+		return unauthenticated()
+	}
+	err := p.node.own.Apply(ctx, store.Change{Key: sessionKey(p.session.hash)})
+	p.node.door.cache.end(p.session.hash)
+	if err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	return nil
+}
+
+// openSession spends the challenge and, in the same Apply and after it, writes
+// the session: of many answers to one challenge, one gets in.
+func (n *Node) openSession(ctx context.Context, c *wire.Challenge, account wire.AccountID, req wire.LoginRequest, known bool) (wire.LoginReply, error) {
+	now := n.now()
+	reply := wire.LoginReply{
+		Account: account,
+		Token:   n.newToken(), DeviceToken: n.newToken(),
+		Expires: now.Add(n.door.lifetime).UnixMilli(),
+	}
+	hash := reply.Token.Hash(wire.LabelToken)
+	// The hash tells whose answer spent the challenge, should the store make
+	// these changes twice (see store.Store.Apply).
+	changes := []store.Change{{Key: spentKey(c), Value: []byte(hash.String()), If: store.IfAbsent()}}
+	if known {
+		reply.DeviceToken = *req.DeviceToken
+	}
+	devices, err := n.rememberDevice(ctx, account, reply.DeviceToken, known)
+	if err != nil {
+		return wire.LoginReply{}, err
+	}
+	changes = append(changes, devices...)
+	s := session{Version: recordVersion, Account: account, Handle: c.Handle, Device: req.Device, Created: now.UnixMilli(), Expires: reply.Expires}
+	changes = append(changes, put(sessionKey(hash), &s))
+	if err := n.spend(ctx, changes); err != nil {
+		return wire.LoginReply{}, err
+	}
+	return reply, nil
+}
+
+// spend makes changes, the first of which spends a challenge.
+func (n *Node) spend(ctx context.Context, changes []store.Change) error {
+	err := n.own.Apply(ctx, changes...)
+	if !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	rec, err := n.own.Get(ctx, changes[0].Key)
+	if err != nil {
+		return fmt.Errorf("look up spent challenge: %w", err)
+	}
+	if string(rec.Value) != string(changes[0].Value) {
+		return unauthenticated()
+	}
+	return n.own.Apply(ctx, changes[1:]...) // the first was ours and the rest may be missing
+}
+
+// sweep deletes what has expired: spent challenges in their order, and
+// sessions, of which each call looks at the next batch.
+func (n *Node) sweep(ctx context.Context) error {
+	now := n.now()
+	// Another process of this node may have a clock that is behind.
+	before := now.Add(-wire.MaxSkew).UnixMilli()
+	var gone []store.Change
+	for rec, err := range n.own.Scan(ctx, store.Query{From: spentPrefix, To: spentPrefix + hex16(uint64(before)), Limit: sweepBatch}) {
+		if err != nil {
+			return fmt.Errorf("sweep challenges: %w", err)
+		}
+		gone = append(gone, store.Change{Key: strings.Clone(rec.Key)})
+	}
+	q := store.Prefix(sessionPrefix)
+	q.From, q.Limit = max(q.From, n.door.swept), sweepBatch
+	seen := 0
+	for rec, err := range n.own.Scan(ctx, q) {
+		if err != nil {
+			return fmt.Errorf("sweep sessions: %w", err)
+		}
+		var s session
+		if err := decodeRecord(rec, &s); err != nil {
+			return err
+		}
+		if seen++; s.Expires <= before {
+			gone = append(gone, store.Change{Key: strings.Clone(rec.Key)})
+		}
+		n.door.swept = store.After(strings.Clone(rec.Key))
+	}
+	if seen < sweepBatch {
+		n.door.swept = "" // from the start next time
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return n.own.Apply(ctx, gone...)
+}
+
+// A door is what a node remembers of log-ins beside its store.
+type door struct {
+	throttle *throttle
+	lifetime time.Duration // of sessions
+	cache    sessionCache
+	swept    string // where the next sweep of sessions begins; sweep's alone
+}
+
+// newDoor makes the door of a node. A lifetime of 0 is DefaultSessionLifetime.
+func newDoor(now func() time.Time, development bool, lifetime time.Duration) *door {
+	if lifetime == 0 {
+		lifetime = DefaultSessionLifetime
+	}
+	d := &door{throttle: newThrottle(now, development), lifetime: lifetime}
+	d.cache.known, _ = simplelru.NewLRU[wire.Hash, cachedSession](sessionCacheSize, nil) // fails for no positive size
+	return d
+}
+
+// A sessionCache keeps sessions for a short time, so that a request costs no
+// look-up. Tokens that are none are not kept.
+type sessionCache struct {
+	mu    sync.Mutex
+	known *simplelru.LRU[wire.Hash, cachedSession]
+	ended uint64 // sessions that were ended
+}
+
+type cachedSession struct {
+	*session
+	until time.Time
+}
+
+// get returns what is known of hash, nil if nothing, and a number to put with.
+func (c *sessionCache) get(hash wire.Hash, now time.Time) (*session, uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s, ok := c.known.Get(hash); ok && now.Before(s.until) {
+		return s.session, c.ended
+	}
+	return nil, c.ended
+}
+
+// put keeps s, unless a session ended since get returned the number ended: it
+// may have been this one, read before it was gone.
+func (c *sessionCache) put(hash wire.Hash, s *session, now time.Time, ended uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == ended {
+		c.known.Add(hash, cachedSession{s, now.Add(sessionCacheTime)})
+	}
+}
+
+func (c *sessionCache) end(hash wire.Hash) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended++
+	c.known.Remove(hash)
+}

@@ -1,0 +1,352 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+// A streamName names one author's stream for one audience.
+type streamName struct {
+	author   wire.AccountID
+	audience wire.AudienceID
+}
+
+func (s streamName) compare(t streamName) int {
+	if c := bytes.Compare(s.author[:], t.author[:]); c != 0 {
+		return c
+	}
+	return bytes.Compare(s.audience[:], t.audience[:])
+}
+
+func (s streamName) String() string { return s.author.String() + "/" + s.audience.String() }
+
+func streamKey(s streamName) string            { return "entry/" + s.String() + "/" }
+func entryKey(s streamName, seq uint64) string { return streamKey(s) + hex16(seq) }
+
+// A stream is one that this node has, its own person's or a copy.
+type stream struct {
+	name streamName
+	copy bool // of an author elsewhere
+
+	appending sync.Mutex // held to append, and to change the two below
+	unsettled bool       // what follows from the newest entry may not have been done
+	stale     bool       // the store may have entries that head does not know
+	saved     int64      // asOf in the store, ms since 1970
+
+	head atomic.Pointer[streamHead]
+	asOf atomic.Int64 // of a copy: when the author's node was last heard, ms since 1970
+}
+
+// A streamHead is the newest end of a stream.
+type streamHead struct {
+	wire.StreamHead
+	content  wire.Commitment // of the newest epoch
+	arrival  int64           // of the newest entry, ms since 1970
+	position int64           // of the newest entry, ms since 1970
+}
+
+// state returns the newest end; all zero of an empty stream.
+func (s *stream) state() streamHead { return *s.head.Load() }
+
+func newStream(name streamName, copied bool) *stream {
+	s := &stream{name: name, copy: copied}
+	s.head.Store(new(streamHead))
+	return s
+}
+
+// streams are all that the node has.
+type streams struct {
+	mu       sync.RWMutex
+	byName   map[streamName]*stream
+	byAuthor map[wire.AccountID][]*stream
+}
+
+func (s *streams) init() {
+	s.byName = make(map[streamName]*stream)
+	s.byAuthor = make(map[wire.AccountID][]*stream)
+}
+
+// get returns a stream, or nil.
+func (s *streams) get(name streamName) *stream {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byName[name]
+}
+
+// of returns the streams of an author that are not empty.
+func (s *streams) of(author wire.AccountID) []*stream {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var list []*stream
+	for _, one := range s.byAuthor[author] {
+		if one.head.Load().Seq > 0 {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+// open returns a stream that is there or can begin now. Limit when the author
+// has limit streams already.
+func (s *streams) open(name streamName, copied bool, limit int) (*stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.byName[name]; one != nil {
+		return one, nil
+	}
+	if len(s.byAuthor[name.author]) >= limit {
+		return nil, wire.Errorf(wire.Limit, "audience", "an account has at most %d streams", limit)
+	}
+	one := newStream(name, copied)
+	s.byName[name] = one
+	s.byAuthor[name.author] = append(s.byAuthor[name.author], one)
+	return one, nil
+}
+
+// storeOf returns where a stream, and all that belongs to it, is kept.
+func (n *Node) storeOf(s *stream) store.Store {
+	if s.copy {
+		return n.copies
+	}
+	return n.own
+}
+
+// entry returns one entry of a stream, or NotExist.
+func (n *Node) entry(ctx context.Context, s *stream, seq uint64) (*entryRecord, error) {
+	r := new(entryRecord)
+	if _, err := read(ctx, n.storeOf(s), entryKey(s.name, seq), r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *entryRecord) entry() wire.Entry { return wire.Entry{Header: r.Header, Body: r.Body} }
+
+// position is where the entry stands in a feed. It never falls along a stream,
+// since neither created nor arrival does.
+func (r *entryRecord) position() int64 { return min(r.Created, r.Arrival) }
+
+// loadStreams finds all streams and their newest entries, with three seeks for
+// each, and finishes what their newest entries left unfinished.
+func (n *Node) loadStreams(ctx context.Context) error {
+	for _, copied := range []bool{false, true} {
+		from := "entry/"
+		for {
+			s, err := n.nextStream(ctx, copied, from)
+			if err != nil {
+				return err
+			}
+			if s == nil {
+				break
+			}
+			if err := n.loadHead(ctx, s); err != nil {
+				return err
+			}
+			if err := n.settle(ctx, s); err != nil { // tried again before the next entry
+				n.log.Error("what an entry commits could not be done", "stream", s.name.String(), "error", err)
+			}
+			from = store.Prefix(streamKey(s.name)).To
+		}
+	}
+	return nil
+}
+
+// nextStream opens the first stream whose entries have keys from a key on, nil
+// if there is none.
+func (n *Node) nextStream(ctx context.Context, copied bool, from string) (*stream, error) {
+	s := n.own
+	if copied {
+		s = n.copies
+	}
+	for rec, err := range s.Scan(ctx, store.Query{From: from, To: store.Prefix("entry/").To, Limit: 1}) {
+		if err != nil {
+			return nil, err
+		}
+		parts := strings.Split(rec.Key, "/")
+		if len(parts) != 4 {
+			return nil, fmt.Errorf("record %q: not the key of an entry", rec.Key)
+		}
+		author, err := wire.ParseAccountID(parts[1])
+		if err != nil {
+			return nil, fmt.Errorf("record %q: %v", rec.Key, err)
+		}
+		audience, err := wire.ParseAudienceID(parts[2])
+		if err != nil {
+			return nil, fmt.Errorf("record %q: %v", rec.Key, err)
+		}
+		one := newStream(streamName{author, audience}, copied)
+		n.streams.mu.Lock()
+		n.streams.byName[one.name] = one
+		n.streams.byAuthor[author] = append(n.streams.byAuthor[author], one)
+		n.streams.mu.Unlock()
+		return one, nil
+	}
+	return nil, nil
+}
+
+// loadHead reads the newest end of a stream from the store. The caller holds
+// s.appending, or is alone.
+func (n *Node) loadHead(ctx context.Context, s *stream) error {
+	q := store.Prefix(streamKey(s.name))
+	q.Reverse, q.Limit = true, 1
+	for rec, err := range n.storeOf(s).Scan(ctx, q) {
+		if err != nil {
+			return err
+		}
+		var r entryRecord
+		if err := decodeRecord(rec, &r); err != nil {
+			return err
+		}
+		var seq uint64
+		if _, err := fmt.Sscanf(rec.Key[strings.LastIndexByte(rec.Key, '/')+1:], "%016x", &seq); err != nil {
+			return fmt.Errorf("record %q: not the key of an entry", rec.Key)
+		}
+		content := r.Content
+		if r.Epoch != seq {
+			epoch, err := n.entry(ctx, s, r.Epoch)
+			if err != nil {
+				return fmt.Errorf("epoch %d: %v", r.Epoch, err)
+			}
+			content = epoch.Content
+		}
+		s.head.Store(&streamHead{
+			StreamHead: wire.StreamHead{
+				Seq: seq, ID: r.entry().ID(), Epoch: r.Epoch, PrevEpoch: r.PrevEpoch, Created: r.Created, KeySeq: r.KeySeq,
+			},
+			content: content, arrival: r.Arrival, position: r.position(),
+		})
+	}
+	s.unsettled, s.stale = s.head.Load().Seq > 0, false
+	if !s.copy || s.asOf.Load() != 0 {
+		return nil
+	}
+	var as syncRecord
+	_, err := read(ctx, n.copies, syncKey(s.name), &as)
+	s.asOf.Store(as.AsOf)
+	s.saved = as.AsOf
+	return ignoreAbsent(err)
+}
+
+// readable is the one rule of who may read a stream, here or from another node:
+// its author, and whoever is friends with the author, by every record that this
+// node has of the two, and has a wrap of the newest epoch. For everybody else the
+// stream does not exist.
+func (n *Node) readable(ctx context.Context, reader wire.AccountID, name streamName) (*stream, error) {
+	s := n.streams.get(name)
+	if reader == name.author {
+		if s == nil {
+			s = newStream(name, false)
+		}
+		return s, nil
+	}
+	none := wire.Errorf(wire.NotExist, "stream", "no such stream")
+	if s == nil || s.head.Load().Seq == 0 {
+		return nil, none
+	}
+	for _, p := range []pair{{name.author, reader}, {reader, name.author}} {
+		here, err := n.isHere(ctx, p.me)
+		if err != nil {
+			return nil, err
+		}
+		if !here {
+			continue
+		}
+		friends, err := n.bond(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if !friends {
+			return nil, none
+		}
+	}
+	_, err := n.wrapHash(ctx, s, s.head.Load().content, reader)
+	if errors.Is(err, wire.NotExist) {
+		return nil, none
+	}
+	return s, err
+}
+
+// Stream returns entries of a stream that the person may read, in order of seq:
+// those after a seq, or the newest before one; one of the two is 0. At most limit
+// of them, wire.MaxPage if 0, and wire.MaxPageBytes. Kinds of errors: NotExist,
+// Invalid.
+func (p *Person) Stream(ctx context.Context, author wire.AccountID, audience wire.AudienceID, after, before uint64, limit int) (wire.StreamReply, error) {
+	if after != 0 && before != 0 {
+		return wire.StreamReply{}, wire.Errorf(wire.Invalid, "before", "after or before was expected, not both")
+	}
+	limit, err := pageLimit(limit)
+	if err != nil {
+		return wire.StreamReply{}, err
+	}
+	name := streamName{author, audience}
+	if err := p.refresh(ctx, func(l friendLink) bool { return l.stream == name }); err != nil {
+		return wire.StreamReply{}, err
+	}
+	s, err := p.node.readable(ctx, p.account, name)
+	if err != nil {
+		return wire.StreamReply{}, err
+	}
+	reply := wire.StreamReply{Head: s.state().Seq, AsOf: p.node.asOf(s)}
+	q := store.Query{From: store.After(entryKey(name, after)), To: store.After(entryKey(name, reply.Head)), Limit: limit}
+	if before != 0 {
+		q = store.Query{From: streamKey(name), To: entryKey(name, min(before, reply.Head+1)), Limit: limit, Reverse: true}
+	}
+	records, err := p.node.records(ctx, s, q, wire.MaxPageBytes)
+	reply.Entries = make([]wire.Entry, len(records))
+	for i, r := range records {
+		reply.Entries[i] = r.entry()
+	}
+	return reply, err
+}
+
+// records reads entries until they have more bytes than limit: at least one, in
+// order of seq.
+func (n *Node) records(ctx context.Context, s *stream, q store.Query, limit int) ([]*entryRecord, error) {
+	var list []*entryRecord
+	size := 0
+	for rec, err := range n.storeOf(s).Scan(ctx, q) {
+		if err != nil {
+			return nil, err
+		}
+		r := new(entryRecord)
+		if err := decodeRecord(rec, r); err != nil {
+			return nil, err
+		}
+		if size += r.entry().Size(); size > limit && len(list) > 0 {
+			break
+		}
+		list = append(list, r)
+	}
+	if q.Reverse {
+		slices.Reverse(list)
+	}
+	return list, nil
+}
+
+// asOf tells when the author's node was last heard, ms since 1970.
+func (n *Node) asOf(s *stream) int64 {
+	if s.copy {
+		return s.asOf.Load()
+	}
+	return n.now().UnixMilli()
+}
+
+// pageLimit returns how many items a page may have; 0 asks for the most.
+func pageLimit(limit int) (int, error) {
+	if limit < 0 {
+		return 0, wire.Errorf(wire.Invalid, "limit", "a number from 1 to %d was expected", wire.MaxPage)
+	}
+	if limit == 0 {
+		limit = wire.MaxPage
+	}
+	return min(limit, wire.MaxPage), nil
+}

@@ -1,0 +1,189 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+const (
+	pullAtOnce  = 4                       // nodes
+	pullTimeout = 20 * time.Second        // for one answer
+	pullStale   = 2 * time.Second         // a reader is not content with less
+	pullWait    = 1500 * time.Millisecond // but waits no longer
+)
+
+// pull brings the copies of all that is followed at a node up to date. Who asks
+// while that is under way gets the result of that.
+func (n *Node) pull(ctx context.Context, node wire.NodeName) error {
+	_, err := n.pulls.join(ctx, n.spawn, node, func() (struct{}, error) {
+		err := n.pullAll(n.ctx, node)
+		if err != nil && n.ctx.Err() == nil {
+			n.log.Info("a node could not be pulled from", "node", string(node), "error", err)
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+func (n *Node) pullAll(ctx context.Context, node wire.NodeName) error {
+	list, version := n.follows.of(node)
+	defer n.follows.done(node, version)
+	for len(list) > 0 {
+		var batch []followed
+		batch, list = cutBatch(list)
+		if err := n.pullBatch(ctx, node, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cutBatch takes from list what fits into one request.
+func cutBatch(list []followed) (batch, rest []followed) {
+	readers := 0
+	for i, f := range list {
+		room := wire.MaxSyncReaders - readers
+		if i == wire.MaxSyncStreams || room == 0 {
+			return batch, list[i:]
+		}
+		if len(f.readers) > room {
+			rest = slices.Clone(list[i:])
+			rest[0].readers = f.readers[room:]
+			return append(batch, followed{f.stream, f.readers[:room]}), rest
+		}
+		batch, readers = append(batch, f), readers+len(f.readers)
+	}
+	return batch, nil
+}
+
+// pullBatch asks until the other node has nothing more. A stream that is wrong
+// is asked for no more this time, and holds up no other.
+func (n *Node) pullBatch(ctx context.Context, node wire.NodeName, batch []followed) error {
+	for len(batch) > 0 {
+		var request wire.SyncRequest
+		for _, f := range batch {
+			ask, err := n.syncAsk(ctx, f)
+			if err != nil {
+				return err
+			}
+			request.Streams = append(request.Streams, ask)
+		}
+		reply, err := n.askSync(ctx, node, request)
+		if err != nil {
+			return err
+		}
+		var good []followed
+		progress := false
+		for i, f := range batch {
+			more, err := n.takeStream(ctx, f, reply.Streams[i])
+			progress = progress || more
+			if err == nil {
+				good = append(good, f)
+				continue
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			level := n.log.Warn
+			if errors.Is(err, wire.NotExist) {
+				level = n.log.Debug // the author has not begun it yet
+			}
+			level("a stream could not be copied", "node", string(node), "stream", f.stream.String(), "error", err)
+		}
+		if !reply.More || !progress {
+			return nil
+		}
+		batch = good
+	}
+	return nil
+}
+
+func (n *Node) askSync(ctx context.Context, node wire.NodeName, request wire.SyncRequest) (wire.SyncReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	reply, err := n.peers.To(node).Sync(ctx, request)
+	if err == nil && len(reply.Streams) != len(request.Streams) {
+		err = fmt.Errorf("asked about %d streams, answered about %d", len(request.Streams), len(reply.Streams))
+	}
+	return reply, err
+}
+
+// syncLoop pulls from each node, at intervals that differ, until the node closes.
+func (n *Node) syncLoop() {
+	places := make(chan struct{}, pullAtOnce)
+	for {
+		for _, node := range n.follows.at() {
+			if !n.follows.begin(node) {
+				continue
+			}
+			n.work.Go(func() {
+				defer n.follows.end(node)
+				select {
+				case places <- struct{}{}:
+					defer func() { <-places }()
+					_ = n.pull(n.ctx, node) // which logs
+				case <-n.ctx.Done():
+				}
+			})
+		}
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-time.After(n.every*4/5 + rand.N(n.every*2/5+1)):
+		}
+	}
+}
+
+// pullSoon pulls something that is newly followed, without waiting for the loop.
+func (n *Node) pullSoon(node wire.NodeName) {
+	_ = n.spawn(func() {
+		for range 2 { // what is under way already may not include it
+			if !n.follows.stale(node, n.every) || n.ctx.Err() != nil {
+				return
+			}
+			_ = n.pull(n.ctx, node) // which logs
+		}
+	})
+}
+
+// refresh pulls what the person's friends elsewhere wrote, where it was not
+// asked for lately. It waits for pullWait at most: who cannot be reached in that
+// time is read from the copies.
+func (p *Person) refresh(ctx context.Context, which func(friendLink) bool) error {
+	c, err := p.node.circle(ctx, p.account)
+	if err != nil {
+		return err
+	}
+	nodes := make(map[wire.NodeName]bool)
+	for _, l := range c.friends {
+		if l.node != p.node.name && which(l) && !nodes[l.node] && p.node.follows.stale(l.node, pullStale) {
+			nodes[l.node] = true
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, pullWait)
+	defer cancel()
+	var all sync.WaitGroup
+	for node := range nodes {
+		all.Go(func() { _ = p.node.pull(limited, node) }) // which logs
+	}
+	all.Wait()
+	return ctx.Err()
+}
+
+// spawn runs f in the background. It errs once the node closes.
+func (n *Node) spawn(f func()) error {
+	n.spawning.RLock()
+	defer n.spawning.RUnlock()
+	if n.ctx.Err() != nil {
+		return wire.Errorf(wire.Unavailable, "", "this node is closing")
+	}
+	n.work.Go(f)
+	return nil
+}

@@ -1,0 +1,243 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
+	"github.com/peerbrain/peerbrain/node/store/storetest"
+)
+
+func TestVault(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann := n.person("ann")
+	for range 4 {
+		ann.putVault()
+	}
+	for after := range uint64(7) {
+		reply, err := ann.as().Vault(t.Context(), after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []wire.Signed
+		if after < 5 {
+			want = ann.heads[after:]
+		}
+		if len(reply.Heads) != len(want) {
+			t.Fatalf("after %d: got %d heads, want %d", after, len(reply.Heads), len(want))
+		}
+		for i := range want {
+			if !bytes.Equal(reply.Heads[i], want[i]) {
+				t.Fatalf("after %d: head %d is another", after, i)
+			}
+		}
+		if (reply.Record == nil) != (after == 5) || reply.Record != nil && !bytes.Equal(reply.Record.Head, ann.heads[4]) {
+			t.Fatalf("after %d: got record %v", after, reply.Record)
+		}
+	}
+}
+
+func TestPutVault(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann, ben := n.person("ann"), n.person("ben")
+	first := ann.nextVault()
+	other := ann.nextVault() // of another device
+	for range 2 {
+		kind(t, ann.as().PutVault(t.Context(), first), "")
+	}
+	kind(t, ann.as().PutVault(t.Context(), other), wire.Conflict)
+	ann.heads = append(ann.heads, first.Head)
+	for name, c := range map[string]struct {
+		want   wire.Kind
+		change func() wire.VaultRecord
+	}{
+		"version skipped": {wire.Conflict, func() wire.VaultRecord {
+			v := ann.nextVault()
+			ann.heads = append(ann.heads, v.Head)
+			defer func() { ann.heads = ann.heads[:2] }()
+			return ann.nextVault()
+		}},
+		"rolled back":   {wire.Conflict, func() wire.VaultRecord { return ann.register.Vault }},
+		"bad signature": {wire.Invalid, func() wire.VaultRecord { v := ann.nextVault(); v.Head[70] ^= 1; return v }},
+		"other vault":   {wire.Invalid, func() wire.VaultRecord { v := ann.nextVault(); v.Vault = wire.Bytes("other"); return v }},
+		"another's":     {wire.Invalid, func() wire.VaultRecord { return ben.nextVault() }},
+		"too large": {wire.TooLarge, func() wire.VaultRecord {
+			v := ann.nextVault()
+			v.Vault = make([]byte, wire.MaxVault+1)
+			return v
+		}},
+		"early": {wire.Clock, func() wire.VaultRecord {
+			n.world.clock.advance(wire.MaxSkew + time.Second)
+			defer n.world.clock.advance(-wire.MaxSkew - time.Second)
+			return ann.nextVault()
+		}},
+	} {
+		t.Run(name, func(t *testing.T) { kind(t, ann.as().PutVault(t.Context(), c.change()), c.want) })
+	}
+	ann.putVault()
+	// The heads of those who lost are there, and are not told of.
+	reply, err := ann.as().Vault(t.Context(), 0)
+	if err != nil || len(reply.Heads) != 3 {
+		t.Fatalf("got %d heads, %v, want 3", len(reply.Heads), err)
+	}
+	for i, h := range reply.Heads {
+		if !bytes.Equal(h, ann.heads[i]) {
+			t.Fatalf("head %d is not the one that counts", i+1)
+		}
+	}
+}
+
+// Two devices that race leave the heads of both behind.
+func TestVaultRace(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann := n.person("ann")
+	for range 5 {
+		v := []wire.VaultRecord{ann.nextVault(), ann.nextVault(), ann.nextVault(), ann.nextVault()}
+		won := make(chan wire.Signed, len(v))
+		for _, one := range v {
+			go func() {
+				err := ann.as().PutVault(context.Background(), one)
+				if err == nil {
+					won <- one.Head
+				} else {
+					won <- nil
+				}
+			}()
+		}
+		count := 0
+		for range v {
+			if h := <-won; h != nil {
+				ann.heads = append(ann.heads, h)
+				count++
+			}
+		}
+		if count != 1 {
+			t.Fatalf("%d of %d devices were first", count, len(v))
+		}
+	}
+	reply, err := ann.as().Vault(t.Context(), 1)
+	if err != nil || len(reply.Heads) != 5 {
+		t.Fatalf("got %d heads, %v, want 5", len(reply.Heads), err)
+	}
+	for i, h := range reply.Heads {
+		if !bytes.Equal(h, ann.heads[i+1]) {
+			t.Fatalf("head %d is not the one that counts", i+2)
+		}
+	}
+}
+
+// More versions than one answer holds, with leftovers at each place.
+func TestManyVaults(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann := n.person("ann")
+	for i := range wire.MaxHeads + 20 {
+		next := []wire.VaultRecord{ann.nextVault()}
+		if i < 3 || i > wire.MaxHeads-6 {
+			next = append(next, ann.nextVault()) // came too late
+		}
+		for _, v := range next {
+			head := wire.VaultHead{Account: ann.account, Counter: uint64(len(ann.heads)) + 1}
+			if err := n.own.Apply(t.Context(), headChange(v.Head, &head)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ann.heads = append(ann.heads, next[0].Head)
+	}
+	_, rev, err := n.vault(t.Context(), ann.account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := vaultRecord{recordVersion, ann.heads[len(ann.heads)-1], ann.slots, nil}
+	if err := n.own.Apply(t.Context(), putIf(vaultKey(ann.account), &newest, store.IfRevision(rev))); err != nil {
+		t.Fatal(err)
+	}
+	var got []wire.Signed
+	for rounds := 0; ; rounds++ {
+		reply, err := ann.as().Vault(t.Context(), uint64(len(got)))
+		if err != nil || rounds > 2 {
+			t.Fatalf("round %d: %v", rounds, err)
+		}
+		if len(reply.Heads) == 0 {
+			break
+		}
+		if len(reply.Heads) > wire.MaxHeads {
+			t.Fatalf("got %d heads at once", len(reply.Heads))
+		}
+		got = append(got, reply.Heads...)
+	}
+	if len(got) != len(ann.heads) {
+		t.Fatalf("got %d heads, want %d", len(got), len(ann.heads))
+	}
+	for i := range got {
+		if !bytes.Equal(got[i], ann.heads[i]) {
+			t.Fatalf("head %d is not the one that counts", i+1)
+		}
+	}
+}
+
+func TestSeenHead(t *testing.T) {
+	w := newWorld(t)
+	home, other := w.open(north, nil, nil), w.open(south, nil, nil)
+	ann, ben := home.person("ann"), other.person("ben")
+	ann.befriend(ben)
+	ann.putVault()
+	ann.putVault()
+	ann.rotate(ben)
+	ask := func(change func(q *wire.HeadQuery, by *wire.IdentitySecret)) (wire.HeadsReply, error) {
+		q := &wire.HeadQuery{Version: wire.Version, Suite: wire.Suite, Account: ann.account, Node: south, Created: w.clock.now().UnixMilli()}
+		by := ann.identity
+		if change != nil {
+			change(q, &by)
+		}
+		return other.SeenHead(t.Context(), wire.HeadsRequest{Account: ann.account, Query: must(q.Sign(by))})
+	}
+	other.pulls(home)
+	reply, err := ask(nil)
+	if err != nil || !bytes.Equal(reply.Head, ann.heads[2]) {
+		t.Fatalf("got another head, or %v", err)
+	}
+	for name, change := range map[string]func(q *wire.HeadQuery, by *wire.IdentitySecret){
+		"other node":   func(q *wire.HeadQuery, _ *wire.IdentitySecret) { q.Node = north },
+		"other person": func(_ *wire.HeadQuery, by *wire.IdentitySecret) { *by = ben.identity },
+		"old":          func(q *wire.HeadQuery, _ *wire.IdentitySecret) { q.Created -= 6 * time.Minute.Milliseconds() },
+		"early":        func(q *wire.HeadQuery, _ *wire.IdentitySecret) { q.Created += 6 * time.Minute.Milliseconds() },
+		"another's":    func(q *wire.HeadQuery, _ *wire.IdentitySecret) { q.Account = ben.account },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ask(change)
+			kind(t, err, wire.NotExist)
+		})
+	}
+	_, err = home.SeenHead(t.Context(), wire.HeadsRequest{Account: ann.account})
+	kind(t, err, wire.NotExist)
+}
+
+func TestSchemaOfALaterRelease(t *testing.T) {
+	w := newWorld(t)
+	own := storetest.NewMemory()
+	w.open(north, own, nil).close()
+	if err := own.Apply(t.Context(), put("schema", &schemaRecord{recordVersion, recordSchema + 1})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.tryOpen(north, own, nil); err == nil {
+		t.Fatal("a store of a later release was opened")
+	}
+}
+
+func TestNodeKeepsItsKeys(t *testing.T) {
+	w := newWorld(t)
+	n := w.open(north, nil, nil)
+	first := must(wire.OpenNodeDocument(n.Document(), north))
+	n.close()
+	again := w.open(north, n.own, n.copies)
+	second := must(wire.OpenNodeDocument(again.Document(), north))
+	if first.Root != second.Root || first.Keys[0].Key != second.Keys[0].Key || again.secret != n.secret {
+		t.Error("the keys changed")
+	}
+	if second.Number <= first.Number {
+		t.Errorf("document %d followed document %d", second.Number, first.Number)
+	}
+}

@@ -1,0 +1,121 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+func wrapsKey(author wire.AccountID, audience wire.AudienceID, c wire.Commitment) string {
+	return "wrap/" + author.String() + "/" + audience.String() + "/" + c.String() + "/"
+}
+
+func wrapKey(w keyservice.WrapName) string {
+	return wrapsKey(w.Author, w.Audience, w.Commitment) + w.Reader.String()
+}
+
+// sealedHash is how two nodes tell wraps apart (wire.SyncReader).
+func sealedHash(sealed []byte) wire.Hash { return sha256.Sum256(sealed) }
+
+// wrapChange writes a wrap. There is no wrap of one epoch for one reader but the
+// newest; noteWrap follows.
+func wrapChange(name keyservice.WrapName, w wire.Wrap) store.Change {
+	return put(wrapKey(name), &wrapRecord{recordVersion, w.Key, w.Sealed})
+}
+
+// wrapHash returns the sealedHash of a reader's wrap, or NotExist.
+func (n *Node) wrapHash(ctx context.Context, s *stream, c wire.Commitment, reader wire.AccountID) (wire.Hash, error) {
+	name := keyservice.WrapName{Author: s.name.author, Audience: s.name.audience, Commitment: c, Reader: reader}
+	if h, ok := n.wraps.Get(name); ok {
+		return h, nil
+	}
+	var r wrapRecord
+	if _, err := read(ctx, n.storeOf(s), wrapKey(name), &r); err != nil {
+		return wire.Hash{}, err
+	}
+	h := sealedHash(r.Sealed)
+	n.wraps.ContainsOrAdd(name, h) // what noteWrap added meanwhile is newer
+	return h, nil
+}
+
+// noteWrap remembers a wrap that was stored.
+func (n *Node) noteWrap(name keyservice.WrapName, w wire.Wrap) {
+	n.wraps.Add(name, sealedHash(w.Sealed))
+}
+
+// keysOf returns the service that has the wraps of a stream.
+func (n *Node) keysOf(s *stream) *keyservice.Service {
+	if s.copy {
+		return n.copyKeys
+	}
+	return n.ownKeys
+}
+
+// PutWraps stores wraps of the person's own audience under the commitment of an
+// epoch, which may not be published yet. At most wire.MaxWrapBatch at once and
+// wire.MaxWraps in all; one for the same reader replaces the one before. Kinds of
+// errors: Invalid, Limit.
+func (p *Person) PutWraps(ctx context.Context, r wire.WrapsRequest) error {
+	if r.Audience.IsZero() || r.Commitment == (wire.Commitment{}) {
+		return wire.Errorf(wire.Invalid, "audience", "an audience and a commitment were expected")
+	}
+	if len(r.Wraps) == 0 || len(r.Wraps) > wire.MaxWrapBatch {
+		return wire.Errorf(wire.Invalid, "wraps", "1 to %d wraps were expected", wire.MaxWrapBatch)
+	}
+	room, err := p.node.roomForWraps(ctx, wrapsKey(p.account, r.Audience, r.Commitment))
+	if err != nil {
+		return err
+	}
+	if len(r.Wraps) > room {
+		return wire.Errorf(wire.Limit, "wraps", "an epoch has at most %d wraps", wire.MaxWraps)
+	}
+	changes := make([]store.Change, len(r.Wraps))
+	names := make([]keyservice.WrapName, len(r.Wraps))
+	for i, w := range r.Wraps {
+		if err := w.Check(); err != nil {
+			return err
+		}
+		names[i] = keyservice.WrapName{Author: p.account, Audience: r.Audience, Commitment: r.Commitment, Reader: w.Reader}
+		changes[i] = wrapChange(names[i], w)
+	}
+	if err := p.node.own.Apply(ctx, changes...); err != nil {
+		for _, name := range names {
+			p.node.wraps.Remove(name)
+		}
+		return err
+	}
+	for i, w := range r.Wraps {
+		p.node.noteWrap(names[i], w)
+	}
+	return nil
+}
+
+// roomForWraps returns how many wraps may be added to those whose keys begin
+// with prefix.
+func (n *Node) roomForWraps(ctx context.Context, prefix string) (int, error) {
+	room := wire.MaxWraps
+	for _, err := range n.own.Scan(ctx, store.Prefix(prefix)) {
+		if err != nil {
+			return 0, err
+		}
+		room--
+	}
+	return room, nil
+}
+
+// Wrap returns the person's own wrap under a commitment, of a stream that they
+// may read; there is no way to anybody else's. Else NotExist.
+func (p *Person) Wrap(ctx context.Context, author wire.AccountID, audience wire.AudienceID, c wire.Commitment) (wire.Wrap, error) {
+	name := streamName{author, audience}
+	if err := p.refresh(ctx, func(l friendLink) bool { return l.stream == name }); err != nil {
+		return wire.Wrap{}, err
+	}
+	s, err := p.node.readable(ctx, p.account, name)
+	if err != nil {
+		return wire.Wrap{}, err
+	}
+	return p.node.keysOf(s).Wrap(ctx, p.account, author, audience, c)
+}
