@@ -1,0 +1,128 @@
+//go:build !js
+
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// listen starts a server and returns its name as a development node.
+func listen(t *testing.T, h http.HandlerFunc) (wire.NodeName, *HTTPTransport) {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	_, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "http://"), ":")
+	tr := NewHTTPTransport()
+	t.Cleanup(tr.Close)
+	return wire.NodeName("localhost:" + port), tr
+}
+
+func TestHTTP(t *testing.T) {
+	token := wire.NewToken([32]byte{1})
+	var got *http.Request
+	var body []byte
+	node, tr := listen(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		body, _ = io.ReadAll(r.Body)
+		w.WriteHeader(201)
+		io.WriteString(w, "answer")
+	})
+	a, err := tr.Do(context.Background(), &Request{Method: "POST", Node: node, Path: "/v1/x?y=1", Token: token, Body: []byte("{}")})
+	if err != nil || a.Status != 201 || string(a.Body) != "answer" || a.Date.IsZero() {
+		t.Fatalf("got %v, %v", a, err)
+	}
+	if got.URL.String() != "/v1/x?y=1" || string(body) != "{}" || got.Header.Get("Content-Type") != wire.MediaJSON ||
+		got.Header.Get("Authorization") != "Bearer "+token.Reveal() || got.Host != string(node) {
+		t.Errorf("sent %v %v %v %q", got.URL, got.Header, got.Host, body)
+	}
+	if _, err := tr.Do(context.Background(), &Request{Method: "GET", Node: node, Path: "/"}); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Header["Authorization"])+len(got.Header["Content-Type"])+len(got.Header["Content-Length"]) > 0 || len(got.Header["Accept-Encoding"]) > 0 {
+		t.Errorf("sent %v", got.Header)
+	}
+}
+
+func TestHTTPRedirect(t *testing.T) {
+	asked := 0
+	node, tr := listen(t, func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+	})
+	a, err := tr.Do(context.Background(), &Request{Method: "GET", Node: node, Path: "/", Token: wire.NewToken([32]byte{1})})
+	if err != nil || a.Status != 307 || asked != 1 {
+		t.Errorf("got %v, %v after %d requests", a, err, asked)
+	}
+	var out wire.Health
+	if _, err := New(tr, newMemory()).call(context.Background(), &Request{Method: "GET", Node: node, Path: "/"}, nil, &out); !errors.Is(err, wire.Unavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestHTTPUnavailable(t *testing.T) {
+	node, tr := listen(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/big" {
+			w.Write(bytes.Repeat([]byte("x"), MaxResponse+1))
+			return
+		}
+		panic(http.ErrAbortHandler)
+	})
+	for _, path := range []string{"/big", "/cut"} {
+		_, err := tr.Do(context.Background(), &Request{Method: "GET", Node: node, Path: path, Token: wire.NewToken([32]byte{1})})
+		if !errors.Is(err, wire.Unavailable) || !strings.Contains(err.Error(), string(node)) || strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if _, err := tr.Do(context.Background(), &Request{Method: "GET", Node: "localhost:1", Path: "/"}); !errors.Is(err, wire.Unavailable) {
+		t.Errorf("nobody listens: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := tr.Do(ctx, &Request{Method: "GET", Node: node, Path: "/cut"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestAnswers: what a node may send instead of an answer.
+func TestAnswers(t *testing.T) {
+	problem := func(status int, code wire.Kind, detail string) *Response {
+		return &Response{Status: status, Body: wire.EncodeJSON(wire.Problem{Type: "about:blank", Title: "x", Status: status, Code: code, Detail: detail})}
+	}
+	cases := []struct {
+		name   string
+		answer *Response
+		kind   wire.Kind
+		says   string
+	}{
+		{"an error with 200", &Response{Status: 200, Body: problem(404, wire.NotExist, "").Body}, wire.Unavailable, "not understood"},
+		{"a page with 200", &Response{Status: 200, Body: []byte("<html>")}, wire.Unavailable, "not understood"},
+		{"an unknown field", &Response{Status: 200, Body: []byte(`{"status":"ok","node":"one.example","x":1}`)}, wire.Unavailable, "not understood"},
+		{"nothing", &Response{Status: 200}, wire.Unavailable, "not understood"},
+		{"a page with 502", &Response{Status: 502, Body: []byte("<html>")}, wire.Unavailable, "502"},
+		{"a kind that is not the status'", problem(500, wire.NotExist, ""), wire.Unavailable, "500"},
+		{"a failure", problem(500, wire.Internal, ""), wire.Internal, "one.example failed"},
+		{"a made up contradiction", problem(500, wire.Tampered, "x"), wire.Internal, "one.example failed"},
+		{"a refusal with a terminal's escapes", problem(404, wire.NotExist, "no\x1b[2J such\n\u202ething"), wire.NotExist, "no?[2J such??thing"},
+		{"a redirect", &Response{Status: 302}, wire.Unavailable, "302"},
+	}
+	for _, c := range cases {
+		var out wire.Health
+		_, err := New(answers{c.answer}, newMemory()).call(context.Background(), &Request{Method: "GET", Node: "one.example", Path: "/"}, nil, &out)
+		if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+type answers struct{ a *Response }
+
+func (a answers) Do(context.Context, *Request) (*Response, error) { return a.a, nil }

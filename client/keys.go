@@ -1,0 +1,125 @@
+package client
+
+import (
+	"context"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
+)
+
+// Keys of others. What counts is the key statement that the vault pins at first
+// contact. There is no proof yet that a change of keys is known to all
+// (transparency log), so a later statement is refused and shown: nothing is
+// verified with it and nothing is wrapped to it.
+
+// peer is a person's chain up to the pinned statement, and what wraps need of it.
+// A device keeps it sealed, so it is not verified at each use.
+type peer struct {
+	Statements []wire.Signed      `cbor:"1,keyasint"`
+	Newest     wire.Hash          `cbor:"2,keyasint"`
+	Encryption wire.EncryptionKey `cbor:"3,keyasint"`
+
+	chain *keyservice.Chain // nil until it is needed
+}
+
+func peerOf(chain *keyservice.Chain) *peer {
+	return &peer{Statements: chain.Statements(), Newest: chain.NewestHash(), Encryption: chain.Newest().Encryption, chain: chain}
+}
+
+func (p *Person) loadPeer(id wire.AccountID) *peer {
+	if k := p.peers[id]; k != nil {
+		return k
+	}
+	b := p.loadSealed(fileKeys + id.String())
+	k := new(peer)
+	if b == nil || wire.DecodeCBOR("keys", b, k) != nil {
+		return nil
+	}
+	p.peers[id] = k
+	return k
+}
+
+func (p *Person) savePeer(id wire.AccountID, k *peer) error {
+	p.peers[id] = k
+	return p.saveSealed(fileKeys+id.String(), wire.EncodeCBOR(k))
+}
+
+// fetchChain asks the home node for the keys of a person; account is nil at
+// first contact.
+func (c *Client) fetchChain(ctx context.Context, r Request, who wire.Address, account *wire.AccountID) (*keyservice.Chain, error) {
+	var reply wire.KeysReply
+	r.Method, r.Path = "POST", wire.PathKeys
+	if err := c.ask(ctx, &r, &wire.KeysRequest{Address: who, Account: account}, &reply); err != nil {
+		return nil, err
+	}
+	chain, err := keyservice.ParseChain(reply.Statements)
+	if err != nil {
+		return nil, wire.Errorf(wire.Tampered, "keys", "the keys that the node shows for %s do not verify: %s", who, reason(err))
+	}
+	if account != nil && chain.Account() != *account {
+		return nil, wire.Errorf(wire.Tampered, "keys", "the node shows another person's keys for %s", who)
+	}
+	if chain.Address() != who {
+		return nil, wire.Errorf(wire.Tampered, "keys", "the node shows the keys of %s for %s", chain.Address(), who)
+	}
+	return chain, nil
+}
+
+func (p *Person) fetchChain(ctx context.Context, who wire.Address, account *wire.AccountID) (*keyservice.Chain, error) {
+	chain, err := p.c.fetchChain(ctx, Request{Node: p.session.Address.Node, Token: p.session.Token}, who, account)
+	if err != nil && wire.KindOf(err) == wire.Unauthenticated {
+		return nil, wire.Errorf(wire.Unauthenticated, "session", "the session of %s has ended", p.session.Address)
+	}
+	return chain, err
+}
+
+// pinned checks that chain still holds what the vault has pinned of f, and
+// nothing that came after it.
+func pinned(f *friend, chain *keyservice.Chain) error {
+	if _, hash, err := chain.At(f.PinSeq); err != nil || hash != f.PinHash {
+		return wire.Errorf(wire.Tampered, "keys", "the keys that the node shows for %s are not those that were confirmed", f.address())
+	}
+	if chain.Newest().Seq != f.PinSeq {
+		return errKeysChanged(f)
+	}
+	return nil
+}
+
+func errKeysChanged(f *friend) error {
+	return wire.Errorf(wire.Tampered, "keys", "the keys of %s have changed; this release cannot confirm new ones, and uses neither", f.address())
+}
+
+// keysOf returns the pinned keys of somebody in the vault.
+func (p *Person) keysOf(ctx context.Context, f *friend) (*peer, error) {
+	if k := p.loadPeer(f.Account); k != nil && k.Newest == f.PinHash {
+		return k, nil
+	}
+	chain, err := p.fetchChain(ctx, f.address(), &f.Account)
+	if err != nil {
+		return nil, err
+	}
+	if err := pinned(f, chain); err != nil {
+		return nil, err
+	}
+	k := peerOf(chain)
+	return k, p.savePeer(f.Account, k)
+}
+
+// chainOf returns the chain that verifies what somebody in the vault signs.
+func (p *Person) chainOf(ctx context.Context, f *friend) (*keyservice.Chain, error) {
+	k, err := p.keysOf(ctx, f)
+	if err != nil || k.chain != nil {
+		return k.chainOrNil(), err
+	}
+	if k.chain, err = keyservice.ParseChain(k.Statements); err != nil {
+		return nil, err
+	}
+	return k.chain, nil
+}
+
+func (k *peer) chainOrNil() *keyservice.Chain {
+	if k == nil {
+		return nil
+	}
+	return k.chain
+}

@@ -1,0 +1,279 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/peerbrain/peerbrain/client/internal/seal"
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
+)
+
+// Errors that callers treat apart from others of their kind.
+var (
+	ErrNoSession     = wire.Errorf(wire.Unauthenticated, "session", "nobody is logged in on this device")
+	ErrWrongPassword = wire.Errorf(wire.Unauthenticated, "login", "name or password is wrong")
+)
+
+// LoginOptions say who logs in.
+type LoginOptions struct {
+	Address  wire.Address
+	Password Password
+	Device   string // name for the list of sessions, 1 to wire.MaxDeviceName bytes
+}
+
+// A LoginReport tells what a new device could compare its home node's word with.
+// A device that was logged in before compares with its own memory and asks nobody.
+type LoginReport struct {
+	Known    bool // this device remembers an earlier state of the account, and compared with it
+	Friends  int  // nodes of friends, other than the home node
+	Asked    int  // of them, at most 5
+	Answered int  // of those asked, with a vault head that agrees
+}
+
+// What a new device asks of friends' nodes.
+const (
+	maxAsked   = 5
+	askTimeout = 3 * time.Second
+)
+
+// Whoami is whose session it is.
+type Whoami struct {
+	Address wire.Address
+	Account wire.AccountID
+	Device  string
+}
+
+// login is a log-in under way: what the password has opened so far.
+type login struct {
+	c     *Client
+	o     LoginOptions
+	known known
+	reply wire.ChallengeReply
+	key   wire.LoginKey
+	slot  seal.SlotKey
+	heads []knownHead // of the vault, as far as they were shown
+}
+
+// Login opens a session on this device with name and password. Everything that
+// the node shows is verified before anything is kept. ErrWrongPassword for a
+// wrong name or password; Conflict when somebody else is logged in here;
+// Tampered when the node shows a vault older than one that was seen.
+func (c *Client) Login(ctx context.Context, o LoginOptions) (*Person, LoginReport, error) {
+	cacheKey, err := c.place(o.Address)
+	if err != nil {
+		return nil, LoginReport{}, err
+	}
+	if err := checkDevice(o.Device); err != nil {
+		return nil, LoginReport{}, err
+	}
+	l := &login{c: c, o: o}
+	if l.known, err = c.loadKnown(o.Address); err != nil {
+		return nil, LoginReport{}, err
+	}
+	answer, err := l.authenticate(ctx)
+	if err != nil {
+		return nil, LoginReport{}, err
+	}
+	s := session{Token: answer.Token, Address: o.Address, Account: answer.Account, Device: o.Device, CacheKey: cacheKey}
+	p := newPerson(c, s, nil)
+	report, err := l.open(ctx, p)
+	if err == nil {
+		err = l.keep(p, answer.DeviceToken)
+	}
+	if err != nil {
+		parting, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		defer cancel()
+		p.home(parting, "DELETE", wire.PathSession, nil, nil) // best effort: nobody will use it
+		return nil, report, err
+	}
+	return p, report, nil
+}
+
+func checkDevice(name string) error {
+	if len(name) < 1 || len(name) > wire.MaxDeviceName || printable(name) != name {
+		return wire.Errorf(wire.Invalid, "device", "a name of 1 to %d bytes was expected", wire.MaxDeviceName)
+	}
+	return nil
+}
+
+// place refuses a device that somebody else is logged in on. It returns the
+// cache key of the same person's earlier session, so that what waits to be sent
+// stays, or a new one.
+func (c *Client) place(a wire.Address) (seal.CacheKey, error) {
+	s, err := c.loadSession()
+	switch {
+	case errors.Is(err, wire.Update), err == error(ErrNoSession):
+		return seal.NewCacheKey(), nil
+	case err != nil:
+		return seal.CacheKey{}, err
+	case s.Address != a:
+		return seal.CacheKey{}, wire.Errorf(wire.Conflict, "session", "%s is logged in on this device: log out first", s.Address)
+	}
+	return s.CacheKey, nil
+}
+
+// authenticate answers the node's challenge.
+func (l *login) authenticate(ctx context.Context) (wire.LoginReply, error) {
+	var answer wire.LoginReply
+	node, handle := l.o.Address.Node, l.o.Address.Handle
+	err := l.c.ask(ctx, &Request{Method: "POST", Node: node, Path: wire.PathChallenge},
+		&wire.ChallengeRequest{Handle: handle, Purpose: wire.PurposeLogin}, &l.reply)
+	if err != nil {
+		return answer, err
+	}
+	if err := l.c.skew.check(); err != nil {
+		return answer, err
+	}
+	if left := time.UnixMilli(l.reply.Expires).Sub(l.c.now()); left > wire.ChallengeLifetime+wire.MaxSkew || left < -wire.MaxSkew {
+		return answer, wire.Errorf(wire.Clock, "clock", "the log-in that %s offers is valid until %s, and this computer's clock says %s: one of the clocks is wrong",
+			node, time.UnixMilli(l.reply.Expires).UTC().Format(time.DateTime), l.c.now().UTC().Format(time.DateTime))
+	}
+	if err := l.reply.Argon2.Check(); err != nil {
+		return answer, wire.Errorf(wire.Tampered, "login", "%s asks for a weak or absurd treatment of the password: %s", node, reason(err))
+	}
+	secret, slot, err := l.c.derive(l.o.Password.b, l.o.Address, l.reply.Argon2, l.reply.Random)
+	if err != nil {
+		return answer, err
+	}
+	l.key, l.slot = secret.Public(), slot
+	challenge := &wire.Challenge{
+		Version: wire.Version, Suite: wire.Suite, Node: node, Handle: handle, Purpose: wire.PurposeLogin,
+		Nonce: l.reply.Nonce, Expires: l.reply.Expires,
+	}
+	signed, err := challenge.Sign(secret)
+	if err != nil {
+		return answer, err
+	}
+	r := &wire.LoginRequest{
+		Handle: handle, Purpose: wire.PurposeLogin, Nonce: l.reply.Nonce, Expires: l.reply.Expires, Tag: l.reply.Tag,
+		Answer: signed, Device: l.o.Device,
+	}
+	if token, err := wire.ParseToken(l.known.DeviceToken); err == nil {
+		r.DeviceToken = &token
+	}
+	err = l.c.ask(ctx, &Request{Method: "POST", Node: node, Path: wire.PathLogin}, r, &answer)
+	if errors.Is(err, wire.Unauthenticated) {
+		return answer, ErrWrongPassword
+	}
+	return answer, err
+}
+
+// open fetches and verifies keys and vault of the account.
+func (l *login) open(ctx context.Context, p *Person) (report LoginReport, err error) {
+	if p.chain, err = p.fetchChain(ctx, l.o.Address, &p.session.Account); err != nil {
+		return report, err
+	}
+	var seen knownHead
+	if len(l.known.Head) > 0 {
+		if l.known.Account != p.chain.Account() {
+			return report, wire.Errorf(wire.Tampered, "login", "the node shows another account for %s than this device has seen", l.o.Address)
+		}
+		if seen, err = openHead(p.chain, l.known.Head); err != nil {
+			return report, err
+		}
+	}
+	newest, record, err := p.fetchVault(ctx, seen, true, func(k knownHead) { l.heads = append(l.heads, k) })
+	if err != nil {
+		return report, err
+	}
+	if p.session.VaultKey, err = l.unlock(p.chain, *record); err != nil {
+		return report, err
+	}
+	if p.vault, err = openVault(p.chain, p.session.VaultKey, newest, *record); err != nil {
+		return report, err
+	}
+	if report.Known = seen.head != nil; report.Known {
+		return report, nil
+	}
+	return report, l.askFriends(ctx, p, &report)
+}
+
+// unlock opens the vault key with the password. The slots must be those that the
+// log-in was made with.
+func (l *login) unlock(chain *keyservice.Chain, r wire.VaultRecord) (seal.VaultKey, error) {
+	head, slots, err := chain.OpenVaultRecord(r)
+	if err != nil {
+		return seal.VaultKey{}, vaultError(err)
+	}
+	if slots.Random != l.reply.Random || slots.Argon2 != l.reply.Argon2 || slots.Login != l.key {
+		return seal.VaultKey{}, wire.Errorf(wire.Tampered, "login", "the vault that the node shows does not belong to the log-in that it took")
+	}
+	key, err := seal.OpenPasswordSlot(l.slot, head.Account, slots.PasswordSlot)
+	if err != nil {
+		return seal.VaultKey{}, wire.Errorf(wire.Tampered, "login", "the vault that the node shows does not open with the password that it took")
+	}
+	return key, nil
+}
+
+// askFriends compares the newest vault head with what friends' nodes have seen:
+// a new device has no memory of its own to compare with.
+func (l *login) askFriends(ctx context.Context, p *Person, report *LoginReport) error {
+	var nodes []wire.NodeName
+	seen := map[wire.NodeName]bool{l.o.Address.Node: true}
+	for i := range p.vault.Friends {
+		if f := &p.vault.Friends[i]; f.state() == wire.StateFriend && !seen[f.Node] {
+			seen[f.Node] = true
+			nodes = append(nodes, f.Node)
+		}
+	}
+	report.Friends = len(nodes)
+	nodes = nodes[:min(len(nodes), maxAsked)]
+	report.Asked = len(nodes)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	heads := make([]knownHead, len(nodes))
+	var all sync.WaitGroup
+	for i, node := range nodes {
+		all.Go(func() { heads[i] = l.askHead(ctx, p, node) })
+	}
+	all.Wait()
+	for i, h := range heads {
+		if h.head == nil {
+			continue
+		}
+		report.Answered++
+		if n := h.counter(); n > uint64(len(l.heads)) || l.heads[n-1].hash != h.hash {
+			return wire.Errorf(wire.Tampered, "vault", "%s shows an old or forked vault of %s: %s has seen version %d, and here the newest is %d",
+				l.o.Address.Node, l.o.Address, nodes[i], n, len(l.heads))
+		}
+	}
+	return nil
+}
+
+// askHead returns what a node has seen of this account; none if it does not say.
+func (l *login) askHead(ctx context.Context, p *Person, node wire.NodeName) (none knownHead) {
+	q := &wire.HeadQuery{Version: wire.Version, Suite: wire.Suite, Account: p.me(), Node: node, Created: l.c.now().UnixMilli()}
+	signed, err := q.Sign(p.vault.identity)
+	if err != nil {
+		return none
+	}
+	var reply wire.HeadsReply
+	_, err = l.c.call(ctx, &Request{Method: "POST", Node: node, Path: wire.PathHeads}, &wire.HeadsRequest{Account: p.me(), Query: signed}, &reply)
+	if err != nil {
+		return none
+	}
+	h, err := openHead(p.chain, reply.Head)
+	if err != nil {
+		return none // what a friend's node makes up proves nothing
+	}
+	return h
+}
+
+// keep writes the session and what it goes by to the device, the session last.
+func (l *login) keep(p *Person, device wire.Token) error {
+	k := l.known
+	k.Account, k.DeviceToken, k.Head = p.me(), device.Reveal(), p.vault.signed
+	if err := l.c.saveKnown(l.o.Address, k); err != nil {
+		return err
+	}
+	if err := p.savePeer(p.me(), peerOf(p.chain)); err != nil {
+		return err
+	}
+	if err := p.keepVault(p.vault); err != nil {
+		return err
+	}
+	return l.c.saveSession(p.session)
+}

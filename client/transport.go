@@ -1,0 +1,37 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// A Transport carries one request to a node and its answer back. Do returns an
+// error only when there is no answer, of kind wire.Unavailable (or the
+// context's); answers with an error status are no errors to it. It follows no
+// redirects, sends the token in the Authorization header alone, and may be used
+// by several goroutines.
+type Transport interface {
+	Do(ctx context.Context, r *Request) (*Response, error)
+}
+
+// A Request goes to the node called Node.
+type Request struct {
+	Method string
+	Node   wire.NodeName
+	Path   string     // with the query
+	Token  wire.Token // zero for requests without a session
+	Body   []byte     // JSON, nil for none
+}
+
+// A Response is the answer of a node.
+type Response struct {
+	Status int
+	Body   []byte
+	Date   time.Time // the node's clock; zero when it was not told
+}
+
+// MaxResponse is the most that is read of an answer, in bytes: the largest vault
+// in base64 with its heads.
+const MaxResponse = 8 << 20

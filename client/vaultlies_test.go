@@ -1,0 +1,151 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// TestVaultLies: each is refused, and nothing of it kept.
+func TestVaultLies(t *testing.T) {
+	ctx := context.Background()
+	original := newScene(t)
+	adas := func(c scene) *resident { return c.ada.w.people[c.ada.me()] }
+	old := original.copy()
+	original.ada.befriends(original.eve)
+	refresh := func(c scene) error { _, err := c.ada.Friends(ctx); return err }
+	login := func(c scene) error { return c.ada.w.device(c.ada.address.String()).tryLogin() }
+	post := func(c scene) error { _, err := c.ada.Post(ctx, "text", ""); return err }
+	lies := []struct {
+		name string
+		tell func(c scene)
+		do   func(c scene) error
+	}{
+		{"rolled back", func(c scene) { adas(c).heads, adas(c).record = adas(old).heads, adas(old).record }, refresh},
+		{"rolled back, for a new device", func(c scene) {
+			c.ada.writes("in between") // the epoch below names a newer head
+			c.ada.removes(c.eve)
+			adas(c).heads, adas(c).record = adas(old).heads, adas(old).record
+		}, login},
+		{"heads left out", func(c scene) {
+			lie(c.ada, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) { r.Heads = r.Heads[1:] })
+			phone := c.ada.again()
+			phone.line.after = nil
+			_, err := phone.RemoveFriend(ctx, c.bob.address)
+			phone.must(err)
+		}, refresh},
+		{"another's", func(c scene) {
+			r := adas(c)
+			bobs := c.ada.w.people[c.bob.me()]
+			r.heads, r.record = append(r.heads, bobs.heads...), bobs.record
+		}, refresh},
+		{"a new head without the record", func(c scene) {
+			phone := c.ada.again()
+			phone.removes(c.bob)
+			lie(c.ada, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) { r.Record = nil })
+		}, refresh},
+		{"a new head with the old record", func(c scene) {
+			before := adas(c).record
+			phone := c.ada.again()
+			phone.removes(c.bob)
+			lie(c.ada, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) { r.Record = &before })
+		}, refresh},
+		{"bytes of another vault", func(c scene) {
+			before := adas(c).record
+			phone := c.ada.again()
+			phone.removes(c.bob)
+			lie(c.ada, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) { r.Record.Vault = before.Vault })
+		}, refresh},
+		{"other slots", func(c scene) {
+			lie(c.ada, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) { r.Record.Slots = c.ada.w.people[c.bob.me()].record.Slots })
+		}, func(c scene) error {
+			d := c.ada.w.device(c.ada.address.String())
+			d.line = c.ada.line
+			return d.tryLogin()
+		}},
+		{"conflict for ever", func(c scene) {
+			c.ada.line.before = func(_ int, r *Request) error {
+				if r.Method == "PUT" {
+					r.Body = nil // it does not arrive
+				}
+				return nil
+			}
+			c.ada.line.after = func(_ int, r *Request, a *Response) error {
+				if r.Method == "PUT" {
+					p := wire.ProblemOf(wire.Errorf(wire.Conflict, "vault", ""))
+					a.Status, a.Body = p.Status, wire.EncodeJSON(p)
+				}
+				return nil
+			}
+		}, func(c scene) error { _, err := c.ada.RemoveFriend(ctx, c.bob.address); return err }},
+		{"another acknowledgement", func(c scene) {
+			lie(c.ada, "POST", wire.PathEntries, func(_ *Request, r *wire.PublishReply) { r.ID[0]++ })
+		}, post},
+	}
+	for _, l := range lies {
+		t.Run(l.name, func(t *testing.T) {
+			c := original.copy()
+			l.tell(c)
+			err := l.do(c)
+			if !errors.Is(err, wire.Tampered) {
+				t.Errorf("got %v, want tampered", err)
+			}
+			t.Log(err)
+		})
+	}
+}
+
+// TestLoginLies: none opens a session, and none gets at the password.
+func TestLoginLies(t *testing.T) {
+	original := newScene(t)
+	lies := []struct {
+		name string
+		tell func(c scene, s *someone)
+		kind wire.Kind
+	}{
+		{"weak parameters", func(c scene, s *someone) {
+			lie(s, "POST", wire.PathChallenge, func(_ *Request, r *wire.ChallengeReply) { r.Argon2.Memory = 8 })
+		}, wire.Tampered},
+		{"absurd parameters", func(c scene, s *someone) {
+			lie(s, "POST", wire.PathChallenge, func(_ *Request, r *wire.ChallengeReply) { r.Argon2.Memory = 1 << 30 })
+		}, wire.Tampered},
+		{"another salt", func(c scene, s *someone) {
+			lie(s, "POST", wire.PathChallenge, func(_ *Request, r *wire.ChallengeReply) { r.Random[0]++ })
+		}, wire.Unauthenticated},
+		{"a challenge that never ends", func(c scene, s *someone) {
+			lie(s, "POST", wire.PathChallenge, func(_ *Request, r *wire.ChallengeReply) { r.Expires += 1e9 })
+		}, wire.Clock},
+		{"another account", func(c scene, s *someone) {
+			lie(s, "POST", wire.PathLogin, func(_ *Request, r *wire.LoginReply) { r.Account = c.bob.me() })
+		}, wire.NotExist},
+		{"another account with its keys", func(c scene, s *someone) {
+			lie(s, "POST", wire.PathLogin, func(_ *Request, r *wire.LoginReply) { r.Account = c.bob.me() })
+			s.line.before = func(_ int, r *Request) error {
+				if r.Path == wire.PathKeys {
+					r.Body = wire.EncodeJSON(&wire.KeysRequest{Address: c.bob.address})
+				}
+				return nil
+			}
+		}, wire.Tampered},
+		{"newer keys", func(c scene, s *someone) {
+			lie(s, "POST", wire.PathKeys, func(_ *Request, r *wire.KeysReply) { r.Statements = append(r.Statements, c.ada.nextStatement()) })
+		}, wire.Tampered},
+	}
+	for _, l := range lies {
+		t.Run(l.name, func(t *testing.T) {
+			c := original.copy()
+			s := c.ada.w.device(c.ada.address.String())
+			l.tell(c, s)
+			err := s.tryLogin()
+			if !errors.Is(err, l.kind) {
+				t.Errorf("got %v, want %s", err, l.kind)
+			}
+			if _, err := s.client().Resume(context.Background()); err != error(ErrNoSession) {
+				t.Errorf("a session is left: %v", err)
+			}
+			t.Log(err)
+		})
+	}
+}
