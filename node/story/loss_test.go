@@ -1,0 +1,115 @@
+package story_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"testing"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// A loss stands in front of nodes and loses answers. What was asked for is
+// done, and who asked does not hear of it.
+type loss struct {
+	mu   sync.Mutex
+	off  bool
+	lost map[string]bool // requests of this act whose answer was lost already
+	all  int             // how many answers were lost in the whole story
+}
+
+// next begins an act: every kind of request loses its answer once again. One
+// registration is enough, since each attempt costs two times Argon2id.
+func (l *loss) next(a act) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = make(map[string]bool)
+	l.off = a.words[0] == "register" && a.who != "ada"
+}
+
+// end lets everything through from here on, and says how many answers were lost.
+func (l *loss) end() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.off = true
+	return l.all
+}
+
+var errLost = errors.New("the answer is lost")
+
+// answer loses the first answer to each kind of request of an act, except nodes'
+// documents: those are asked for at most once a minute at the wish of another.
+func (l *loss) answer(r *http.Response) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	kind := r.Request.Host + " " + r.Request.Method + " " + r.Request.URL.Path
+	if l.off || l.lost[kind] || r.Request.URL.Path == wire.PathDocument {
+		return nil
+	}
+	l.lost[kind] = true
+	l.all++
+	return errLost
+}
+
+// before puts l in front of s: it takes the port of the node's name, and the
+// node another one.
+func (l *loss) before(t *testing.T) func(*server) error {
+	return func(s *server) error {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		front, err := net.Listen("tcp", s.listen)
+		if err != nil {
+			return err
+		}
+		s.listen = fmt.Sprintf("127.0.0.1:%d", port)
+		transport := &http.Transport{DisableKeepAlives: true}
+		silent := log.New(io.Discard, "", 0)
+		proxy := &http.Server{ErrorLog: silent, Handler: &httputil.ReverseProxy{
+			Transport: transport,
+			ErrorLog:  silent,
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", s.listen, r.In.Host
+			},
+			ModifyResponse: l.answer,
+			ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		}}
+		served := make(chan error, 1)
+		go func() { served <- proxy.Serve(front) }()
+		t.Cleanup(func() {
+			if err := proxy.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+				t.Error(err)
+			}
+		})
+		return nil
+	}
+}
+
+// TestLostAnswers tells the story while in each act every kind of request,
+// between people and nodes and between the nodes, loses its answer once. A
+// command that failed is typed again, and in the end all is as if nothing had
+// been lost: no post is missing, and none is there twice.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	l := &loss{lost: make(map[string]bool)}
+	w := newWorld(t, l.before(t))
+	for i, a := range acts {
+		l.next(a)
+		if err := w.play(a); err != nil {
+			t.Fatalf("step %d: %v", i+1, err)
+		}
+	}
+	if all := l.end(); all < 2*len(acts) {
+		t.Errorf("%d answers were lost in %d acts, too few to show anything", all, len(acts))
+	}
+	w.curtain()
+}
