@@ -188,6 +188,18 @@ func TestCheckEpoch(t *testing.T) {
 	kind(t, check(1, 1, 1, []wire.Link{{Epoch: 1, Sealed: []byte("x")}}), wire.Tampered)
 }
 
+// A vault head has to say which keys it is signed under, too.
+func TestEpochWithAMislabelledHead(t *testing.T) {
+	o := newOwner(t)
+	o.rotate()
+	c := must(ParseChain(o.chain))
+	mislabelled := *o
+	mislabelled.identities = []wire.IdentitySecret{o.identities[1], o.identities[1]}
+	_, e := epoch(&mislabelled, 1, 0, 1, nil)
+	_, _, err := c.OpenEpoch(must(c.OpenEntry(e)), e.Body, 0)
+	kind(t, err, wire.Tampered)
+}
+
 // Older keys open what was signed under them.
 func TestOpenOldEpoch(t *testing.T) {
 	o := newOwner(t)

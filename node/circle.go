@@ -112,7 +112,7 @@ type follows struct {
 	mu     sync.Mutex
 	by     map[pair]friendLink
 	nodes  map[wire.NodeName]map[streamName][]wire.AccountID // readers, in order
-	pulled map[wire.NodeName]time.Time                       // when the last attempt ended; absent: something is new
+	pulled map[wire.NodeName]pulled                          // when the last attempt ended; absent: something is new
 	busy   map[wire.NodeName]bool                            // the loop is at it
 	added  uint64                                            // how often something new was followed
 }
@@ -120,7 +120,7 @@ type follows struct {
 func (f *follows) init() {
 	f.by = make(map[pair]friendLink)
 	f.nodes = make(map[wire.NodeName]map[streamName][]wire.AccountID)
-	f.pulled = make(map[wire.NodeName]time.Time)
+	f.pulled = make(map[wire.NodeName]pulled)
 	f.busy = make(map[wire.NodeName]bool)
 }
 
@@ -228,13 +228,20 @@ func (f *follows) end(node wire.NodeName) {
 	delete(f.busy, node)
 }
 
-// done notes that all that of returned was asked for, with that number.
-func (f *follows) done(node wire.NodeName, added uint64) {
+// done notes that all that of returned was asked for, with that number, and
+// whether there was an answer.
+func (f *follows) done(node wire.NodeName, added uint64, answered bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.added == added {
-		f.pulled[node] = time.Now()
+		f.pulled[node] = pulled{time.Now(), answered}
 	}
+}
+
+// pulled is when a node was asked last.
+type pulled struct {
+	at       time.Time
+	answered bool
 }
 
 // stale reports whether a node was not asked within the given time, or something
@@ -242,8 +249,11 @@ func (f *follows) done(node wire.NodeName, added uint64) {
 func (f *follows) stale(node wire.NodeName, within time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	at, pulled := f.pulled[node]
-	return !pulled || time.Since(at) > within
+	last, ok := f.pulled[node]
+	if ok && !last.answered { // nobody should wait for it again and again
+		within = max(within, pullRetry)
+	}
+	return !ok || time.Since(last.at) > within
 }
 
 // loadFriends finds out what has to be pulled.

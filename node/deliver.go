@@ -31,7 +31,7 @@ func deliverKey(node wire.NodeName, p pair) string {
 func (n *Node) deliverNow(ctx context.Context, p pair, node wire.NodeName) {
 	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
-	if err := n.deliver(ctx, p); err != nil {
+	if err := n.deliver(ctx, p, node); err != nil {
 		n.log.Info("a friendship statement is not delivered yet", "to", string(node), "error", err)
 		n.queue.later(p, node, n.deliverCap())
 	}
@@ -45,8 +45,8 @@ func (n *Node) deliverCap() time.Duration {
 }
 
 // deliver hands over the statements that wait in the record of a pair, oldest
-// first, until none is left or one has to wait.
-func (n *Node) deliver(ctx context.Context, p pair) error {
+// first, until none is left or one has to wait. node is the other's.
+func (n *Node) deliver(ctx context.Context, p pair, node wire.NodeName) error {
 	defer n.delivering.lock(p)()
 	for {
 		r, _, err := n.friendship(ctx, p)
@@ -54,7 +54,7 @@ func (n *Node) deliver(ctx context.Context, p pair) error {
 			return err
 		}
 		if len(r.Queue) == 0 {
-			return n.unmark(ctx, p, r.Node)
+			return n.unmark(ctx, p, node)
 		}
 		first := r.Queue[0]
 		err = n.handOver(ctx, p, r, first)
@@ -124,9 +124,6 @@ func (n *Node) dequeue(ctx context.Context, p pair, q queuedRecord, refused erro
 // unmark deletes the marker of a pair with nothing to deliver, which is there
 // after an interruption only.
 func (n *Node) unmark(ctx context.Context, p pair, node wire.NodeName) error {
-	if node == "" {
-		return nil
-	}
 	defer n.pairs.lock(p)()
 	key := deliverKey(node, p)
 	if _, err := read(ctx, n.own, key, new(deliverRecord)); err != nil {
@@ -142,7 +139,8 @@ func (n *Node) unmark(ctx context.Context, p pair, node wire.NodeName) error {
 type deliveries struct {
 	mu      sync.Mutex
 	waiting map[pair]*delivery
-	wake    chan struct{} // the loop looks again
+	busy    map[wire.NodeName]bool // the loop is at it
+	wake    chan struct{}          // the loop looks again
 }
 
 type delivery struct {
@@ -153,6 +151,7 @@ type delivery struct {
 
 func (d *deliveries) init() {
 	d.waiting = make(map[pair]*delivery)
+	d.busy = make(map[wire.NodeName]bool)
 	d.wake = make(chan struct{}, 1)
 }
 
@@ -188,8 +187,8 @@ func (d *deliveries) look() {
 	}
 }
 
-// due returns the pairs to be tried now, by node, and when to look again: they
-// are not due again before done or later.
+// due returns the pairs to be tried now, by node, and when to look again. They
+// are not due again before done or later, nor are others of the node before free.
 func (d *deliveries) due() (map[wire.NodeName][]pair, time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -198,7 +197,7 @@ func (d *deliveries) due() (map[wire.NodeName][]pair, time.Duration) {
 	due := make(map[wire.NodeName][]pair)
 	for p, one := range d.waiting {
 		switch wait := one.at.Sub(now); {
-		case one.at.IsZero():
+		case one.at.IsZero(), d.busy[one.node]:
 		case wait <= 0:
 			one.at = time.Time{}
 			due[one.node] = append(due[one.node], p)
@@ -206,7 +205,18 @@ func (d *deliveries) due() (map[wire.NodeName][]pair, time.Duration) {
 			next = min(next, wait)
 		}
 	}
+	for node := range due {
+		d.busy[node] = true
+	}
 	return due, next
+}
+
+// free lets what waits for a node be due again.
+func (d *deliveries) free(node wire.NodeName) {
+	d.mu.Lock()
+	delete(d.busy, node)
+	d.mu.Unlock()
+	d.look()
 }
 
 // done forgets a pair that was delivered, unless it was added again meanwhile.
@@ -249,6 +259,7 @@ func (n *Node) deliverLoop() {
 		due, next := n.queue.due()
 		for node, pairs := range due {
 			n.work.Go(func() {
+				defer n.queue.free(node)
 				select {
 				case places <- struct{}{}:
 					defer func() { <-places }()
@@ -278,7 +289,7 @@ func (n *Node) deliverAll(node wire.NodeName, pairs []pair) {
 			for p := range next {
 				err := ctx.Err()
 				if err == nil {
-					err = n.deliver(n.ctx, p)
+					err = n.deliver(n.ctx, p, node)
 				}
 				if err == nil {
 					n.queue.done(p)

@@ -27,8 +27,8 @@
 //
 //	operation        commit record    written before        derived                  repaired by
 //	Register         handle           key, vault, vhead,    -                        the next attempt
-//	                                  account
-//	Person.PutVault  vault            vhead                 -                        -
+//	                                  sealed, account
+//	Person.PutVault  vault            vhead, sealed         the sealed before, gone  the same attempt again
 //	Person.PutWraps  each wrap        -                     -                        the next attempt
 //	Person.Publish   entry            (wraps, by PutWraps)  id; friend of each end,  Open, the next entry, the
 //	                                                        and its delivery         next attempt

@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -19,7 +21,7 @@ import (
 
 // This is the only file that knows the web framework. It is held short of
 // everything in fiber and fasthttp that decodes, inflates, merges or normalises
-// what was received; docs/security.md and the tests beside it say why.
+// what was received; the tests beside it show what would come of that.
 
 // A body that nobody wants is read up to here, so that the client sees the
 // answer instead of a reset, and the connection can go on. What is larger or
@@ -29,6 +31,9 @@ const (
 	drainTime  = time.Second
 )
 
+// methods are those that may have a route; to others, every path says no.
+var methods = []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"}
+
 // A server serves an api over HTTP/1.1.
 type server struct {
 	app *fiber.App
@@ -37,6 +42,7 @@ type server struct {
 	ctx     context.Context // of all requests; ends when a graceful end has failed
 	stop    context.CancelFunc
 	proxies []netip.Prefix
+	warned  sync.Once // that there may be a proxy
 }
 
 // serverOptions are what may be configured of a server.
@@ -63,7 +69,7 @@ func newServer(a *api, table []route, o serverOptions) *server {
 		WriteTimeout:                 o.write,
 		IdleTimeout:                  o.idle,
 		Concurrency:                  o.connections + 1, // listener closes what is above before fasthttp answers in its own words
-		RequestMethods:               []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"},
+		RequestMethods:               methods,
 		ErrorHandler:                 s.refuse,
 	})
 	for _, rt := range table {
@@ -110,24 +116,21 @@ func (s *server) receive(c *fasthttp.RequestCtx, r *incoming) (err error) {
 		return err
 	}
 	if remote, ok := netip.AddrFromSlice(addressBytes(c.RemoteAddr())); ok {
-		r.from = clientAddress(remote, r.all("X-Forwarded-For"), s.proxies)
+		forwarded := r.all("X-Forwarded-For")
+		r.from = clientAddress(remote, forwarded, s.proxies)
+		if len(forwarded) > 0 && len(s.proxies) == 0 {
+			s.warned.Do(func() {
+				s.api.log.Warn("a request came through a proxy, and proxies is not set: people behind it share the limits of one address")
+			})
+		}
 	}
 	if err := r.check(string(c.Request.Header.Protocol())); err != nil {
 		return err
 	}
-	if s.app.Config().RequestMethods != nil && !knownMethod(s.app.Config().RequestMethods, r.method) {
-		return wire.Errorf(wire.Method, "", "")
+	if !slices.Contains(methods, r.method) { // fiber would answer in its own words
+		return wire.Errorf(wire.Method, "", "there is no such method here")
 	}
 	return nil
-}
-
-func knownMethod(methods []string, m string) bool {
-	for _, known := range methods {
-		if known == m {
-			return true
-		}
-	}
-	return false
 }
 
 func addressBytes(a net.Addr) []byte {
@@ -168,7 +171,7 @@ func readBody(c *fasthttp.RequestCtx, r *incoming) error {
 		return nil
 	}
 	var body bytes.Buffer
-	body.Grow(min(r.length, 16<<10) + bytes.MinRead) // grows with what arrives, not with what is claimed
+	body.Grow(min(r.length, 4<<10) + bytes.MinRead) // grows with what arrives, not with what is claimed
 	if _, err := io.Copy(&body, io.LimitReader(c.RequestBodyStream(), int64(r.length))); err != nil {
 		return err
 	}

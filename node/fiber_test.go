@@ -622,6 +622,18 @@ func TestConnectionsAreCapped(t *testing.T) {
 	}
 }
 
+// TestForgottenProxy is told of once.
+func TestForgottenProxy(t *testing.T) {
+	var log safeBuffer
+	addr := testServer(t, echoRoutes(nil), serverOptions{}, &log, nil)
+	for range 3 {
+		says(t, addr, head("GET /echo HTTP/1.1", "Host: a", "X-Forwarded-For: 192.0.2.99"))
+	}
+	if text := log.String(); strings.Count(text, "proxies is not set") != 1 || strings.Contains(text, "192.0.2.99") {
+		t.Errorf("got the log\n%s\nwant one warning, and no address", text)
+	}
+}
+
 func TestClientAddress(t *testing.T) {
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	for _, test := range []struct {

@@ -151,8 +151,12 @@ func (n *Node) mayBegin(ctx context.Context, w way, p parties, s *said) error {
 	if err != nil {
 		return err
 	}
-	if c.records >= maxFriends {
-		return wire.Errorf(wire.Limit, "friends", "an account has at most %d friends and offers", maxFriends)
+	limit := maxFriends
+	if w == byNode {
+		limit /= 2 // strangers cannot use all of it up
+	}
+	if c.records >= limit {
+		return wire.Errorf(wire.Limit, "friends", "an account has at most %d friends and offers", limit)
 	}
 	if w == byClient {
 		_, err = n.keys(ctx, p.address, &p.other, keysFresh)
@@ -241,16 +245,26 @@ func (r *friendRecord) add(s *said, p parties, made bool) error {
 			return err
 		}
 		if !slices.Equal(f.Ended, before) {
-			*ends = append(*ends, s.Statement)
+			*ends = keepEnd(f, *ends, keptEnd{s.Statement, s.end.Offers})
 		}
-		*ends = (*ends)[max(0, len(*ends)-maxEnds):]
 	}
 	return nil
 }
 
-// maxEnds is how many ends of each side a record keeps: one for each of the two
-// newest offers, and some that crossed.
+// maxEnds is how many ends of each side a record keeps.
 const maxEnds = 4
+
+// keepEnd adds an end, and drops one when there are too many: the oldest of those
+// that name none of the newest offers, if there are such.
+func keepEnd(f *wire.Friendship, ends []keptEnd, e keptEnd) []keptEnd {
+	if ends = append(ends, e); len(ends) <= maxEnds {
+		return ends
+	}
+	drop := max(0, slices.IndexFunc(ends, func(e keptEnd) bool {
+		return !slices.Contains(e.Offers, f.Mine.Offer) && !slices.Contains(e.Offers, f.Yours.Offer)
+	}))
+	return slices.Delete(ends, drop, drop+1)
+}
 
 func (r *friendRecord) address() wire.Address { return wire.Address{Handle: r.Handle, Node: r.Node} }
 
@@ -354,9 +368,17 @@ func (r *friendRecord) reply() wire.FriendRecord {
 	return wire.FriendRecord{
 		Account: r.Friendship.Other, Address: r.address(), State: r.Friendship.State(),
 		OfferMade: r.OfferMade, OfferGot: r.OfferGot, AcceptMade: r.AcceptMade, AcceptGot: r.AcceptGot,
-		EndsMade: notNil(r.EndsMade), EndsGot: notNil(r.EndsGot),
+		EndsMade: signedEnds(r.EndsMade), EndsGot: signedEnds(r.EndsGot),
 		Undelivered: len(r.Queue), ProblemDetail: r.Problem,
 	}
+}
+
+func signedEnds(ends []keptEnd) []wire.Signed {
+	list := make([]wire.Signed, len(ends))
+	for i, e := range ends {
+		list[i] = e.Statement
+	}
+	return list
 }
 
 // notNil keeps JSON's lists from being null.

@@ -115,7 +115,7 @@ func TestTellRefuses(t *testing.T) {
 			"end of none":      {wire.NotExist, func() wire.FriendRequest { return ann.endOf(ben, random32()) }},
 			"not the account":  {wire.Invalid, func() wire.FriendRequest { x := *ben; x.account = random32(); return ann.offer(&x) }},
 			"not the audience": {wire.Invalid, func() wire.FriendRequest { x := ann.offer(ben); x.Statement[90] ^= 1; return x }},
-			"from elsewhere": {wire.Invalid, func() wire.FriendRequest { x := *ann; x.address = cid.address; return x.offer(ben) }},
+			"from elsewhere":   {wire.Invalid, func() wire.FriendRequest { x := *ann; x.address = cid.address; return x.offer(ben) }},
 			"to elsewhere": {wire.Invalid, func() wire.FriendRequest {
 				x := *ben
 				x.address = cid.address
@@ -326,18 +326,24 @@ func TestPeerDeliver(t *testing.T) {
 func TestFriendsAreBounded(t *testing.T) {
 	n := newWorld(t).open(north, nil, nil)
 	ann, ben := n.person("ann"), n.person("ben")
-	var changes []store.Change
-	for range maxFriends {
-		r := friendRecord{Version: recordVersion, Friendship: wire.Friendship{Me: ben.account, Other: random32()}}
-		changes = append(changes, put(friendKey(pair{ben.account, r.Friendship.Other}), &r))
+	fill := func(count int) {
+		var changes []store.Change
+		for range count {
+			r := friendRecord{Version: recordVersion, Friendship: wire.Friendship{Me: ben.account, Other: random32()}}
+			changes = append(changes, put(friendKey(pair{ben.account, r.Friendship.Other}), &r))
+		}
+		if err := n.own.Apply(t.Context(), changes...); err != nil {
+			t.Fatal(err)
+		}
+		n.circles.forget(pair{me: ben.account})
 	}
-	if err := n.own.Apply(t.Context(), changes...); err != nil {
-		t.Fatal(err)
-	}
+	fill(maxFriends / 2)
 	f := ann.tell(ann.offer(ben))
 	if f.ProblemDetail == "" || f.Undelivered != 0 {
 		t.Fatalf("got %+v, want it refused", f)
 	}
+	ben.tell(ben.offer(n.person("cid"))) // who has as many as that can still ask
+	fill(maxFriends - maxFriends/2 - 1)
 	_, err := ben.as().Tell(t.Context(), ben.offer(ann))
 	kind(t, err, wire.Limit)
 }
@@ -346,14 +352,9 @@ func TestFriendsAreBounded(t *testing.T) {
 func TestFriendsAtOnce(t *testing.T) {
 	w := newWorld(t)
 	var people []*testPerson
+	nodes := []*testNode{w.open(north, nil, nil), w.open(south, nil, nil)}
 	for i := range 6 {
-		n := w.nodes[north]
-		if i == 0 {
-			w.open(north, nil, nil)
-			w.open(south, nil, nil)
-		}
-		n = w.nodes[[]wire.NodeName{north, south}[i%2]]
-		people = append(people, (&testNode{n, w, n.own, n.copies}).person(wire.Handle(fmt.Sprintf("p%d", i))))
+		people = append(people, nodes[i%2].person(wire.Handle(fmt.Sprintf("p%d", i))))
 	}
 	done := make(chan error)
 	count := 0
@@ -384,4 +385,44 @@ func TestFriendsAtOnce(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Whoever says an end again and again does not push out the one that counts.
+func TestEndsAreKept(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann, ben := n.person("ann"), n.person("ben")
+	ann.befriend(ben)
+	ben.contact(ann)
+	ben.learn()
+	p := parties{pair{ann.account, ben.account}, ben.address}
+	for i := range 10 {
+		offers := []wire.Hash{random32()}
+		if i == 3 {
+			offers = ben.contact(ann).LiveOffers()
+		}
+		if _, err := n.ingest(t.Context(), byNode, p, ben.endOf(ann, offers...).FriendStatement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ann.contact(ben)
+	ann.learn()
+	if reply, err := ann.as().Friends(t.Context()); err != nil || len(reply.Friends[0].EndsGot) != maxEnds {
+		t.Fatalf("got %d ends, %v", len(reply.Friends[0].EndsGot), err)
+	}
+	if got := ann.contact(ben).State(); got != wire.StateNone {
+		t.Fatalf("the client comes to %q", got)
+	}
+}
+
+// A marker without a record, from a statement that was never committed, goes.
+func TestMarkerWithoutRecord(t *testing.T) {
+	w := newWorld(t)
+	n := w.open(north, nil, nil)
+	ann := n.person("ann")
+	n.close()
+	if err := n.own.Apply(t.Context(), put(deliverKey(south, pair{ann.account, random32()}), &deliverRecord{recordVersion})); err != nil {
+		t.Fatal(err)
+	}
+	w.open(north, n.own, n.copies)
+	eventually(t, "the marker goes", func() bool { return len(keysOf(t, n.own, "deliver/")) == 0 })
 }

@@ -26,11 +26,11 @@ func serveRegister(ctx context.Context, a *api, r *incoming) (any, error) {
 	if a.closed {
 		return nil, wire.Errorf(wire.Forbidden, "", "this node takes no registrations")
 	}
-	req, err := decode[wire.RegisterRequest](r)
-	if err != nil {
+	if err := a.node.door.throttle.take(askRegister, network(r.from)); err != nil {
 		return nil, err
 	}
-	if err := a.node.door.throttle.take(askRegister, network(r.from)); err != nil {
+	req, err := decode[wire.RegisterRequest](r)
+	if err != nil {
 		return nil, err
 	}
 	return found(a.node.Register(ctx, req))
@@ -53,11 +53,11 @@ func serveLogin(ctx context.Context, a *api, r *incoming) (any, error) {
 }
 
 func serveHeads(ctx context.Context, a *api, r *incoming) (any, error) {
-	req, err := decode[wire.HeadsRequest](r)
-	if err != nil {
+	if err := a.node.door.throttle.take(askHeads, network(r.from)); err != nil {
 		return nil, err
 	}
-	if err := a.node.door.throttle.take(askHeads, network(r.from)); err != nil {
+	req, err := decode[wire.HeadsRequest](r)
+	if err != nil {
 		return nil, err
 	}
 	return found(a.node.SeenHead(ctx, req))
@@ -94,11 +94,11 @@ func servePutVault(ctx context.Context, _ *api, r *incoming) (any, error) {
 }
 
 func serveKeys(ctx context.Context, a *api, r *incoming) (any, error) {
-	req, err := decode[wire.KeysRequest](r)
-	if err != nil {
+	if err := a.node.door.throttle.take(askKeys, r.person.account.String()); err != nil {
 		return nil, err
 	}
-	if err := a.node.door.throttle.take(askKeys, r.person.account.String()); err != nil {
+	req, err := decode[wire.KeysRequest](r)
+	if err != nil {
 		return nil, err
 	}
 	return found(r.person.Keys(ctx, req))

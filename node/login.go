@@ -145,7 +145,7 @@ func (n *Node) candidate(ctx context.Context, h wire.Handle) (candidate, error) 
 	if errors.Is(err, wire.NotExist) {
 		exists = false
 		account = decoy.account
-		slots, err = wire.DecodeSlots(decoy.slots) // reading them is most of the work
+		slots, err = storedSlots(decoy.slots)
 	}
 	if err != nil {
 		return candidate{}, fmt.Errorf("look up slots: %w", err)

@@ -201,7 +201,7 @@ func (p peer) closed(ctx context.Context, s *stream, reader wire.AccountID) (*wi
 	_, err = p.node.readable(ctx, reader, s.name)
 	if errors.Is(err, wire.NotExist) {
 		if f.Friendship.State() == wire.StateNone {
-			c.Ends = notNil(f.EndsMade)
+			c.Ends = signedEnds(f.EndsMade)
 		}
 		return c, nil
 	}

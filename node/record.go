@@ -55,12 +55,18 @@ type statementRecord struct {
 	Statement wire.Signed `cbor:"2,keyasint"`
 }
 
-// vaultRecord: vault/<account>. Commits each new version of a vault.
+// vaultRecord: vault/<account>. Commits each new version of a vault. The sealed
+// bytes lie apart, so that a log-in costs the same whatever they have grown to.
 type vaultRecord struct {
 	Version uint64      `cbor:"1,keyasint"`
 	Head    wire.Signed `cbor:"2,keyasint"`
 	Slots   wire.Bytes  `cbor:"3,keyasint"`
-	Vault   wire.Bytes  `cbor:"4,keyasint"`
+}
+
+// sealedRecord: sealed/<account>/<hash>. A vault, by the hash in its head.
+type sealedRecord struct {
+	Version uint64     `cbor:"1,keyasint"`
+	Vault   wire.Bytes `cbor:"2,keyasint"`
 }
 
 // wrapRecord: wrap/<author>/<audience>/<commitment>/<reader>
@@ -111,10 +117,16 @@ type friendRecord struct {
 	OfferGot   wire.Signed     `cbor:"6,keyasint"`
 	AcceptMade wire.Signed     `cbor:"7,keyasint"`
 	AcceptGot  wire.Signed     `cbor:"8,keyasint"`
-	EndsMade   []wire.Signed   `cbor:"9,keyasint"`
-	EndsGot    []wire.Signed   `cbor:"10,keyasint"`
+	EndsMade   []keptEnd       `cbor:"9,keyasint"` // oldest first
+	EndsGot    []keptEnd       `cbor:"10,keyasint"`
 	Queue      []queuedRecord  `cbor:"11,keyasint"` // not yet taken by the other's node, oldest first
 	Problem    string          `cbor:"12,keyasint"` // why the last delivery was refused for good
+}
+
+// keptEnd is an end with the offers that it names.
+type keptEnd struct {
+	Statement wire.Signed `cbor:"1,keyasint"`
+	Offers    []wire.Hash `cbor:"2,keyasint"`
 }
 
 // queuedRecord is a statement that waits for delivery.

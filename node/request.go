@@ -8,9 +8,9 @@ import (
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
-// An incoming request is as it lay on the wire, nothing in it decoded,
-// merged or normalised. All of it is its own: none of its strings
-// is a view of a buffer that is used again (TestParametersAreKept).
+// An incoming request is as it lay on the wire, nothing in it decoded, merged or
+// normalised. None of its strings is a view of a buffer that is used again
+// (TestParametersAreKept).
 type incoming struct {
 	method  string
 	target  string      // as in the request line

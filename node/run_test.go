@@ -281,6 +281,38 @@ func TestRunBudgets(t *testing.T) {
 	}
 }
 
+// TestRoutesAreRationed asks more often than the budgets of the routes allow.
+func TestRoutesAreRationed(t *testing.T) {
+	clock := newTestClock()
+	n := &Node{door: newDoor(clock.now, false, 0)}
+	a := &api{node: n, log: slog.New(slog.DiscardHandler)}
+	for _, test := range []struct {
+		method, path string
+		want         int
+	}{
+		{"POST", wire.PathRegister, 10}, {"POST", wire.PathHeads, 60}, {"POST", wire.PathKeys, 120},
+	} {
+		for _, rt := range routes() {
+			if rt.method != test.method || rt.pattern != test.path {
+				continue
+			}
+			taken := 0
+			for range 200 {
+				r := &incoming{from: someAddress, body: []byte("{"), person: n.As(wire.AccountID{1}, "ann")}
+				switch got := a.answer(t.Context(), rt, r); {
+				case got.status == 400:
+					taken++
+				case got.status != 429 || got.retryAfter < 1:
+					t.Fatalf("%s: got %d", test.path, got.status)
+				}
+			}
+			if taken != test.want {
+				t.Errorf("%s: %d of 200 at once were taken, want %d", test.path, taken, test.want)
+			}
+		}
+	}
+}
+
 func TestRegistrationClosed(t *testing.T) {
 	c := devConfig(t)
 	c.Registration = RegistrationClosed

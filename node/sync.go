@@ -15,7 +15,8 @@ import (
 const (
 	pullAtOnce  = 4                       // nodes
 	pullTimeout = 20 * time.Second        // for one answer
-	pullStale   = 2 * time.Second         // a reader is not content with less
+	pullStale   = 250 * time.Millisecond  // a reader is not content with less
+	pullRetry   = 2 * time.Second         // but of a node that did not answer
 	pullWait    = 1500 * time.Millisecond // but waits no longer
 )
 
@@ -32,9 +33,9 @@ func (n *Node) pull(ctx context.Context, node wire.NodeName) error {
 	return err
 }
 
-func (n *Node) pullAll(ctx context.Context, node wire.NodeName) error {
+func (n *Node) pullAll(ctx context.Context, node wire.NodeName) (err error) {
 	list, version := n.follows.of(node)
-	defer n.follows.done(node, version)
+	defer func() { n.follows.done(node, version, err == nil) }()
 	for len(list) > 0 {
 		var batch []followed
 		batch, list = cutBatch(list)

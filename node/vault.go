@@ -18,17 +18,24 @@ func vheadKey(a wire.AccountID, counter uint64, h wire.Hash) string {
 	return "vhead/" + a.String() + "/" + hex16(counter) + "/" + h.String()
 }
 
+func sealedKey(a wire.AccountID, h wire.Hash) string {
+	return "sealed/" + a.String() + "/" + h.String()
+}
+
 func headHash(s wire.Signed) wire.Hash { return s.Hash(wire.LabelVaultHead) }
 
-// headChange writes the head of a vault; it counts once the vault names it.
-func headChange(s wire.Signed, h *wire.VaultHead) store.Change {
-	return put(vheadKey(h.Account, h.Counter, headHash(s)), &statementRecord{recordVersion, s})
+// vaultChanges write a version of a vault: the last of them commits it.
+func vaultChanges(v wire.VaultRecord, account wire.AccountID, h *wire.VaultHead, c store.Condition) []store.Change {
+	return []store.Change{
+		put(vheadKey(account, h.Counter, headHash(v.Head)), &statementRecord{recordVersion, v.Head}),
+		put(sealedKey(account, h.VaultHash), &sealedRecord{recordVersion, v.Vault}),
+		putIf(vaultKey(account), &vaultRecord{recordVersion, v.Head, v.Slots}, c),
+	}
 }
 
 // prepareVault writes the first vault of an account that is not registered yet.
 func (n *Node) prepareVault(ctx context.Context, account wire.AccountID, r wire.VaultRecord, head *wire.VaultHead) error {
-	rec := vaultRecord{recordVersion, r.Head, r.Slots, r.Vault}
-	err := n.own.Apply(ctx, headChange(r.Head, head), putIf(vaultKey(account), &rec, store.IfAbsent()))
+	err := n.own.Apply(ctx, vaultChanges(r, account, head, store.IfAbsent())...)
 	if !errors.Is(err, store.ErrConflict) {
 		return err
 	}
@@ -66,7 +73,13 @@ func (n *Node) slots(ctx context.Context, account wire.AccountID) (*wire.Slots, 
 	if err != nil {
 		return nil, err
 	}
-	return wire.DecodeSlots(r.Slots)
+	return storedSlots(r.Slots)
+}
+
+// storedSlots decodes slots that were checked when they were stored.
+func storedSlots(b []byte) (*wire.Slots, error) {
+	s := new(wire.Slots)
+	return s, wire.DecodeCBOR("slots", b, s)
 }
 
 // Vault returns the heads after version after, at most wire.MaxHeads, and the
@@ -76,19 +89,26 @@ func (p *Person) Vault(ctx context.Context, after uint64) (wire.VaultReply, erro
 	if err != nil {
 		return wire.VaultReply{}, err
 	}
-	r, head, _, err := p.node.vaultHead(ctx, chain)
-	if err != nil {
-		return wire.VaultReply{}, err
-	}
 	reply := wire.VaultReply{Heads: []wire.Signed{}}
-	if head.Counter == after {
-		return reply, nil
+	for again := 0; ; again++ {
+		r, head, _, err := p.node.vaultHead(ctx, chain)
+		if err != nil || head.Counter == after {
+			return reply, err
+		}
+		var sealed sealedRecord
+		_, err = read(ctx, p.node.own, sealedKey(p.account, head.VaultHash), &sealed)
+		if errors.Is(err, wire.NotExist) && again < 3 {
+			continue // another device replaced it in between
+		}
+		if err != nil {
+			return wire.VaultReply{}, fmt.Errorf("sealed vault of %s: %v", p.account, err)
+		}
+		reply.Record = &wire.VaultRecord{Head: r.Head, Slots: r.Slots, Vault: sealed.Vault}
+		if head.Counter > after {
+			reply.Heads, err = p.node.headsAfter(ctx, chain, after, r.Head, head.Counter)
+		}
+		return reply, err
 	}
-	reply.Record = &wire.VaultRecord{Head: r.Head, Slots: r.Slots, Vault: r.Vault}
-	if head.Counter > after {
-		reply.Heads, err = p.node.headsAfter(ctx, chain, after, r.Head, head.Counter)
-	}
-	return reply, err
 }
 
 // headsAfter returns the heads after version after, oldest first. Attempts that
@@ -167,24 +187,57 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 		return err
 	}
 	if headHash(current.Head) == headHash(v.Head) {
-		return nil
+		return p.dropBefore(ctx, chain, head)
 	}
 	if err := head.Follows(before, headHash(current.Head)); err != nil {
 		return refuse(err)
 	}
-	rec := vaultRecord{recordVersion, v.Head, v.Slots, v.Vault}
-	err = p.node.own.Apply(ctx, headChange(v.Head, head), putIf(vaultKey(p.account), &rec, store.IfRevision(rev)))
+	changes := vaultChanges(v, p.account, head, store.IfRevision(rev))
+	if before.VaultHash != head.VaultHash {
+		changes = append(changes, store.Change{Key: sealedKey(p.account, before.VaultHash)})
+	}
+	err = p.node.own.Apply(ctx, changes...)
 	if !errors.Is(err, store.ErrConflict) {
 		return err
 	}
 	// Somebody else was first, or our own change was made twice.
-	if current, _, err = p.node.vault(ctx, p.account); err != nil {
+	current, now, _, err := p.node.vaultHead(ctx, chain)
+	if err != nil {
 		return err
 	}
-	if headHash(current.Head) != headHash(v.Head) {
-		return wire.Errorf(wire.Conflict, "vault", "another device was first")
+	if headHash(current.Head) == headHash(v.Head) {
+		return p.dropBefore(ctx, chain, head)
 	}
-	return nil
+	if now.VaultHash != head.VaultHash {
+		if err := p.node.own.Apply(ctx, store.Change{Key: sealedKey(p.account, head.VaultHash)}); err != nil {
+			return err
+		}
+	}
+	return wire.Errorf(wire.Conflict, "vault", "another device was first")
+}
+
+// dropBefore deletes the sealed bytes of the version before head, where an
+// interrupted PutVault left them.
+func (p *Person) dropBefore(ctx context.Context, chain *keyservice.Chain, head *wire.VaultHead) error {
+	if head.Counter == 1 {
+		return nil
+	}
+	var r statementRecord
+	if _, err := read(ctx, p.node.own, vheadKey(p.account, head.Counter-1, head.Prev), &r); err != nil {
+		return ignoreAbsent(err)
+	}
+	before, err := chain.OpenVaultHead(r.Statement)
+	if err != nil || before.VaultHash == head.VaultHash {
+		return err
+	}
+	key := sealedKey(p.account, before.VaultHash)
+	if _, err := p.node.own.Get(ctx, key); err != nil {
+		if errors.Is(err, store.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return p.node.own.Apply(ctx, store.Change{Key: key})
 }
 
 // checkNewest refuses what is signed under other than the newest keys.

@@ -118,6 +118,10 @@ func TestVaultRace(t *testing.T) {
 			t.Fatalf("%d of %d devices were first", count, len(v))
 		}
 	}
+	// Of the sealed bytes, those of the winner alone are kept.
+	if keys := keysOf(t, n.own, "sealed/"); len(keys) != 1 {
+		t.Errorf("%d sealed vaults are kept, want 1", len(keys))
+	}
 	reply, err := ann.as().Vault(t.Context(), 1)
 	if err != nil || len(reply.Heads) != 5 {
 		t.Fatalf("got %d heads, %v, want 5", len(reply.Heads), err)
@@ -139,8 +143,12 @@ func TestManyVaults(t *testing.T) {
 			next = append(next, ann.nextVault()) // came too late
 		}
 		for _, v := range next {
-			head := wire.VaultHead{Account: ann.account, Counter: uint64(len(ann.heads)) + 1}
-			if err := n.own.Apply(t.Context(), headChange(v.Head, &head)); err != nil {
+			head, err := wire.OpenVaultHead(v.Head, ann.newest.Identity)
+			if err != nil {
+				t.Fatal(err)
+			}
+			changes := vaultChanges(v, ann.account, head, store.Always())
+			if err := n.own.Apply(t.Context(), changes[:2]...); err != nil { // not committed
 				t.Fatal(err)
 			}
 		}
@@ -150,7 +158,7 @@ func TestManyVaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newest := vaultRecord{recordVersion, ann.heads[len(ann.heads)-1], ann.slots, nil}
+	newest := vaultRecord{recordVersion, ann.heads[len(ann.heads)-1], ann.slots}
 	if err := n.own.Apply(t.Context(), putIf(vaultKey(ann.account), &newest, store.IfRevision(rev))); err != nil {
 		t.Fatal(err)
 	}
