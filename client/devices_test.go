@@ -37,7 +37,7 @@ func TestTwoDevices(t *testing.T) {
 	for _, first := range acts {
 		for _, second := range acts {
 			t.Run(first.name+", "+second.name, func(t *testing.T) {
-				for n := 0; ; n++ {
+				for n := 0; ; n += stride {
 					c := copies(ada, phone, bob, eve, zoe)
 					a, p := c[0], c[1]
 					met := false

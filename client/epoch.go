@@ -45,6 +45,9 @@ func (p *Person) epochEntry(ctx context.Context, s stream, seq uint64) (*epochEn
 	if v.Kind != wire.KindEpoch {
 		return nil, s.tampered(wire.Errorf(wire.Tampered, "entry", "entry %d begins no epoch", seq))
 	}
+	if s, err = p.verifier(ctx, s); err != nil {
+		return nil, err
+	}
 	body, _, err := s.chain.OpenEpoch(v.h, v.entry.Body, before)
 	if err != nil {
 		return nil, s.tampered(err)

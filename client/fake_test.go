@@ -332,6 +332,9 @@ func (c *caller) statement(in *wire.FriendRequest) (any, error) {
 	if !ok {
 		return nil, wire.Errorf(wire.NotExist, "address", "")
 	}
+	if in.Kind != wire.FriendOffer && c.friends[other] == nil {
+		return nil, wire.Errorf(wire.NotExist, "statement", "")
+	}
 	mine := c.bond(other)
 	theirs := (&caller{c.w, other, c.w.people[other]}).bond(c.id)
 	for _, b := range []*bond{mine, theirs} {
@@ -356,8 +359,14 @@ func (b *bond) take(chain *keyservice.Chain, kind wire.FriendKind, s wire.Signed
 		if err != nil {
 			return err
 		}
+		if err := b.AddAccept(a); err != nil {
+			return err
+		}
+		if b.Friendship.State() != wire.StateFriend {
+			return wire.Errorf(wire.NotExist, "statement", "this offer is not open")
+		}
 		*pick(made, &b.AcceptMade, &b.AcceptGot) = s
-		return b.AddAccept(a)
+		return nil
 	}
 	e, err := chain.OpenEnd(s)
 	if err != nil {

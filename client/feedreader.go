@@ -183,7 +183,7 @@ func (f *feedReader) walk(ctx context.Context, id streamID) (*walk, error) {
 		w = &walk{loose: !f.whole || f.begun}
 		f.add(id, w)
 	}
-	if w.s.chain != nil || w.err != nil {
+	if !w.s.address.IsZero() || w.err != nil {
 		return w, nil
 	}
 	s, err := f.p.streamKnown(ctx, id)
@@ -197,14 +197,14 @@ func (f *feedReader) walk(ctx context.Context, id streamID) (*walk, error) {
 // streamKnown is streamBy, after a look whether the vault is up to date if it
 // does not have the author as a friend.
 func (p *Person) streamKnown(ctx context.Context, id streamID) (stream, error) {
-	s, err := p.streamBy(ctx, id)
+	s, err := p.streamBy(id)
 	if !errors.Is(err, wire.Tampered) && !errors.Is(err, errEnded) {
 		return s, err
 	}
 	if err := p.lookAgain(ctx); err != nil {
 		return s, err
 	}
-	return p.streamBy(ctx, id)
+	return p.streamBy(id)
 }
 
 // lookAgain brings the vault up to date, once in an operation.
@@ -244,6 +244,9 @@ func (f *feedReader) items(ctx context.Context, items []wire.FeedItem, limit int
 }
 
 func (f *feedReader) item(ctx context.Context, w *walk, item wire.FeedItem) (steps int, err error) {
+	if w.s, err = f.p.verifier(ctx, w.s); err != nil {
+		return 0, err
+	}
 	v, err := w.s.open(item.Entry)
 	if err != nil {
 		return 0, err

@@ -20,7 +20,6 @@ func TestFriendLies(t *testing.T) {
 		m := make(map[wire.Address]wire.FriendState)
 		for _, f := range list {
 			m[f.Address] = f.State
-			t.Log(f.Address, f.State, f.Problem)
 		}
 		return m
 	}
@@ -53,6 +52,16 @@ func TestFriendLies(t *testing.T) {
 			for i := range r.Friends {
 				r.Friends[i].EndsGot = append(r.Friends[i].EndsGot, signed)
 			}
+		}, ""},
+		{"an offer that was taken back", func(c scene, r *wire.FriendsReply) {
+			c.eve.asks(c.bob)
+			if _, err := c.eve.CancelFriend(ctx, c.bob.address); err != nil {
+				t.Fatal(err)
+			}
+			b := c.eve.w.people[c.eve.me()].friends[c.bob.me()]
+			r.Friends = append(r.Friends, wire.FriendRecord{
+				Account: c.eve.me(), Address: c.eve.address, State: wire.StateIncoming, OfferGot: b.OfferMade, EndsGot: b.EndsMade,
+			})
 		}, ""},
 		{"nobody", func(c scene, r *wire.FriendsReply) { r.Friends = []wire.FriendRecord{} }, ""},
 	}

@@ -201,6 +201,16 @@ func TestFeedLies(t *testing.T) {
 		{"somebody else's keys", func(s scene) {
 			lie(s.bob, "POST", wire.PathKeys, func(_ *Request, r *wire.KeysReply) { r.Statements = s.eve.chain.Statements() })
 		}, all[:1], true, ""},
+		{"new keys for the same address", func(s scene) {
+			lie(s.bob, "POST", wire.PathKeys, func(_ *Request, r *wire.KeysReply) {
+				first := *s.ada.chain.Newest()
+				identity := seal.NewIdentity()
+				first.Identity, first.Encryption = identity.Public(), seal.NewEncryptionSecret().Public()
+				signed, err := first.Sign(identity)
+				s.ada.must(err)
+				r.Statements = []wire.Signed{signed}
+			})
+		}, all[:1], true, "another person's keys"},
 		{"a change of keys", func(s scene) {
 			lie(s.bob, "POST", wire.PathKeys, func(_ *Request, r *wire.KeysReply) {
 				r.Statements = append(r.Statements, s.ada.nextStatement())
@@ -329,10 +339,75 @@ func TestFork(t *testing.T) {
 	for i := range 30 {
 		d.ada.writes(fmt.Sprint(i))
 	}
-	page, err := left.Feed(ctx, FeedOptions{Limit: 5})
-	left.must(err)
-	if len(page.Problems) == 0 || len(page.Posts) > 0 {
-		t.Errorf("above: %q, %v", texts(page), page.Problems)
+	for _, limit := range []int{5, 30} { // with 30 there is none between
+		page, err := left.Feed(ctx, FeedOptions{Limit: limit})
+		left.must(err)
+		if len(page.Problems) == 0 || len(page.Posts) > 0 {
+			t.Errorf("above: %q, %v", texts(page), page.Problems)
+		}
+	}
+}
+
+// TestForkBetweenPages: the second page is of another version than the first.
+func TestForkBetweenPages(t *testing.T) {
+	ctx := context.Background()
+	s := newScene(t)
+	left, right := s.copy(), s.copy()
+	for i := range 4 {
+		left.ada.writes(fmt.Sprint("left ", i))
+		right.ada.writes(fmt.Sprint("right ", i))
+	}
+	for _, remembers := range []bool{true, false} {
+		bob := left.copy().bob
+		page, err := bob.Feed(ctx, FeedOptions{Limit: 2})
+		bob.must(err)
+		if !remembers {
+			bob.cache.cursors = nil
+		}
+		bob.line.w = right.bob.w
+		page, err = bob.Feed(ctx, FeedOptions{Limit: 2, Before: page.Cursor})
+		bob.must(err)
+		if len(page.Problems) == 0 || strings.Contains(fmt.Sprint(texts(page)), "right") {
+			t.Errorf("remembers the page before: %v; %q, %v", remembers, texts(page), page.Problems)
+		}
+		bob.line.w = left.bob.w
+		read, err := bob.Read(ctx, left.ada.address, FeedOptions{Limit: 2})
+		bob.must(err)
+		bob.line.w = right.bob.w
+		bob.cache.tracks = make(map[streamID]*track) // the cursor alone is enough
+		if _, err := bob.Read(ctx, left.ada.address, FeedOptions{Limit: 2, Before: read.Cursor}); !errors.Is(err, wire.Tampered) {
+			t.Errorf("read: %v", err)
+		}
+	}
+}
+
+// TestDropBetweenPages: the node leaves out what would begin the second page, of
+// a stream that the first page has shown, and of one that it has not.
+func TestDropBetweenPages(t *testing.T) {
+	ctx := context.Background()
+	s := newScene(t)
+	for i := range 4 {
+		s.ada.writes(fmt.Sprint("new ", i))
+	}
+	for _, gone := range []string{"new 1", "bob's"} {
+		bob := s.copy().bob.again() // a device that has seen nothing
+		page, err := bob.Feed(ctx, FeedOptions{Limit: 2})
+		bob.must(err)
+		show, err := s.bob.Feed(ctx, FeedOptions{Limit: 100})
+		s.bob.must(err)
+		i := slices.IndexFunc(show.Posts, func(p Post) bool { return p.Text == gone })
+		drop := show.Posts[i].ID
+		lie(bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) {
+			r.Items = slices.DeleteFunc(r.Items, func(i wire.FeedItem) bool { return i.Entry.ID() == drop })
+		})
+		lie(bob, "GET", wire.PathStream, func(_ *Request, r *wire.StreamReply) {
+			r.Entries = slices.DeleteFunc(r.Entries, func(e wire.Entry) bool { return e.ID() == drop })
+		})
+		page, err = bob.Feed(ctx, FeedOptions{Limit: 100, Before: page.Cursor})
+		bob.must(err)
+		if len(page.Problems) == 0 {
+			t.Errorf("%s left out: %q", gone, texts(page))
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ func TestLostReplies(t *testing.T) {
 			a.must(op.do(a, b))
 			requests := a.line.calls
 			want := outcome(a, b, e)
-			for i := range 4 * len(requests) {
+			for i := 0; i < 4*len(requests); i += stride {
 				n, arrives, restart := i/4, i%2 == 0, i/2%2 == 0
 				a, b, e := prepare()
 				lose(a, n, arrives)

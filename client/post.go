@@ -209,6 +209,9 @@ func (p *Person) Show(ctx context.Context, id wire.EntryID) (post Post, err erro
 		if err != nil {
 			return err
 		}
+		if s, err = p.verifier(ctx, s); err != nil {
+			return err
+		}
 		v, err := s.open(item.Entry)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -210,4 +211,82 @@ func TestEnded(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	ada.reads("ada's") // the node does not know yet, and serves bob's
+}
+
+// TestMoot: a statement that has nothing left to say when it could be sent is
+// dropped.
+func TestMoot(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	ada, bob := w.newPerson("ada@one.example"), w.newPerson("bob@two.example")
+	cut := func(_ int, r *Request) error {
+		if r.Path == wire.PathFriends && r.Method == "POST" {
+			return wire.Errorf(wire.Unavailable, "node", "away")
+		}
+		return nil
+	}
+	settled := func(what string) {
+		t.Helper()
+		ada.line.before = nil
+		ada.writes(what)
+		for _, f := range ada.vault.Friends {
+			if f.state() != wire.StateNone || len(f.Pending) > 0 || ada.problems[f.Account] != nil {
+				t.Errorf("%s: %s, %d pending, %v", what, f.state(), len(f.Pending), ada.problems[f.Account])
+			}
+		}
+	}
+	ada.line.before = cut
+	if _, err := ada.AddFriend(ctx, bob.address, true); !errors.Is(err, wire.Unavailable) {
+		t.Errorf("add: %v", err)
+	}
+	if _, err := ada.CancelFriend(ctx, bob.address); !errors.Is(err, wire.Unavailable) {
+		t.Errorf("cancel: %v", err)
+	}
+	settled("an offer that was taken back before it was sent")
+	if len(w.people[bob.me()].friends) > 0 {
+		t.Error("the offer was sent")
+	}
+	bob.asks(ada)
+	ada.line.before = cut
+	if _, err := ada.AcceptFriend(ctx, bob.address, true); !errors.Is(err, wire.Unavailable) {
+		t.Errorf("accept: %v", err)
+	}
+	if _, err := bob.CancelFriend(ctx, ada.address); err != nil {
+		t.Fatal(err)
+	}
+	settled("an offer that was taken back before the acceptance was sent")
+	newestAreEntitled(t, ada)
+}
+
+// TestSlowClock: a device whose clock is behind writes after one whose clock is not.
+func TestSlowClock(t *testing.T) {
+	w := newWorld(t)
+	ada := w.newPerson("ada@one.example")
+	first := ada.writes("first")
+	p, err := New(ada.line, ada.device, WithClock(func() time.Time { return w.now().Add(-time.Minute) }), withDeriver(quick)).Resume(context.Background())
+	ada.must(err)
+	second, err := p.Post(context.Background(), "second", "")
+	if err != nil || second.Created.Before(first.Created) {
+		t.Errorf("%v after %v, %v", second.Created, first.Created, err)
+	}
+}
+
+// TestFrozenClock: offers of one pair grow even where the clock stands still.
+func TestFrozenClock(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	ada, bob := w.newPerson("ada@one.example"), w.newPerson("bob@two.example")
+	at := w.now()
+	p, err := New(ada.line, ada.device, WithClock(func() time.Time { return at }), withDeriver(quick)).Resume(ctx)
+	ada.must(err)
+	ada.Person = p
+	for range 3 {
+		ada.asks(bob)
+		if list, err := bob.Friends(ctx); err != nil || len(list) != 1 || list[0].State != wire.StateIncoming {
+			t.Errorf("bob sees %v, %v", list, err)
+		}
+		if _, err := ada.CancelFriend(ctx, bob.address); err != nil {
+			t.Error(err)
+		}
+	}
 }

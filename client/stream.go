@@ -16,7 +16,7 @@ const maxSeq = 1<<53 + 1
 type stream struct {
 	streamID
 	address wire.Address
-	chain   *keyservice.Chain
+	chain   *keyservice.Chain // nil until something has to be verified
 	own     bool
 }
 
@@ -33,12 +33,22 @@ func (p *Person) ownStream() stream {
 }
 
 // streamOf returns the stream of somebody whom the vault calls a friend.
-func (p *Person) streamOf(ctx context.Context, f *friend) (stream, error) {
-	chain, err := p.chainOf(ctx, f)
-	if err != nil {
-		return stream{}, err
+func streamOf(f *friend) stream {
+	return stream{streamID{f.Account, f.Friendship.Yours.Audience}, f.address(), nil, false}
+}
+
+// verifier returns s with the chain that verifies its entries.
+func (p *Person) verifier(ctx context.Context, s stream) (stream, error) {
+	if s.chain != nil {
+		return s, nil
 	}
-	return stream{streamID{f.Account, f.Friendship.Yours.Audience}, f.address(), chain, false}, nil
+	f := p.vault.friend(s.Author)
+	if f == nil {
+		return s, errEnded
+	}
+	var err error
+	s.chain, err = p.chainOf(ctx, f)
+	return s, err
 }
 
 // errEnded tells of entries by somebody who is no friend any more, or not yet:
@@ -46,7 +56,7 @@ func (p *Person) streamOf(ctx context.Context, f *friend) (stream, error) {
 var errEnded = wire.Errorf(wire.NotExist, "friend", "they are not a friend")
 
 // streamBy returns the stream with an id that a node names.
-func (p *Person) streamBy(ctx context.Context, id streamID) (stream, error) {
+func (p *Person) streamBy(id streamID) (stream, error) {
 	if own := p.ownStream(); own.streamID == id {
 		return own, nil
 	}
@@ -57,7 +67,7 @@ func (p *Person) streamBy(ctx context.Context, id streamID) (stream, error) {
 	if f == nil || f.Friendship.Yours.Audience != id.Audience {
 		return stream{}, wire.Errorf(wire.Tampered, "entry", "the node shows entries of somebody who is not a friend (account %s)", id.Author)
 	}
-	return p.streamOf(ctx, f)
+	return streamOf(f), nil
 }
 
 // open verifies that e was signed by the author for this stream.
@@ -99,6 +109,10 @@ func (e edge) connect(newer edge) error {
 // one run without a gap. query is "after=N" or "before=N".
 func (p *Person) run(ctx context.Context, s stream, query string, limit int) ([]verified, wire.StreamReply, error) {
 	var r wire.StreamReply
+	s, err := p.verifier(ctx, s)
+	if err != nil {
+		return nil, r, err
+	}
 	path := pathOf(wire.PathStream, s.Author.String(), s.Audience.String()) + "?" + query + "&limit=" + number(uint64(limit))
 	if err := p.get(ctx, path, &r); err != nil {
 		return nil, r, err
