@@ -17,7 +17,6 @@ type RegisterOptions struct {
 	Address  wire.Address
 	Password Password
 	Device   string // name for the list of sessions, 1 to wire.MaxDeviceName bytes
-	Invite   string // "" unless the node asks for one
 	ShowCode func(code string) error
 }
 
@@ -69,7 +68,7 @@ func (c *Client) Register(ctx context.Context, o RegisterOptions) (*Person, erro
 	}
 	var reply wire.RegisterReply
 	err = c.ask(ctx, &Request{Method: "POST", Node: o.Address.Node, Path: wire.PathRegister},
-		&wire.RegisterRequest{KeyStatement: f.statement, Vault: f.vault, Invite: o.Invite}, &reply)
+		&wire.RegisterRequest{KeyStatement: f.statement, Vault: f.vault}, &reply)
 	if errors.Is(err, wire.Exist) {
 		if err := c.device.Delete(name); err != nil {
 			return nil, deviceError(err)

@@ -45,7 +45,6 @@ type Health struct {
 type RegisterRequest struct {
 	KeyStatement Signed      `json:"key_statement"`
 	Vault        VaultRecord `json:"vault"`
-	Invite       string      `json:"invite,omitempty"`
 }
 
 // RegisterReply names the account.

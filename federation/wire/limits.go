@@ -23,7 +23,6 @@ const (
 	MaxEnded        = 64 // ended offers that one friendship remembers
 	MaxEndOffers    = 4  // offers that one end names
 	MaxLinks        = 32
-	MaxAttachments  = 32
 	MaxHeads        = 1000 // vault heads of one answer
 
 	WrapSize    = 1200 // HPKE MLKEM768-X25519: 1,120 encapsulated, 64 plaintext, 16 tag

@@ -70,12 +70,7 @@ func (s RecoveryLoginSecret) Public() LoginKey     { return s.public() }
 func (s NodeRootSecret) Public() NodeRootKey       { return s.public() }
 func (s NodeRequestSecret) Public() NodeRequestKey { return s.public() }
 
-// SignRequest signs the signing string of an HTTP signature. It is the one
-// signature without a label, since draft-cavage fixes the bytes; a node's
-// request key therefore signs nothing else.
-func (s NodeRequestSecret) SignRequest(message []byte) []byte {
-	return ed25519.Sign(s.key(), message)
-}
-
-// Private returns a copy of the key for a library that signs HTTP requests.
+// Private returns a copy of the key for a library that signs HTTP requests. Those
+// are the one signature without a label, since draft-cavage fixes the bytes: a
+// node's request key therefore signs nothing else.
 func (s NodeRequestSecret) Private() ed25519.PrivateKey { return slices.Clone(s.key()) }
