@@ -39,7 +39,7 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 	test -z "$$failed" || { echo "$$n fuzz targets, failed:$$failed" >&2; exit 1; }; \
 	echo "$$n fuzz targets, none failed"
 
-figures: ## print the sizes that the house is held to
+figures: ## print the sizes and rules that the house is held to, and where we are
 	go test -count=1 -v -run '^TestFigures$$' ./node/story
 
 cover: ## print the coverage of each package by all tests

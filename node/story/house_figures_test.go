@@ -8,13 +8,32 @@ import (
 	"testing"
 )
 
+// TestFigures holds sizes to their limits and prints all that the house is
+// measured by: the sizes, and how often each of its rules is broken.
 func TestFigures(t *testing.T) {
-	_, code := house(t)
+	all, code := house(t)
 	figures := measure(code)
 	for _, f := range figures {
 		t.Log(f)
 	}
 	report(t, figureFaults(figures))
+	t.Logf("packages: %d, without exactly one good comment: %d", len(byFolder(code)), len(commentFaults(code)))
+	t.Logf("imports inside the house: %d, that climb or cross: %d", countArrows(code), len(arrowFaults(code))+len(meetingFaults(code)))
+	t.Logf("init functions and imports for effects: %d", len(initFaults(code)))
+	t.Logf("files in the wrong place or of the wrong name: %d", len(topFaults(all))+len(nameFaults(code)))
+	t.Logf("paths of one machine and notes that say neither who nor where: %d", len(leftoverFaults(all)))
+}
+
+// countArrows counts the imports of one part of the house by another.
+func countArrows(code []houseFile) (arrows int) {
+	for _, f := range code {
+		for _, to := range f.imports() {
+			if part := partOf(to); part != "" && part != partOf(f.folder()) {
+				arrows++
+			}
+		}
+	}
+	return arrows
 }
 
 // sized is a function, file or interface and how big it is.
