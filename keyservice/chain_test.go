@@ -4,8 +4,12 @@ import (
 	"crypto/rand"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // owner is somebody with a chain of key statements.
 type owner struct {

@@ -9,10 +9,20 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"peerbrain": main})
+	testscript.Main(leakless{m}, map[string]func(){"peerbrain": main})
+}
+
+// leakless are tests that leave no goroutine behind. testscript ends the
+// process itself, so what they come to is handed on.
+type leakless struct{ *testing.M }
+
+func (l leakless) Run() (status int) {
+	goleak.VerifyTestMain(l.M, goleak.Cleanup(func(s int) { status = s }))
+	return status
 }
 
 // TestScripts runs what a person could type where no node is needed; the

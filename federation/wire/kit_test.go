@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // seedOf makes 32 fixed bytes of a name, so that all keys of the tests and of
 // docs/vectors come again in each run.

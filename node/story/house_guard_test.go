@@ -108,6 +108,13 @@ func TestGuards(t *testing.T) {
 		{"an init", initFaults, []string{"p/a.go", "package p\nfunc init() {}"}, "p/a.go:2:1: has an init"},
 		{"an import for its effects", initFaults, []string{"p/a.go", "package p\nimport _ \"image/png\""}, "imports image/png"},
 
+		{"leaks looked for", leakFaults, []string{
+			"p/a.go", "package p", "p/a_test.go", "package p\nfunc TestA(t *testing.T) {}",
+			"p/b_test.go", "package p_test\nfunc TestMain(m *testing.M) { goleak.VerifyTestMain(m) }", "q/a.go", "package q",
+		}, ""},
+		{"leaks forgotten", leakFaults, []string{"p/a_test.go", "package p\nfunc TestMain(m *testing.M) { os.Exit(m.Run()) }"}, "p: has no TestMain with"},
+		{"leaks never looked for", leakFaults, []string{"p/a_test.go", "package p\nfunc TestA(t *testing.T) { goleak.VerifyTestMain(nil) }"}, "p: has no TestMain with"},
+
 		{"small enough", oversize, []string{"p/a.go", "package p\nfunc f() {" + lines(41) + "}\ntype I interface{ A(); B(); C(); D(); E() }"}, ""},
 		{"a long function", oversize, []string{"p/a.go", "package p\nfunc f() {" + lines(42) + "}"}, "lines of a function: 1, median 43"},
 		{"a long test", oversize, []string{"p/a_test.go", "package p\nfunc f() {" + lines(500) + "}"}, ""},

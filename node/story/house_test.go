@@ -183,6 +183,54 @@ func initFaults(code []houseFile) (faults []string) {
 	return faults
 }
 
+func TestLeaks(t *testing.T) {
+	_, code := house(t)
+	report(t, leakFaults(code))
+}
+
+// leakFaults wants every package with tests to look for goroutines that they
+// leave behind. TestMain is the one place from which that sees all of them.
+func leakFaults(code []houseFile) (faults []string) {
+	for folder, files := range byFolder(code) {
+		files = slices.DeleteFunc(files, func(f houseFile) bool { return !f.isTest() })
+		if len(files) > 0 && !(anyNode(files, isTestMain) && anyNode(files, callsGoleak)) {
+			faults = append(faults, folder+": has no TestMain with goleak.VerifyTestMain")
+		}
+	}
+	return faults
+}
+
+func isTestMain(n ast.Node) bool {
+	fn, ok := n.(*ast.FuncDecl)
+	return ok && fn.Recv == nil && fn.Name.Name == "TestMain"
+}
+
+func callsGoleak(n ast.Node) bool {
+	call, ok := n.(*ast.CallExpr)
+	return ok && isSelector(call.Fun, "goleak", "VerifyTestMain")
+}
+
+// isSelector tells whether n is written x.name.
+func isSelector(n ast.Node, x, name string) bool {
+	s, ok := n.(*ast.SelectorExpr)
+	if !ok || s.Sel.Name != name {
+		return false
+	}
+	of, ok := s.X.(*ast.Ident)
+	return ok && of.Name == x
+}
+
+// anyNode looks through the trees of files for a node that is as asked for.
+func anyNode(files []houseFile, is func(ast.Node) bool) (found bool) {
+	for _, f := range files {
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			found = found || n != nil && is(n)
+			return !found
+		})
+	}
+	return found
+}
+
 func TestLayout(t *testing.T) {
 	all, code := house(t)
 	report(t, topFaults(all))

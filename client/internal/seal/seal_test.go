@@ -8,8 +8,12 @@ import (
 	"reflect"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // bytesOf returns 32 fixed bytes that stand for name.
 func bytesOf(name string) [32]byte { return sha256.Sum256([]byte("peerbrain vector: " + name)) }
