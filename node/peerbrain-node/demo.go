@@ -15,8 +15,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// Where the nodes of the demo serve. The linker can set these (-X), so that tests
+// play it on ports that are free.
+var (
+	demoLeft  = "localhost:8081"
+	demoRight = "localhost:8082"
+)
+
 // demoNodes are the nodes of the demo, in the order in which the story names them.
-var demoNodes = [2]string{"localhost:8081", "localhost:8082"}
+var demoNodes = [2]string{demoLeft, demoRight}
 
 // newDemo is the command demo.
 func newDemo() *cobra.Command {

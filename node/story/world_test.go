@@ -53,16 +53,22 @@ func built(t testing.TB) string {
 		if b.dir, b.err = os.MkdirTemp("", "peerbrain-story-"); b.err != nil {
 			return
 		}
-		build := exec.Command("go", "build", "-o", b.dir+string(filepath.Separator), "./"+nodeBinary, "./"+peerBinary)
-		build.Dir = root
-		if out, err := build.CombinedOutput(); err != nil {
-			b.err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
+		b.err = build(root, b.dir, "./"+nodeBinary, "./"+peerBinary)
 	})
 	if b.err != nil {
 		t.Fatal(b.err)
 	}
 	return b.dir
+}
+
+// build puts binaries of the repository into dir; args are what go build takes.
+func build(root, dir string, args ...string) error {
+	cmd := exec.Command("go", append([]string{"build", "-o", dir + string(filepath.Separator)}, args...)...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // A server is a node in a process of its own, which can be killed and started
