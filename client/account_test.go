@@ -199,7 +199,7 @@ func TestSecretsStay(t *testing.T) {
 	text := func(b []byte) string { t, _ := wire.Bytes(b).MarshalText(); return string(t) }
 	secrets := map[string]string{
 		"password": secretWord, "code": code, "text": "nobody sees", "token": p.session.Token.Reveal(),
-		"vault key": text(p.session.VaultKey.Bytes())[:40], "identity": text(p.vault.Identity)[:40], "self key": text(p.vault.Self)[:40],
+		"vault key": text(p.session.VaultKey.Bytes())[:40], "identity": text(p.vault.Identity.Reveal())[:40], "self key": text(p.vault.Self.Reveal())[:40],
 	}
 	for what, secret := range secrets {
 		if strings.Contains(out, secret) {
@@ -215,7 +215,7 @@ func TestSecretsStay(t *testing.T) {
 		}
 	}
 	for name, b := range s.device.files {
-		if name != fileSession && bytes.Contains(b, p.vault.Identity) || bytes.Contains(b, []byte("nobody sees")) {
+		if name != fileSession && bytes.Contains(b, p.vault.Identity.Reveal()) || bytes.Contains(b, []byte("nobody sees")) {
 			t.Errorf("%s holds a secret in the clear", name)
 		}
 	}

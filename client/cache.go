@@ -140,19 +140,19 @@ func (p *Person) loadCache() *cache {
 
 func (k keysFile) open() *epochKeys {
 	var e epochKeys
-	if len(k.Secret) > 0 {
-		s, err := seal.EpochSecretFromBytes(k.Secret)
+	if len(k.Secret.Reveal()) > 0 {
+		s, err := seal.EpochSecretFromBytes(k.Secret.Reveal())
 		if err != nil {
 			return nil
 		}
 		return keysOfSecret(s)
 	}
 	var err error
-	if e.content, err = seal.ContentKeyFromBytes(k.Content); err != nil {
+	if e.content, err = seal.ContentKeyFromBytes(k.Content.Reveal()); err != nil {
 		return nil
 	}
-	if len(k.Chain) > 0 {
-		if e.chain, err = seal.ChainKeyFromBytes(k.Chain); err != nil {
+	if len(k.Chain.Reveal()) > 0 {
+		if e.chain, err = seal.ChainKeyFromBytes(k.Chain.Reveal()); err != nil {
 			return nil
 		}
 	}
@@ -181,8 +181,8 @@ func (p *Person) saveCache() error {
 	})
 	for _, id := range epochs {
 		k, out := c.keys[id], keysFile{Author: id.Author, Audience: id.Audience, Seq: id.seq}
-		if out.Secret = k.secret.Bytes(); out.Secret == nil {
-			out.Content, out.Chain = k.content.Bytes(), k.chain.Bytes()
+		if out.Secret = wire.Hide(k.secret.Bytes()); k.secret.IsZero() {
+			out.Content, out.Chain = wire.Hide(k.content.Bytes()), wire.Hide(k.chain.Bytes())
 		}
 		f.Keys = append(f.Keys, out)
 	}

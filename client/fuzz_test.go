@@ -63,7 +63,7 @@ func FuzzFiles(f *testing.F) {
 	}
 	saved, _ := c.load(fileSession)
 	f.Add(saved)
-	f.Add(wire.EncodeCBOR(&cacheFile{Version: 1, Keys: []keysFile{{Secret: make([]byte, 32)}}}))
+	f.Add(wire.EncodeCBOR(&cacheFile{Version: 1, Keys: []keysFile{{Secret: wire.Hide(make([]byte, 32))}}}))
 	f.Add(wire.EncodeCBOR(&known{Version: 1}))
 	f.Add(wire.EncodeCBOR(&outboxFile{Version: 1}))
 	f.Add(wire.EncodeCBOR(&vaultFile{}))

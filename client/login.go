@@ -134,7 +134,7 @@ func (l *login) authenticate(ctx context.Context) (wire.LoginReply, error) {
 	if err := l.reply.Argon2.Check(); err != nil {
 		return answer, wire.Errorf(wire.Tampered, "login", "%s asks for a weak or absurd treatment of the password: %s", node, reason(err))
 	}
-	secret, slot, err := l.c.derive(l.o.Password.b, l.o.Address, l.reply.Argon2, l.reply.Random)
+	secret, slot, err := l.c.derive(l.o.Password.bytes(), l.o.Address, l.reply.Argon2, l.reply.Random)
 	if err != nil {
 		return answer, err
 	}
@@ -151,7 +151,7 @@ func (l *login) authenticate(ctx context.Context) (wire.LoginReply, error) {
 		Handle: handle, Purpose: wire.PurposeLogin, Nonce: l.reply.Nonce, Expires: l.reply.Expires, Tag: l.reply.Tag,
 		Answer: signed, Device: l.o.Device,
 	}
-	if token, err := wire.ParseToken(l.known.DeviceToken); err == nil {
+	if token, err := wire.ParseToken(l.known.DeviceToken.Reveal()); err == nil {
 		r.DeviceToken = &token
 	}
 	err = l.c.ask(ctx, &Request{Method: "POST", Node: node, Path: wire.PathLogin}, r, &answer)
@@ -265,7 +265,7 @@ func (l *login) askHead(ctx context.Context, p *Person, node wire.NodeName) (non
 // keep writes the session and what it goes by to the device, the session last.
 func (l *login) keep(p *Person, device wire.Token) error {
 	k := l.known
-	k.Account, k.DeviceToken, k.Head = p.me(), device.Reveal(), p.vault.signed
+	k.Account, k.DeviceToken, k.Head = p.me(), wire.Hide(device.Reveal()), p.vault.signed
 	if err := l.c.saveKnown(l.o.Address, k); err != nil {
 		return err
 	}

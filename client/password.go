@@ -11,9 +11,13 @@ import (
 
 // A Password is what a person types. It does not print, cannot be compared, and
 // never leaves the device.
-type Password struct {
-	_ [0]func()
-	b []byte
+type Password struct{ get func() []byte } // nil for none; a function, so that fmt has nothing to print
+
+func (p Password) bytes() []byte {
+	if p.get == nil {
+		return nil
+	}
+	return p.get()
 }
 
 // Limits of a password in bytes.
@@ -32,7 +36,8 @@ func NewPassword(b []byte) (Password, error) {
 	case !utf8.Valid(b):
 		return Password{}, wire.Errorf(wire.Invalid, "password", "it must be valid UTF-8")
 	}
-	return Password{b: bytes.Clone(b)}, nil
+	kept := bytes.Clone(b)
+	return Password{func() []byte { return kept }}, nil
 }
 
 func (Password) String() string             { return wire.Redacted }

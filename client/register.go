@@ -40,11 +40,11 @@ type foundingFile struct {
 }
 
 type foundingSecrets struct {
-	Code      string      `cbor:"1,keyasint"`
-	Statement wire.Signed `cbor:"2,keyasint"`
-	Head      wire.Signed `cbor:"3,keyasint"`
-	Slots     []byte      `cbor:"4,keyasint"`
-	Vault     []byte      `cbor:"5,keyasint"`
+	Code      wire.Hidden[string] `cbor:"1,keyasint"`
+	Statement wire.Signed         `cbor:"2,keyasint"`
+	Head      wire.Signed         `cbor:"3,keyasint"`
+	Slots     []byte              `cbor:"4,keyasint"`
+	Vault     []byte              `cbor:"5,keyasint"`
 }
 
 // Register founds an account, logs in and makes everything ready for the first
@@ -146,7 +146,7 @@ func (c *Client) found(o RegisterOptions) (*founding, *foundingFile, error) {
 	}
 	f.account = wire.AccountID(f.statement.Hash(wire.LabelKeyStatement))
 	file := &foundingFile{Version: 1, Account: f.account, Random: wire.Nonce(random()), Argon2: wire.DefaultArgon2}
-	login, slot, err := c.derive(o.Password.b, o.Address, file.Argon2, file.Random)
+	login, slot, err := c.derive(o.Password.bytes(), o.Address, file.Argon2, file.Random)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -205,7 +205,7 @@ func (f *founding) seal(file *foundingFile, slot seal.SlotKey) (err error) {
 		return err
 	}
 	file.Sealed, err = seal.SealCache(key, foundingName, wire.EncodeCBOR(&foundingSecrets{
-		f.code.Reveal(), f.statement, f.vault.Head, f.vault.Slots, f.vault.Vault,
+		wire.Hide(f.code.Reveal()), f.statement, f.vault.Head, f.vault.Slots, f.vault.Vault,
 	}))
 	return err
 }
@@ -216,7 +216,7 @@ func (c *Client) resumeFounding(kept []byte, o RegisterOptions) (*founding, erro
 	if err := wire.DecodeCBOR("register", kept, &file); err != nil || file.Version != 1 {
 		return nil, wire.Errorf(wire.Update, "register", "the registration of %s that was begun on this device is not understood here", o.Address)
 	}
-	_, slot, err := c.derive(o.Password.b, o.Address, file.Argon2, file.Random)
+	_, slot, err := c.derive(o.Password.bytes(), o.Address, file.Argon2, file.Random)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +236,7 @@ func (c *Client) resumeFounding(kept []byte, o RegisterOptions) (*founding, erro
 	if err := wire.DecodeCBOR("register", plain, &s); err != nil {
 		return nil, err
 	}
-	code, err := seal.ParseRecoveryCode(s.Code)
+	code, err := seal.ParseRecoveryCode(s.Code.Reveal())
 	if err != nil {
 		return nil, err
 	}

@@ -37,19 +37,19 @@ type session struct {
 
 // sessionFile is how it is written: a CBOR map, readable by its owner only.
 type sessionFile struct {
-	Version  uint64         `cbor:"1,keyasint"`
-	Token    string         `cbor:"2,keyasint"`
-	Address  string         `cbor:"3,keyasint"`
-	Account  wire.AccountID `cbor:"4,keyasint"`
-	Device   string         `cbor:"5,keyasint"`
-	VaultKey hidden         `cbor:"6,keyasint"`
-	CacheKey hidden         `cbor:"7,keyasint"`
+	Version  uint64              `cbor:"1,keyasint"`
+	Token    wire.Hidden[string] `cbor:"2,keyasint"`
+	Address  string              `cbor:"3,keyasint"`
+	Account  wire.AccountID      `cbor:"4,keyasint"`
+	Device   string              `cbor:"5,keyasint"`
+	VaultKey hidden              `cbor:"6,keyasint"`
+	CacheKey hidden              `cbor:"7,keyasint"`
 }
 
 func (c *Client) saveSession(s session) error {
 	return c.save(fileSession, wire.EncodeCBOR(&sessionFile{
-		Version: 1, Token: s.Token.Reveal(), Address: s.Address.String(), Account: s.Account, Device: s.Device,
-		VaultKey: s.VaultKey.Bytes(), CacheKey: s.CacheKey.Bytes(),
+		Version: 1, Token: wire.Hide(s.Token.Reveal()), Address: s.Address.String(), Account: s.Account, Device: s.Device,
+		VaultKey: wire.Hide(s.VaultKey.Bytes()), CacheKey: wire.Hide(s.CacheKey.Bytes()),
 	}))
 }
 
@@ -68,10 +68,10 @@ func (c *Client) loadSession() (session, error) {
 	}
 	s := session{Account: f.Account, Device: f.Device}
 	var errs [4]error
-	s.Token, errs[0] = wire.ParseToken(f.Token)
+	s.Token, errs[0] = wire.ParseToken(f.Token.Reveal())
 	s.Address, errs[1] = wire.ParseAddress(f.Address)
-	s.VaultKey, errs[2] = seal.VaultKeyFromBytes(f.VaultKey)
-	s.CacheKey, errs[3] = seal.CacheKeyFromBytes(f.CacheKey)
+	s.VaultKey, errs[2] = seal.VaultKeyFromBytes(f.VaultKey.Reveal())
+	s.CacheKey, errs[3] = seal.CacheKeyFromBytes(f.CacheKey.Reveal())
 	for _, err := range errs {
 		if err != nil {
 			return session{}, err
@@ -84,10 +84,10 @@ func (c *Client) loadSession() (session, error) {
 // gives it a budget of its own for log-ins, and the newest vault head, below
 // which no node may lead it back.
 type known struct {
-	Version     uint64         `cbor:"1,keyasint"`
-	Account     wire.AccountID `cbor:"2,keyasint"`
-	DeviceToken string         `cbor:"3,keyasint"` // "" for none
-	Head        wire.Signed    `cbor:"4,keyasint"` // empty for none
+	Version     uint64              `cbor:"1,keyasint"`
+	Account     wire.AccountID      `cbor:"2,keyasint"`
+	DeviceToken wire.Hidden[string] `cbor:"3,keyasint"` // "" for none
+	Head        wire.Signed         `cbor:"4,keyasint"` // empty for none
 }
 
 // knownName names an account's file without telling the address.

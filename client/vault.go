@@ -2,8 +2,6 @@ package client
 
 import (
 	"bytes"
-	"fmt"
-	"io"
 	"slices"
 
 	"github.com/peerbrain/peerbrain/client/internal/seal"
@@ -34,10 +32,8 @@ type vault struct {
 	Settings   settings   `cbor:"8,keyasint"`
 }
 
-// hidden are secret bytes; they do not print.
-type hidden []byte
-
-func (hidden) Format(f fmt.State, _ rune) { io.WriteString(f, wire.Redacted) }
+// hidden are secret bytes of the vault or of a file.
+type hidden = wire.Hidden[[]byte]
 
 // settings have no members yet.
 type settings struct{}
@@ -104,9 +100,9 @@ func (f *friend) entitled() bool {
 func newVault(identity wire.IdentitySecret, enc seal.EncryptionSecret, self seal.SelfKey, friends wire.AudienceID) *vault {
 	return &vault{
 		Version:    vaultVersion,
-		Identity:   identity.Seed(),
-		Encryption: enc.Seed(),
-		Self:       self.Bytes(),
+		Identity:   wire.Hide(identity.Seed()),
+		Encryption: wire.Hide(enc.Seed()),
+		Self:       wire.Hide(self.Bytes()),
 		Audiences:  []audience{{ID: friends, Name: friendsName}},
 	}
 }

@@ -83,14 +83,15 @@ func openVault(chain *keyservice.Chain, key seal.VaultKey, at knownHead, r wire.
 		return vaultState{}, err
 	}
 	s := vaultState{knownHead: at, record: r, vault: v}
-	if len(v.Identity) != 32 {
+	seed := v.Identity.Reveal()
+	if len(seed) != 32 {
 		return vaultState{}, wire.Errorf(wire.Tampered, "vault", "it holds no identity key")
 	}
-	s.identity = wire.NewIdentitySecret([32]byte(v.Identity))
-	if s.encryption, err = seal.EncryptionSecretFromSeed(v.Encryption); err != nil {
+	s.identity = wire.NewIdentitySecret([32]byte(seed))
+	if s.encryption, err = seal.EncryptionSecretFromSeed(v.Encryption.Reveal()); err != nil {
 		return vaultState{}, err
 	}
-	if s.self, err = seal.SelfKeyFromBytes(v.Self); err != nil {
+	if s.self, err = seal.SelfKeyFromBytes(v.Self.Reveal()); err != nil {
 		return vaultState{}, err
 	}
 	newest := chain.Newest()

@@ -106,7 +106,8 @@ func (n *Node) challengeTag(c *wire.Challenge) wire.Hash {
 }
 
 func (n *Node) mac(l wire.Label, message []byte) wire.Hash {
-	m := hmac.New(sha256.New, n.secret[:])
+	secret := n.secret.Reveal()
+	m := hmac.New(sha256.New, secret[:])
 	m.Write(l.Message(message))
 	return wire.Hash(m.Sum(nil))
 }

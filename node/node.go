@@ -55,7 +55,7 @@ type Node struct {
 	every  time.Duration // SyncInterval
 
 	door     *door
-	secret   [32]byte // for tags that only this node makes and checks
+	secret   wire.Hidden[[32]byte] // for tags that only this node makes and checks
 	document wire.Signed
 	client   *federation.Client
 	server   *federation.Server
@@ -211,8 +211,10 @@ func (n *Node) federationServer() *federation.Server { return n.server }
 func (n *Node) openKeys(ctx context.Context) (federation.Secrets, error) {
 	var made nodeKeys
 	made.Version = recordVersion
-	for _, b := range []*[32]byte{&made.Root, &made.Request, &made.Secret} {
+	for _, seed := range []*wire.Hidden[[32]byte]{&made.Root, &made.Request, &made.Secret} {
+		var b [32]byte
 		rand.Read(b[:])
+		*seed = wire.Hide(b)
 	}
 	err := n.own.Apply(ctx, store.Change{Key: "node/keys", Value: wire.EncodeCBOR(&made), If: store.IfAbsent()})
 	if err != nil && !errors.Is(err, store.ErrConflict) {
@@ -223,7 +225,7 @@ func (n *Node) openKeys(ctx context.Context) (federation.Secrets, error) {
 		return federation.Secrets{}, err
 	}
 	n.secret = keys.Secret
-	return federation.Secrets{Root: wire.NewNodeRootSecret(keys.Root), Request: wire.NewNodeRequestSecret(keys.Request)}, nil
+	return federation.Secrets{Root: wire.NewNodeRootSecret(keys.Root.Reveal()), Request: wire.NewNodeRequestSecret(keys.Request.Reveal())}, nil
 }
 
 // openDocument makes a new document at each start, numbered after the last.

@@ -25,10 +25,10 @@ type schemaRecord struct {
 
 // nodeKeys: node/keys. The seeds of the node's own keys.
 type nodeKeys struct {
-	Version uint64   `cbor:"1,keyasint"`
-	Root    [32]byte `cbor:"2,keyasint"`
-	Request [32]byte `cbor:"3,keyasint"`
-	Secret  [32]byte `cbor:"4,keyasint"`
+	Version uint64                `cbor:"1,keyasint"`
+	Root    wire.Hidden[[32]byte] `cbor:"2,keyasint"`
+	Request wire.Hidden[[32]byte] `cbor:"3,keyasint"`
+	Secret  wire.Hidden[[32]byte] `cbor:"4,keyasint"`
 }
 
 // documentRecord: node/document. The number of the last document.

@@ -4,72 +4,64 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"log/slog"
-	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/peerbrain/peerbrain/federation/wire/secrettest"
 )
 
-// holder keeps a secret where fmt cannot call its methods.
-type holder struct {
-	hidden any
-	token  Token
-	key    IdentitySecret
-}
-
-func TestSecretsDoNotPrint(t *testing.T) {
-	bytes32 := seedOf("a secret to be kept")
-	secrets := map[string]any{
-		"identity": NewIdentitySecret(bytes32), "recovery": NewRecoverySecret(bytes32), "login": NewLoginSecret(bytes32),
-		"recovery login": NewRecoveryLoginSecret(bytes32), "node root": NewNodeRootSecret(bytes32), "node request": NewNodeRequestSecret(bytes32),
-		"token": NewToken(bytes32),
-	}
-	for name, s := range secrets {
-		inside := []any{&s, []any{s}, map[string]any{"k": s}, struct{ S any }{s}}
-		hidden := []any{holder{hidden: s, token: NewToken(bytes32), key: NewIdentitySecret(bytes32)}, &holder{hidden: s}, []holder{{token: NewToken(bytes32)}}}
-		for _, verb := range strings.Split("v +v #v s q x X d o b c U e f g t T p z 20v -5s 010x .3s", " ") {
-			got := fmt.Sprintf("%"+verb, s)
-			if verb != "T" && verb != "p" && got != Redacted {
-				t.Errorf("%s under %%%s prints %q", name, verb, got)
-			}
-			for _, v := range append(append([]any{s}, inside...), hidden...) {
-				leaks(t, name+" under %"+verb, fmt.Sprintf("%"+verb, v), bytes32)
-			}
-		}
-		for _, v := range append(inside, hidden...) {
-			leaks(t, name, fmt.Sprint(v)+fmt.Errorf("%v", v).Error(), bytes32)
-		}
-		leaks(t, name+" in a log", logged(s), bytes32)
-		b, _ := json.Marshal([]any{s, holder{hidden: s}})
-		leaks(t, name+" as JSON", string(b), bytes32)
-		if reflect.TypeOf(s).Comparable() {
-			t.Errorf("%s can be compared with ==", name)
-		}
+// TestSecretsAreNotWritten holds all that is secret here to what secrettest asks.
+func TestSecretsAreNotWritten(t *testing.T) {
+	b := secrettest.Secret
+	secrettest.Table{
+		Secrets: []any{
+			newSeed(b), NewIdentitySecret(b), NewRecoverySecret(b), NewLoginSecret(b), NewRecoveryLoginSecret(b), NewNodeRootSecret(b),
+			NewNodeRequestSecret(b), NewToken(b), Hide(b), Hide(b[:]), Hide(string(b[:])),
+		},
+		Holders: []any{LoginReply{Token: NewToken(b), DeviceToken: NewToken(b)}},
+		Open: []string{
+			"IdentityKey", "RecoveryKey", "LoginKey", "NodeRootKey", "NodeRequestKey", "EncryptionKey", "RecoveryEncryptionKey", // public
+			"NodeKey", "EpochBody.SealedSecret",
+		},
+		Spelled: []string{NewToken(b).Reveal()[:6]},
+	}.Test(t)
+	if secrettest.Redacted != Redacted {
+		t.Errorf("secrets print as %q, and are tested for %q", Redacted, secrettest.Redacted)
 	}
 }
 
-func logged(v any) string {
-	var out bytes.Buffer
-	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "v", v)
-	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "v", v)
-	return out.String()
-}
-
-// leaks fails when 4 bytes of the secret stand in a text in any usual form.
-func leaks(t *testing.T, where, text string, secret [32]byte) {
-	t.Helper()
-	list := strings.Trim(fmt.Sprint(secret[:4]), "[]")
-	plain := NewToken(secret).Reveal()
-	for _, form := range []string{
-		list, strings.ReplaceAll(list, " ", ", "), hex.EncodeToString(secret[:4]), strings.ToUpper(hex.EncodeToString(secret[:4])), plain[:6],
-		strings.Trim(fmt.Sprintf("%#v", secret[:4]), "[]byte{}"), string(secret[:4]), strings.Trim(fmt.Sprintf("%x", [][]byte{secret[:1], secret[1:2], secret[2:3], secret[3:4]}), "[]"),
-		strings.Trim(fmt.Sprintf("%o", secret[:4]), "[]"), strings.Trim(fmt.Sprintf("%b", secret[:4]), "[]"),
-	} {
-		if strings.Contains(text, form) {
-			t.Errorf("%s leaks %q: %.200q", where, form, text)
+// TestHidden shows that CBOR alone carries what is hidden, as if it were not.
+func TestHidden(t *testing.T) {
+	type file struct {
+		Text  Hidden[string]   `cbor:"1,keyasint"`
+		Bytes Hidden[[]byte]   `cbor:"2,keyasint"`
+		Seed  Hidden[[32]byte] `cbor:"3,keyasint"`
+	}
+	type open struct {
+		Text  string   `cbor:"1,keyasint"`
+		Bytes []byte   `cbor:"2,keyasint"`
+		Seed  [32]byte `cbor:"3,keyasint"`
+	}
+	for _, o := range []open{{}, {"text", []byte("bytes"), seedOf("seed")}, {Bytes: []byte{}}} {
+		hidden := file{Hide(o.Text), Hide(o.Bytes), Hide(o.Seed)}
+		b := EncodeCBOR(&o)
+		if got := EncodeCBOR(&hidden); !bytes.Equal(got, b) {
+			t.Errorf("written as %x, want %x", got, b)
 		}
+		var f file
+		if err := DecodeCBOR("file", b, &f); err != nil || f.Text.Reveal() != o.Text || !bytes.Equal(f.Bytes.Reveal(), o.Bytes) || f.Seed.Reveal() != o.Seed {
+			t.Errorf("%x does not come back: %v", b, err)
+		}
+	}
+	for _, wrong := range []string{"a30101024003f6", "a3016002400358200000", "a30160026003f6"} {
+		b, err := hex.DecodeString(wrong)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantKind(t, wrong, DecodeCBOR("file", b, new(file)), Invalid)
+	}
+	if v := (Hidden[[]byte]{}); v.Reveal() != nil || !bytes.Equal(EncodeCBOR(&file{}), EncodeCBOR(&open{})) {
+		t.Error("what was never hidden is not zero")
 	}
 }
 

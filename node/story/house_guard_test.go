@@ -115,6 +115,14 @@ func TestGuards(t *testing.T) {
 		{"leaks forgotten", leakFaults, []string{"p/a_test.go", "package p\nfunc TestMain(m *testing.M) { os.Exit(m.Run()) }"}, "p: has no TestMain with"},
 		{"leaks never looked for", leakFaults, []string{"p/a_test.go", "package p\nfunc TestA(t *testing.T) { goleak.VerifyTestMain(nil) }"}, "p: has no TestMain with"},
 
+		{"secrets tested", secretFaults, []string{
+			"p/a.go", "package p\ntype T struct { VaultKey [32]byte }\ntype ChainKey struct{}", "p/a_test.go", importing("p", secretTests),
+			"q/a.go", "package q\ntype T struct { Key string }", "q/a_test.go", "package q\ntype otherSecret []byte",
+		}, ""},
+		{"a secret that nothing tests", secretFaults, []string{"p/a.go", "package p\ntype ChainKey struct{}", "p/a_test.go", "package p"}, "sound like secrets: [ChainKey]"},
+		{"a secret in plain", secretFaults, []string{"p/a.go", "package p\ntype T struct { loginSeed []byte }"}, "sound like secrets: [T.loginSeed]"},
+		{"a test that is linked", secretFaults, []string{"p/a.go", importing("p", secretTests)}, "which is for tests"},
+
 		{"small enough", oversize, []string{"p/a.go", "package p\nfunc f() {" + lines(41) + "}\ntype I interface{ A(); B(); C(); D(); E() }"}, ""},
 		{"a long function", oversize, []string{"p/a.go", "package p\nfunc f() {" + lines(42) + "}"}, "lines of a function: 1, median 43"},
 		{"a long test", oversize, []string{"p/a_test.go", "package p\nfunc f() {" + lines(500) + "}"}, ""},

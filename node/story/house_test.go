@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/peerbrain/peerbrain/federation/wire/secrettest"
 )
 
 // module is the import path of the repository's root, which holds no package.
@@ -229,6 +231,39 @@ func anyNode(files []houseFile, is func(ast.Node) bool) (found bool) {
 		})
 	}
 	return found
+}
+
+func TestSecretsAreTested(t *testing.T) {
+	_, code := house(t)
+	report(t, secretFaults(code))
+}
+
+// secretTests is the package of what every secret must do. It names what sounds
+// like one.
+const secretTests = "federation/wire/secrettest"
+
+// secretFaults wants each package that has something which sounds like a secret
+// to test that it is not written out; which names that test has to know, the
+// test finds itself.
+func secretFaults(code []houseFile) (faults []string) {
+	for folder, files := range byFolder(code) {
+		var names []string
+		tested := false
+		for _, f := range files {
+			switch asks := slices.Contains(f.imports(), secretTests); {
+			case f.isTest():
+				tested = tested || asks
+			case asks:
+				faults = append(faults, f.path+": links "+secretTests+", which is for tests")
+			default:
+				names = append(names, secrettest.Names(f.tree)...)
+			}
+		}
+		if len(names) > 0 && !tested {
+			faults = append(faults, fmt.Sprintf("%s: no test fills a table of %s, and these sound like secrets: %v", folder, secretTests, names))
+		}
+	}
+	return faults
 }
 
 func TestLayout(t *testing.T) {

@@ -15,7 +15,7 @@ const secretSize = 32
 
 // secret is 32 secret bytes. They are kept in a closure: fmt prints fields that
 // are not exported without asking their Format method, and follows pointers there
-// for some verbs; of a function it knows the address only (TestSecretsDoNotPrint).
+// for some verbs; of a function it knows the address only (TestSecretsAreNotWritten).
 // Nor can functions be compared. The purposes below embed it.
 type secret struct{ get func() *[secretSize]byte }
 
