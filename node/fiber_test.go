@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/federation/wire/secrettest"
 )
 
 // echoRoutes are routes that show what reached them.
@@ -37,11 +38,23 @@ func echoRoutes(seen func(*incoming)) []route {
 		{method: "*", pattern: federationPrefix + "*", open: true, serve: serve},
 		{method: "GET", pattern: "/closed", serve: serve},
 		{method: "POST", pattern: "/closed", serve: serve},
-		{method: "GET", pattern: "/panic", open: true, serve: func(context.Context, *api, *incoming) (any, error) { panic("canary-detail") }},
+		{method: "GET", pattern: "/panic", open: true, serve: func(context.Context, *api, *incoming) (any, error) {
+			panicWith(secrettest.Secret)
+			return nil, nil
+		}},
 		{method: "GET", pattern: "/fail", open: true, serve: func(context.Context, *api, *incoming) (any, error) { return nil, errors.New("canary-detail") }},
 		{method: "GET", pattern: "/wait", open: true, serve: func(context.Context, *api, *incoming) (any, error) {
 			return nil, throttled(1500 * time.Millisecond)
 		}},
+	}
+}
+
+// panicWith panics with a secret among its arguments.
+//
+//go:noinline
+func panicWith(key [32]byte) {
+	if key != [32]byte{} {
+		panic("canary-detail")
 	}
 }
 
@@ -517,6 +530,9 @@ func TestFailuresTellNothing(t *testing.T) {
 	}
 	if got := strings.Count(log.String(), "canary-detail"); got < 2 {
 		t.Errorf("the log has %d failures, want 2: %s", got, log.String())
+	}
+	if !strings.Contains(log.String(), "panicWith") || strings.Contains(log.String(), "0x7e, 0x51") {
+		t.Errorf("the log does not name the function that panics, or shows what it was called with: %s", log.String())
 	}
 	response, body, _ := says(t, addr, head("GET /wait HTTP/1.1", "Host: a"))
 	wantProblem(t, response, body, 429, wire.Throttled)

@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
+	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -137,7 +138,22 @@ func problemReply(p wire.Problem) reply {
 
 // panicked turns a recovered panic into an answer.
 func (a *api) panicked(r *incoming, p any) reply {
-	return a.failure(r, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+	return a.failure(r, fmt.Errorf("panic: %v at %s", p, callers()))
+}
+
+// callers names the functions that are running, the innermost first. A stack
+// trace of the runtime would have the first bytes of their arguments, keys among
+// them.
+func callers() string {
+	counters := make([]uintptr, 64)
+	frames := runtime.CallersFrames(counters[:runtime.Callers(2, counters)])
+	var s strings.Builder
+	for more := true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		fmt.Fprintf(&s, "\n\t%s %s:%d", f.Function, f.File, f.Line)
+	}
+	return s.String()
 }
 
 // record logs a request: never an id, an address, a token or a body.
