@@ -2,12 +2,7 @@ package story_test
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"log"
-	"net"
 	"net/http"
-	"net/http/httputil"
 	"sync"
 	"testing"
 
@@ -44,11 +39,11 @@ var errLost = errors.New("the answer is lost")
 
 // answer loses the first answer to each kind of request of an act, except nodes'
 // documents: those are asked for at most once a minute at the wish of another.
-func (l *loss) answer(r *http.Response) error {
+func (l *loss) answer(r *http.Request) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	kind := r.Request.Host + " " + r.Request.Method + " " + r.Request.URL.Path
-	if l.off || l.lost[kind] || r.Request.URL.Path == wire.PathDocument {
+	kind := r.Host + " " + r.Method + " " + r.URL.Path
+	if l.off || l.lost[kind] || r.URL.Path == wire.PathDocument {
 		return nil
 	}
 	l.lost[kind] = true
@@ -56,42 +51,23 @@ func (l *loss) answer(r *http.Response) error {
 	return errLost
 }
 
-// before puts l in front of s: it takes the port of the node's name, and the
-// node another one.
-func (l *loss) before(t *testing.T) func(*server) error {
-	return func(s *server) error {
-		port, err := freePort()
-		if err != nil {
-			return err
-		}
-		front, err := net.Listen("tcp", s.listen)
-		if err != nil {
-			return err
-		}
-		s.listen = fmt.Sprintf("127.0.0.1:%d", port)
-		transport := &http.Transport{DisableKeepAlives: true}
-		silent := log.New(io.Discard, "", 0)
-		proxy := &http.Server{ErrorLog: silent, Handler: &httputil.ReverseProxy{
-			Transport: transport,
-			ErrorLog:  silent,
-			Rewrite: func(r *httputil.ProxyRequest) {
-				r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", s.listen, r.In.Host
-			},
-			ModifyResponse: l.answer,
-			ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-		}}
-		served := make(chan error, 1)
-		go func() { served <- proxy.Serve(front) }()
-		t.Cleanup(func() {
-			if err := proxy.Close(); err != nil {
-				t.Error(err)
-			}
-			if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-				t.Error(err)
-			}
-		})
-		return nil
+// of returns what goes through to s, with the losses.
+func (l *loss) of(*server) http.RoundTripper { return losing{l, direct()} }
+
+type losing struct {
+	*loss
+	direct http.RoundTripper
+}
+
+func (l losing) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := l.direct.RoundTrip(r)
+	if err != nil {
+		return nil, err
 	}
+	if err := l.answer(r); err != nil {
+		return nil, errors.Join(err, response.Body.Close())
+	}
+	return response, nil
 }
 
 // TestLostAnswers tells the story while in each act every kind of request,
@@ -101,7 +77,7 @@ func (l *loss) before(t *testing.T) func(*server) error {
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	l := &loss{lost: make(map[string]bool)}
-	w := newWorld(t, l.before(t))
+	w := newWorld(t, front(t, l.of))
 	for i, a := range acts {
 		l.next(a)
 		if err := w.play(a); err != nil {

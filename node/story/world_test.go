@@ -79,6 +79,7 @@ type server struct {
 	bin    string
 	data   string
 	log    string // path
+	env    []string
 
 	cmd *exec.Cmd
 	end chan error // what Wait returned
@@ -133,7 +134,7 @@ func (s *server) start() error {
 	defer log.Close() // the process has its own
 	s.cmd = exec.Command(filepath.Join(s.bin, "peerbrain-node"), "serve", "--dev", "--name", s.name, "--listen", s.listen, "--data", s.data)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.Env = bare()
+	s.cmd.Env = append(bare(), s.env...)
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
@@ -223,6 +224,15 @@ type world struct {
 	dir         string
 	bin         string
 	left, right *server
+	env         []string      // of the people's commands
+	typed       func(command) // is told of each, if not nil
+}
+
+// A command is one that somebody typed, and what it printed.
+type command struct {
+	who            string
+	args           []string
+	stdout, stderr string
 }
 
 // newWorld starts two nodes, which end with the test. Each is first given to
@@ -267,8 +277,13 @@ func (w *world) home(who string) string { return filepath.Join(w.dir, "home-"+wh
 
 // password is that of a person, on whatever device: ada and ada-2 share one.
 func password(who string) string {
-	name, _, _ := strings.Cut(who, "-")
-	return "canary-password-of-" + name
+	return "canary-password-of-" + person(who)
+}
+
+// person is who uses a device: ada-2 is another one of ada.
+func person(device string) string {
+	name, _, _ := strings.Cut(device, "-")
+	return name
 }
 
 // types runs peerbrain as who, and returns both outputs.
@@ -276,9 +291,12 @@ func (w *world) types(who string, args ...string) (stdout, stderr string, err er
 	ctx, cancel := context.WithTimeout(context.Background(), newsArrive)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "peerbrain"), args...)
-	cmd.Env = append(bare(), "PEERBRAIN_HOME="+w.home(who), "PEERBRAIN_PASSWORD="+password(who))
+	cmd.Env = append(append(bare(), "PEERBRAIN_HOME="+w.home(who), "PEERBRAIN_PASSWORD="+password(who)), w.env...)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
+	if w.typed != nil {
+		w.typed(command{who, cmd.Args, out.String(), errs.String()})
+	}
 	return out.String(), errs.String(), err
 }

@@ -1,0 +1,126 @@
+package story_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// front puts through between a node and everybody who talks to it, people and
+// other nodes: it takes the port of the node's name, and the node another one. An
+// error of through cuts the connection.
+func front(t *testing.T, through func(s *server) http.RoundTripper) func(*server) error {
+	return func(s *server) error {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		front, err := net.Listen("tcp", s.listen)
+		if err != nil {
+			return err
+		}
+		s.listen = fmt.Sprintf("127.0.0.1:%d", port)
+		silent := log.New(io.Discard, "", 0)
+		proxy := &http.Server{ErrorLog: silent, Handler: &httputil.ReverseProxy{
+			Transport: through(s),
+			ErrorLog:  silent,
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", s.listen, r.In.Host
+			},
+			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		}}
+		served := make(chan error, 1)
+		go func() { served <- proxy.Serve(front) }()
+		t.Cleanup(func() {
+			if err := proxy.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+				t.Error(err)
+			}
+		})
+		return nil
+	}
+}
+
+// direct asks nodes as if nothing stood in between.
+func direct() http.RoundTripper { return &http.Transport{DisableKeepAlives: true} }
+
+// An exchange is one request to a node and its answer.
+type exchange struct {
+	node          string // who was asked
+	path          string
+	url           string // as it stands in the request
+	authorization string // the one header that may hold a token
+	headers       string // the others, of request and answer
+	asked         []byte // bodies
+	answered      []byte
+}
+
+// A recorder keeps all exchanges with nodes.
+type recorder struct {
+	mu  sync.Mutex
+	all []exchange
+}
+
+// of returns what goes through to s, and keeps it.
+func (r *recorder) of(s *server) http.RoundTripper { return recording{r, s, direct()} }
+
+type recording struct {
+	*recorder
+	to     *server
+	direct http.RoundTripper
+}
+
+func (r recording) RoundTrip(request *http.Request) (*http.Response, error) {
+	var asked []byte
+	if request.Body != nil {
+		var err error
+		if asked, err = io.ReadAll(request.Body); err != nil {
+			return nil, err
+		}
+		request.Body = io.NopCloser(bytes.NewReader(asked))
+	}
+	response, err := r.direct.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	answered, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return nil, err
+	}
+	response.Body = io.NopCloser(bytes.NewReader(answered))
+	e := exchange{
+		node: r.to.name, path: request.URL.Path, url: request.URL.RequestURI(), authorization: request.Header.Get("Authorization"),
+		asked: asked, answered: answered,
+	}
+	var headers strings.Builder
+	fmt.Fprintf(&headers, "Host: %s\r\n", request.Host)
+	others := request.Header.Clone()
+	others.Del("Authorization")
+	for _, h := range []http.Header{others, response.Header} {
+		if err := h.Write(&headers); err != nil {
+			return nil, err
+		}
+	}
+	e.headers = headers.String()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, e)
+	return response, nil
+}
+
+// exchanges returns all until now.
+func (r *recorder) exchanges() []exchange {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all
+}
