@@ -80,6 +80,8 @@ type server struct {
 	data   string
 	log    string // path
 	env    []string
+	args   []string // of the command, if not the usual ones
+	dir    string   // where it runs, if not here
 
 	cmd *exec.Cmd
 	end chan error // what Wait returned
@@ -132,7 +134,12 @@ func (s *server) start() error {
 		return err
 	}
 	defer log.Close() // the process has its own
-	s.cmd = exec.Command(filepath.Join(s.bin, "peerbrain-node"), "serve", "--dev", "--name", s.name, "--listen", s.listen, "--data", s.data)
+	args := s.args
+	if args == nil {
+		args = []string{"serve", "--dev", "--name", s.name, "--listen", s.listen, "--data", s.data}
+	}
+	s.cmd = exec.Command(filepath.Join(s.bin, "peerbrain-node"), args...)
+	s.cmd.Dir = s.dir
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.Env = append(bare(), s.env...)
 	if err := s.cmd.Start(); err != nil {
