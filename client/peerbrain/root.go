@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/peerbrain/peerbrain/client"
 )
@@ -55,13 +57,23 @@ and forward them, your own included, cannot read them.`,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(err.Error(), cmd.CommandPath()+" --help")
+		return usage(flagFault(err), cmd.CommandPath()+" --help")
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.home, "home", "", "`folder` of the session (default: PEERBRAIN_HOME, else "+a.homeWords()+")")
 	flags.BoolVar(&a.json, "json", false, "print one JSON object per line, and nothing else, on standard output")
 	root.AddCommand(a.register(), a.login(), a.logout(), a.whoami(), a.friend(), a.postCommand(), a.feed(), a.read(), a.show())
 	return root
+}
+
+// flagFault is what is wrong with the flags. Of letters after a single dash only
+// the first is repeated: the rest may be a password.
+func flagFault(err error) string {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "" {
+		return "unknown flag: -" + unknown.GetSpecifiedName()
+	}
+	return err.Error()
 }
 
 // homeWords names the default home in words that hold for every user.
