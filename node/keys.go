@@ -80,7 +80,8 @@ func (p *Person) chain(ctx context.Context) (*keyservice.Chain, error) {
 
 // Keys returns the chain of key statements of anybody, here or elsewhere. Kinds
 // of errors: NotExist, Unavailable when another node does not answer and was
-// never asked before, Tampered when its answer contradicts an earlier one.
+// never asked before, Throttled when it says so, Update for keys of a later
+// release, Tampered when its answer contradicts an earlier one.
 func (p *Person) Keys(ctx context.Context, r wire.KeysRequest) (wire.KeysReply, error) {
 	if _, err := wire.ParseAddress(r.Address.String()); err != nil {
 		return wire.KeysReply{}, err
@@ -186,9 +187,12 @@ func (n *Node) askKeys(ctx context.Context, address wire.Address, known *knownCh
 	}
 	reply, err := n.peers.To(address.Node).Keys(ctx, request)
 	if err != nil {
-		return nil, err
+		return nil, aboutKeys(address.Node, err)
 	}
 	chain, err := keyservice.ParseChain(reply.Statements)
+	if errors.Is(err, wire.Update) {
+		return nil, err // it is this node that is too old
+	}
 	if err != nil {
 		return nil, wire.Errorf(wire.Tampered, "key statements", "the answer of %q: %v", address.Node, err)
 	}
@@ -206,6 +210,16 @@ func (n *Node) askKeys(ctx context.Context, address wire.Address, known *knownCh
 	fresh := &knownChain{chain, n.now()}
 	rec := addressRecord{recordVersion, chain.Account(), fresh.asOf.UnixMilli()}
 	return fresh, n.copies.Apply(ctx, put(addressKey(address), &rec))
+}
+
+// aboutKeys keeps of what another node says what can be said of keys. The rest
+// would be mistaken for this node's own words about the request.
+func aboutKeys(node wire.NodeName, err error) error {
+	switch wire.KindOf(err) {
+	case wire.NotExist, wire.Invalid, wire.Throttled, wire.Unavailable, wire.Tampered, wire.Internal:
+		return err
+	}
+	return wire.Errorf(wire.Unavailable, "node", "%q gave an answer that is none about keys: %v", node, err)
 }
 
 // temporary reports whether what failed may succeed later, unchanged.

@@ -221,6 +221,24 @@ func TestSyncAnswersStreamByStream(t *testing.T) {
 	kind(t, err, wire.Invalid)
 }
 
+// TestSyncOfADamagedReader finds another person's keys under a reader's name: the
+// stream fails, in a word that travels.
+func TestSyncOfADamagedReader(t *testing.T) {
+	w := newWorld(t)
+	home := w.open(north, nil, nil)
+	ann := home.person("ann")
+	reader := wire.AccountID(random32())
+	if err := home.copies.Apply(t.Context(), put(statementsKey(reader)+hex16(0), &statementRecord{recordVersion, ann.keys[0]})); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := home.peer(south).Sync(t.Context(), wire.SyncRequest{Streams: []wire.SyncStream{
+		{Author: ann.account, Audience: ann.audience, Readers: []wire.SyncReader{{Account: reader}}},
+	}})
+	if err != nil || reply.Streams[0].Code != wire.Invalid {
+		t.Errorf("got %+v, %v", reply, err)
+	}
+}
+
 // liar is a node that answers with what change makes of the truth.
 type liar struct {
 	federation.API
@@ -419,6 +437,42 @@ func TestKeys(t *testing.T) {
 	}
 	_, err = ask(unregistered.address, nil)
 	kind(t, err, wire.Unavailable)
+}
+
+// TestKeysOfAnOddNode gets answers from another node that say nothing of keys:
+// they are not taken for this node's own. What is known serves meanwhile.
+func TestKeysOfAnOddNode(t *testing.T) {
+	w := newWorld(t)
+	home, other := w.open(north, nil, nil), w.open(south, nil, nil)
+	ann, ben := home.person("ann"), other.person("ben")
+	l := &liar{API: worldPeer{w, north, south}}
+	home.peers = l
+	carl := wire.Address{Handle: "carl", Node: south}
+	if _, err := ann.as().Keys(t.Context(), wire.KeysRequest{Address: ben.address}); err != nil {
+		t.Fatal(err)
+	}
+	for _, odd := range []wire.Kind{wire.Forbidden, wire.Exist, wire.Conflict, wire.Clock, wire.Limit, wire.TooLarge, wire.Update} {
+		w.fail(south, wire.Errorf(odd, "", ""))
+		w.clock.advance(2 * time.Minute)
+		_, err := ann.as().Keys(t.Context(), wire.KeysRequest{Address: carl})
+		kind(t, err, wire.Unavailable)
+		if _, err := ann.as().Keys(t.Context(), wire.KeysRequest{Address: ben.address}); err != nil {
+			t.Errorf("%s: what is known does not serve: %v", odd, err)
+		}
+	}
+	for _, own := range []wire.Kind{wire.NotExist, wire.Throttled, wire.Unavailable, wire.Invalid} {
+		w.fail(south, wire.Errorf(own, "", ""))
+		_, err := ann.as().Keys(t.Context(), wire.KeysRequest{Address: carl})
+		kind(t, err, own)
+	}
+	w.fail(south, nil)
+	l.keys = func(r *wire.KeysReply) {
+		later := *ben.newest
+		later.Version++
+		r.Statements = []wire.Signed{append(make(wire.Signed, 64), wire.EncodeCBOR(&later)...)}
+	}
+	_, err := ann.as().Keys(t.Context(), wire.KeysRequest{Address: ben.address})
+	kind(t, err, wire.Update)
 }
 
 func TestPeerKeys(t *testing.T) {
