@@ -34,7 +34,7 @@ func BenchmarkPublish(b *testing.B) {
 			list := make([]writer, writers)
 			for i := range list {
 				p := n.person(wire.Handle(fmt.Sprintf("p%d", i)))
-				list[i].as = p.as()
+				list[i].as = p.as().Person
 				for range b.N/writers + 1 {
 					e := p.seal(p.header(wire.KindPost), make([]byte, 600))
 					p.advance(e)

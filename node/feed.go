@@ -40,7 +40,10 @@ func (p place) before(q place) bool {
 	return p.Seq < q.Seq
 }
 
-const cursorTag = 16
+const (
+	cursorTag = 16   // bytes
+	maxCursor = 1024 // characters of one that is looked at
+)
 
 func (n *Node) cursor(reader wire.AccountID, p place) string {
 	b := wire.EncodeCBOR(&p)
@@ -52,7 +55,7 @@ func (n *Node) cursor(reader wire.AccountID, p place) string {
 func (n *Node) openCursor(reader wire.AccountID, s string) (p place, err error) {
 	wrong := wire.Errorf(wire.Invalid, "before", "this cursor was not made by this node for you")
 	var b wire.Bytes
-	if len(s) > 1024 || b.UnmarshalText([]byte(s)) != nil || len(b) < cursorTag {
+	if len(s) > maxCursor || b.UnmarshalText([]byte(s)) != nil || len(b) < cursorTag {
 		return p, wrong
 	}
 	b, got := b[:len(b)-cursorTag], b[len(b)-cursorTag:]

@@ -75,7 +75,7 @@ func pages(t rapid.TB, p *Person, limit int) (all []wire.FeedItem) {
 }
 
 // pages reads the whole feed of p.
-func (p *testPerson) pages(limit int) []wire.FeedItem { return pages(p.t, p.as(), limit) }
+func (p *testPerson) pages(limit int) []wire.FeedItem { return pages(p.t, p.as().Person, limit) }
 
 // A feed, in pages of any size, is all entries of all readable streams in one
 // order, whatever stands where.

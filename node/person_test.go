@@ -149,7 +149,7 @@ func (p worldPeer) reach(path string) (federation.API, error) {
 	if n == nil {
 		return nil, away
 	}
-	return n.peer(p.from), nil
+	return heldPeer{n.peer(p.from), p.w.t}, nil
 }
 
 // carry sends a question and its answer through JSON.
@@ -282,7 +282,7 @@ func (n *testNode) person(handle wire.Handle) *testPerson {
 }
 
 // as is what the person may do at home.
-func (p *testPerson) as() *Person { return p.home.As(p.account, p.address.Handle) }
+func (p *testPerson) as() held { return held{p.home.As(p.account, p.address.Handle), p.t} }
 
 func (p *testPerson) chain() *keyservice.Chain { return must(keyservice.ParseChain(p.keys)) }
 

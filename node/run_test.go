@@ -70,14 +70,15 @@ func (r *running) ends(t *testing.T) {
 	r.done = nil
 }
 
-// asks sends a request and decodes the answer into out, if it is no problem.
+// asks sends a request, holds the answer to docs/openapi.yaml, and decodes it into
+// out, if it is no problem.
 func (r *running) asks(t *testing.T, method, path string, token *wire.Token, in, out any) (int, wire.Problem) {
 	t.Helper()
-	var body io.Reader
+	var sent []byte
 	if in != nil {
-		body = bytes.NewReader(wire.EncodeJSON(in))
+		sent = wire.EncodeJSON(in)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, body)
+	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, bytes.NewReader(sent))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +98,7 @@ func (r *running) asks(t *testing.T, method, path string, token *wire.Token, in,
 		t.Fatal(err)
 	}
 	wantHeaders(t, response)
+	hold(t, method, path, sent, answered{response.StatusCode, response.Header, text})
 	var p wire.Problem
 	switch {
 	case response.StatusCode >= 400:
@@ -248,6 +250,7 @@ func TestFederationIsBehindTheVerifier(t *testing.T) {
 				body = ""
 			}
 			response, text, _ := says(t, addr, head(method+" "+target+" HTTP/1.1", "Host: "+string(r.name), jsonLine, fmt.Sprint("Content-Length: ", len(body)))+body)
+			hold(t, method, target, []byte(body), answered{response.StatusCode, response.Header, []byte(text)})
 			if want == "" {
 				want = text
 			}

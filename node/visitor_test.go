@@ -96,6 +96,7 @@ func (v *visitor) answer(t testing.TB, node wire.NodeName, purpose wire.Purpose,
 // loginNode is a node in memory with its clock, and somebody registered there.
 type loginNode struct {
 	*Node
+	t     testing.TB
 	clock *testClock
 	store *storetest.Counter
 	ann   *visitor
@@ -103,7 +104,7 @@ type loginNode struct {
 
 func newLoginNode(t testing.TB, own store.Store) *loginNode {
 	t.Helper()
-	l := &loginNode{clock: newTestClock(), store: storetest.Count(own)}
+	l := &loginNode{t: t, clock: newTestClock(), store: storetest.Count(own)}
 	copies := storetest.NewMemory()
 	n, err := Open(t.Context(), Options{Name: visitorNode, Own: l.store, Copies: copies, Now: l.clock.now, SyncInterval: time.Hour})
 	if err != nil {
