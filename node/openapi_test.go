@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/peerbrain/peerbrain/federation"
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -436,6 +437,40 @@ func TestOpenAPIExamples(t *testing.T) {
 					try(fmt.Sprint(name, " ", status), r.schema, r.example, wire.Problem{})
 				}
 			}
+		}
+	}
+}
+
+// TestOpenAPIRefusals sends to every route of a running node what the layers
+// before it refuse, and holds each answer to the file.
+func TestOpenAPIRefusals(t *testing.T) {
+	patient, slow := devConfig(t), devConfig(t)
+	slow.Timeouts.Read = 100 * time.Millisecond
+	node, hasty := runs(t, patient), runs(t, slow)
+	id := strings.Repeat("a", 52)
+	for name, op := range theSpec(t).operations {
+		method, path, _ := strings.Cut(name, " ")
+		path = target(path, id, id, id)
+		line := method + " " + path + " HTTP/1.1"
+		for _, test := range []struct {
+			to     *running
+			raw    string
+			status int
+			code   wire.Kind
+		}{
+			{node, head(line, "Host: a", "Host: a"), 400, wire.Invalid},
+			{node, head(line, "Host: a", "Content-Encoding: gzip"), 415, wire.Media},
+			{node, head(line, "Host: a", "X: "+strings.Repeat("x", 9000)), 431, wire.TooLarge},
+			{hasty, line + "\r\nHost: a\r\n", 408, wire.Invalid},
+			{node, head(line, "Host: a", jsonLine, fmt.Sprint("Content-Length: ", op.limit+1)) + strings.Repeat("x", op.limit+1), 413, wire.TooLarge},
+			{node, head(line, "Host: a"), 401, wire.Unauthenticated},
+		} {
+			if test.status == 413 && op.request == nil || test.status == 401 && op.security == "" {
+				continue
+			}
+			response, body, _ := says(t, strings.TrimPrefix(test.to.url, "http://"), test.raw)
+			wantProblem(t, response, body, test.status, test.code)
+			hold(t, method, path, nil, answered{response.StatusCode, response.Header, []byte(body)})
 		}
 	}
 }

@@ -302,7 +302,9 @@ func TestRoutesAreRationed(t *testing.T) {
 			taken := 0
 			for range 200 {
 				r := &incoming{from: someAddress, body: []byte("{"), person: n.As(wire.AccountID{1}, "ann")}
-				switch got := a.answer(t.Context(), rt, r); {
+				got := a.answer(t.Context(), rt, r)
+				hold(t, test.method, test.path, nil, answered{status: got.status, body: got.body})
+				switch {
 				case got.status == 400:
 					taken++
 				case got.status != 429 || got.retryAfter < 1:
@@ -400,9 +402,11 @@ func TestHealthWhileDraining(t *testing.T) {
 		t.Errorf("got %d, want 200", got.status)
 	}
 	a.draining.Store(true)
-	if got := a.answer(t.Context(), rt, &incoming{}); got.status != 503 {
+	got := a.answer(t.Context(), rt, &incoming{})
+	if got.status != 503 {
 		t.Errorf("got %d, want 503", got.status)
 	}
+	hold(t, rt.method, rt.pattern, nil, answered{status: got.status, body: got.body})
 }
 
 func TestRunRefuses(t *testing.T) {
