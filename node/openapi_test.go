@@ -307,6 +307,58 @@ func collectLimits(into map[string]int, at string, schema map[string]any) {
 	}
 }
 
+// TestOpenAPIWhole wants each component to be used, each reference to lead
+// somewhere, and operations to be told apart by name and sorted by a known tag.
+func TestOpenAPIWhole(t *testing.T) {
+	s := theSpec(t)
+	unused := map[string]bool{}
+	for kind, list := range s.root["components"].(map[string]any) {
+		for name := range list.(map[string]any) {
+			unused["#/components/"+kind+"/"+name] = kind != "securitySchemes" // which go by name
+		}
+	}
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok {
+				if _, there := unused[ref]; !there {
+					t.Errorf("%s leads nowhere", ref)
+				}
+				unused[ref] = false
+			}
+			for _, one := range v {
+				walk(one)
+			}
+		case []any:
+			for _, one := range v {
+				walk(one)
+			}
+		}
+	}
+	walk(s.root)
+	for ref, is := range unused {
+		if is {
+			t.Errorf("%s is not used", ref)
+		}
+	}
+	var tags []string
+	for _, tag := range s.root["tags"].([]any) {
+		tags = append(tags, tag.(map[string]any)["name"].(string))
+	}
+	ids := map[any]bool{}
+	for path, item := range s.root["paths"].(map[string]any) {
+		for method, o := range item.(map[string]any) {
+			o := o.(map[string]any)
+			tag := o["tags"].([]any)
+			if ids[o["operationId"]] || o["operationId"] == nil || o["summary"] == nil || len(tag) != 1 || !slices.Contains(tags, tag[0].(string)) {
+				t.Errorf("%s %s: an operationId of its own, a summary and one known tag were expected", method, path)
+			}
+			ids[o["operationId"]] = true
+		}
+	}
+}
+
 // TestOpenAPITexts holds the patterns to the parsers, on the frozen vectors.
 func TestOpenAPITexts(t *testing.T) {
 	s := theSpec(t)
