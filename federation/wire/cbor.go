@@ -9,24 +9,27 @@ import (
 // Deterministic encoding of RFC 8949, section 4.2.1, and a decoder that refuses
 // what the encoder would not have written.
 var (
-	cborEnc = mustEnc()
-	cborDec = mustDec()
+	cborEnc   = mustEnc()
+	cborDec   = mustDec(cbor.ExtraDecErrorUnknownField)
+	cborLoose = mustDec(cbor.ExtraDecErrorNone) // for LaterVersion alone
 )
 
 func mustEnc() cbor.EncMode {
-	m, err := cbor.CoreDetEncOptions().EncMode()
+	o := cbor.CoreDetEncOptions()
+	o.NilContainers = cbor.NilContainerAsEmpty // an empty list is written in one way, whatever Go calls it
+	m, err := o.EncMode()
 	if err != nil {
 		panic(err)
 	}
 	return m
 }
 
-func mustDec() cbor.DecMode {
+func mustDec(unknown cbor.ExtraDecErrorCond) cbor.DecMode {
 	m, err := cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
 		TagsMd:            cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		ExtraReturnErrors: unknown,
 		UTF8:              cbor.UTF8RejectInvalid,
 		MaxNestedLevels:   8,
 		MaxArrayElements:  1 << 16,
@@ -60,4 +63,21 @@ func DecodeCBOR(what string, b []byte, v any) error {
 		return Errorf(Invalid, what, "not in the deterministic encoding")
 	}
 	return nil
+}
+
+// LaterVersion reports whether b, which DecodeCBOR refuses, is a map of a later
+// version (key 1) or another suite (key 2): it may have other members, and whoever
+// reads it is told to update, not that the bytes are malformed.
+func LaterVersion(b []byte) bool {
+	var v struct {
+		Version cbor.RawMessage `cbor:"1,keyasint"`
+		Suite   cbor.RawMessage `cbor:"2,keyasint"` // something else where there are no suites
+	}
+	return cborLoose.Unmarshal(b, &v) == nil && (above(v.Version, Version) || above(v.Suite, Suite))
+}
+
+// above reports whether item is an unsigned integer greater than n.
+func above(item []byte, n uint64) bool {
+	var v uint64
+	return len(item) > 0 && item[0]>>5 == 0 && cborLoose.Unmarshal(item, &v) == nil && v > n
 }

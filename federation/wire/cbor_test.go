@@ -262,3 +262,48 @@ func TestDecodedIsACopy(t *testing.T) {
 		}
 	}
 }
+
+// An empty list has one form, the array of none: not null, whatever made it.
+func TestEmptyLists(t *testing.T) {
+	type lists struct {
+		IDs   []Hash `cbor:"1,keyasint"`
+		Bytes []byte `cbor:"2,keyasint"`
+	}
+	want := []byte{0xa2, 1, 0x80, 2, 0x40}
+	for _, v := range []*lists{{}, {[]Hash{}, []byte{}}} {
+		if got := EncodeCBOR(v); !bytes.Equal(got, want) {
+			t.Errorf("got %x, want %x", got, want)
+		}
+	}
+	for _, b := range [][]byte{{0xa2, 1, 0xf6, 2, 0x40}, {0xa2, 1, 0x80, 2, 0xf6}} {
+		wantKind(t, "null for a list", DecodeCBOR("lists", b, new(lists)), Invalid)
+	}
+}
+
+// An object of a later version or another suite is told as such even where
+// nothing else of it is understood; garbage with such numbers is not.
+func TestLaterVersion(t *testing.T) {
+	for _, o := range objects() {
+		ps := pairsOf(t, EncodeCBOR(o.fields()))
+		unknown := append(append([]pair(nil), ps...), pair{99, []byte{0}})
+		for what, c := range map[string]struct {
+			payload []byte
+			want    Kind
+		}{
+			"a new member":                {mapOf(unknown...), Invalid},
+			"version 2":                   {with(ps, 0, []byte{2}), Update},
+			"version 2, a new member":     {with(unknown, 0, []byte{2}), Update},
+			"suite 2, a new member":       {with(unknown, 1, []byte{2}), Update},
+			"suite 2, other types":        {mapOf(ps[0], pair{2, []byte{2}}, pair{3, []byte{0x61, 'x'}}), Update},
+			"version 2, members swapped":  {mapOf(append([]pair{{2, []byte{1}}, {1, []byte{2}}}, ps[2:]...)...), Update},
+			"version 2, cut":              {with(unknown, 0, []byte{2})[:40], Invalid},
+			"version 2, two objects":      {append(with(ps, 0, []byte{2}), 0xa0), Invalid},
+			"version 2, the version also": {mapOf(append([]pair{{1, []byte{2}}}, ps...)...), Invalid},
+			"a simple value, 32":          {with(ps, 0, []byte{0xf8, 32}), Invalid},
+			"version 0, a new member":     {with(unknown, 0, []byte{0}), Invalid},
+		} {
+			_, err := o.open(o.sign(c.payload))
+			wantKind(t, o.name+", "+what, err, c.want)
+		}
+	}
+}

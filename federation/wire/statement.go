@@ -58,6 +58,9 @@ func open(l Label, s Signed, key [32]byte, v checker) error {
 // decode reads a payload whose signature is verified, or whose key stands inside.
 func decode(l Label, payload []byte, v checker) error {
 	if err := DecodeCBOR(string(l), payload, v); err != nil {
+		if LaterVersion(payload) {
+			return Errorf(Update, string(l), "its version or suite is not known here; a newer release is needed")
+		}
 		return err
 	}
 	return v.check()
