@@ -36,18 +36,18 @@ type Friendship struct {
 	Other AccountID `cbor:"2,keyasint"`
 	Mine  Side      `cbor:"3,keyasint"`
 	Yours Side      `cbor:"4,keyasint"`
-	Ended []Ended   `cbor:"5,keyasint,omitempty"` // ascending by Said, then Offer; at most MaxEnded
-	Floor int64     `cbor:"6,keyasint"`           // offers claimed before it are dead, ms
+	Ended []Ended   `cbor:"5,keyasint"` // ascending by Said, then Offer; at most MaxEnded
+	Floor int64     `cbor:"6,keyasint"` // offers claimed before it are dead, ms
 }
 
 // A Side is what one of the two has said.
 type Side struct {
 	Offer      Hash       `cbor:"1,keyasint"` // newest seen, live or dead; zero for none
 	Created    int64      `cbor:"2,keyasint"` // of that offer, ms
-	Audience   AudienceID `cbor:"3,keyasint"` // newest named in an offer or acceptance
+	Dead       bool       `cbor:"3,keyasint"` // that offer was ended
 	Accepted   Hash       `cbor:"4,keyasint"` // the offer that the newest acceptance names; zero for none
-	Dead       bool       `cbor:"5,keyasint"` // the newest offer was ended
-	AcceptedAt int64      `cbor:"6,keyasint"` // of that acceptance, ms
+	AcceptedAt int64      `cbor:"5,keyasint"` // of that acceptance, ms
+	Audience   AudienceID `cbor:"6,keyasint"` // newest named in an offer or acceptance
 	AudienceAt int64      `cbor:"7,keyasint"` // of the statement that named Audience, ms
 }
 
@@ -55,6 +55,46 @@ type Side struct {
 type Ended struct {
 	Offer Hash  `cbor:"1,keyasint"`
 	Said  int64 `cbor:"2,keyasint"`
+}
+
+// Check refuses what no set of statements adds up to. It is for a friendship
+// that was stored where others can write.
+func (f *Friendship) Check() error {
+	if err := f.checkTimes(); err != nil {
+		return err
+	}
+	if len(f.Ended) > MaxEnded {
+		return Errorf(Invalid, "friendship", "at most %d ended offers are remembered", MaxEnded)
+	}
+	for i, e := range f.Ended {
+		if e.Offer.IsZero() || i > 0 && f.Ended[i-1].compare(e) >= 0 {
+			return Errorf(Invalid, "friendship", "the ended offers are out of order")
+		}
+	}
+	return nil
+}
+
+func (f *Friendship) checkTimes() error {
+	if f.Floor < 0 || f.Floor > maxTime+1 { // one more than the latest time of an end
+		return Errorf(Invalid, "friendship", "the floor %d is no time in milliseconds", f.Floor)
+	}
+	var times []int64
+	for _, s := range []Side{f.Mine, f.Yours} {
+		times = append(times, s.Created, s.AcceptedAt, s.AudienceAt)
+	}
+	for _, e := range f.Ended {
+		times = append(times, e.Said)
+	}
+	for _, at := range times {
+		if err := checkTime("friendship", at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e Ended) compare(o Ended) int {
+	return cmp.Or(cmp.Compare(e.Said, o.Said), bytes.Compare(e.Offer[:], o.Offer[:]))
 }
 
 // side returns what the one who made a statement has said, or Invalid when the
@@ -175,9 +215,7 @@ func (f *Friendship) end(offer Hash, said int64) {
 	} else {
 		f.Ended[i].Said = max(f.Ended[i].Said, said)
 	}
-	slices.SortFunc(f.Ended, func(a, b Ended) int {
-		return cmp.Or(cmp.Compare(a.Said, b.Said), bytes.Compare(a.Offer[:], b.Offer[:]))
-	})
+	slices.SortFunc(f.Ended, Ended.compare)
 }
 
 // forget keeps the MaxEnded offers that were ended latest and raises Floor over the others.

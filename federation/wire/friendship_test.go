@@ -283,6 +283,11 @@ func converge(t rapid.TB, atHome, away []said) {
 	if !reflect.DeepEqual(a, mirrored(b)) {
 		t.Fatalf("alice has %+v\nbob has, mirrored, %+v", a, mirrored(b))
 	}
+	for _, f := range []Friendship{a, b} {
+		if err := f.Check(); err != nil {
+			t.Fatalf("what statements added up to is refused: %v", err)
+		}
+	}
 	if got, want := a.State(), modelState(alice, atHome); got != want {
 		t.Fatalf("alice sees %s, the rule says %s", got, want)
 	}
@@ -356,7 +361,7 @@ func TestEndedAndForgottenAtOnce(t *testing.T) {
 		append(slices.Clone(flood), ends(bob, 10, 1), offers(bob, 1, 10)),
 	} {
 		f := seenBy(t, alice, order)
-		if f.State() != StateNone || f.Floor != 11 || len(f.Ended) != MaxEnded {
+		if f.State() != StateNone || f.Floor != 11 || len(f.Ended) != MaxEnded || f.Check() != nil {
 			t.Errorf("alice sees %s, the floor is %d", f.State(), f.Floor)
 		}
 	}
@@ -451,4 +456,39 @@ func TestFriendshipCopies(t *testing.T) {
 	if got := seenBy(t, alice, []said{offers(bob, 9, 1), offers(alice, 5, 1)}); !slices.Equal(got.LiveOffers(), []Hash{{5}, {9}}) {
 		t.Errorf("live offers %v are not in ascending order", got.LiveOffers())
 	}
+}
+
+// A stored friendship that no statements add up to is refused; what the latest
+// possible times add up to is not.
+func TestFriendshipCheck(t *testing.T) {
+	sound := func() Friendship {
+		return Friendship{Me: alice, Other: bob, Mine: Side{Offer: Hash{1}, Created: maxTime, Dead: true}, Ended: []Ended{{Hash{1}, maxTime}, {Hash{2}, maxTime}}, Floor: maxTime + 1}
+	}
+	for name, c := range map[string]struct {
+		spoil func(f *Friendship)
+		want  Kind
+	}{
+		"as late as can be":       {func(*Friendship) {}, ""},
+		"nothing said":            {func(f *Friendship) { *f = Friendship{} }, ""},
+		"a negative time":         {func(f *Friendship) { f.Mine.Created = -1 }, Invalid},
+		"a time after 9999":       {func(f *Friendship) { f.Ended[1].Said++ }, Invalid},
+		"a negative floor":        {func(f *Friendship) { f.Floor = -1 }, Invalid},
+		"a floor above all times": {func(f *Friendship) { f.Floor++ }, Invalid},
+		"ended in another order":  {func(f *Friendship) { f.Ended[0], f.Ended[1] = f.Ended[1], f.Ended[0] }, Invalid},
+		"ended twice":             {func(f *Friendship) { f.Ended[1] = f.Ended[0] }, Invalid},
+		"no offer ended":          {func(f *Friendship) { f.Ended[0].Offer = Hash{} }, Invalid},
+		"too many ended":          {func(f *Friendship) { f.Ended = manyEnded(MaxEnded + 1) }, Invalid},
+		"as many ended as can be": {func(f *Friendship) { f.Ended = manyEnded(MaxEnded) }, ""},
+	} {
+		f := sound()
+		c.spoil(&f)
+		wantKind(t, name, f.Check(), c.want)
+	}
+}
+
+func manyEnded(n int) (es []Ended) {
+	for i := range n {
+		es = append(es, Ended{Hash{1}, int64(i)})
+	}
+	return es
 }
