@@ -35,7 +35,7 @@ func TestHostileAuthor(t *testing.T) {
 				trick(a, h)
 				k, err := a.ownKeys(ctx, h.Epoch)
 				a.must(err)
-				body, err := seal.SealEntry(h, k.content, wire.EncodeCBOR(&postBody{1, "trick"}))
+				body, err := seal.SealEntry(h, k.content, encodePost("trick"))
 				a.must(err)
 				signed, err := h.Sign(a.vault.identity)
 				a.must(err)

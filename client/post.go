@@ -31,6 +31,24 @@ type postBody struct {
 	Text    string `cbor:"2,keyasint"`
 }
 
+// postVersion is the version of the plaintext.
+const postVersion = 1
+
+func encodePost(text string) []byte { return wire.EncodeCBOR(&postBody{postVersion, text}) }
+
+// decodePost reads what encodePost writes of a text that checkText lets pass.
+func decodePost(b []byte) (string, error) {
+	var p postBody
+	err := wire.DecodeCBOR("post", b, &p)
+	if err == nil && p.Version != postVersion || err != nil && wire.LaterVersion(b) {
+		return "", wire.Errorf(wire.Update, "post", "its version is not known here; a newer release is needed")
+	}
+	if err != nil {
+		return "", err
+	}
+	return p.Text, checkText(p.Text)
+}
+
 func checkText(text string) error {
 	switch {
 	case text == "":
@@ -136,7 +154,7 @@ func (p *Person) compose(ctx context.Context, text string) (*outboxItem, error) 
 	if err != nil {
 		return nil, err
 	}
-	body, err := seal.SealEntry(h, keys.content, wire.EncodeCBOR(&postBody{1, text}))
+	body, err := seal.SealEntry(h, keys.content, encodePost(text))
 	if err != nil {
 		return nil, err
 	}
@@ -177,11 +195,11 @@ func (p *Person) openPost(ctx context.Context, s stream, v verified, newest uint
 	if err != nil {
 		return Post{}, s.tampered(err)
 	}
-	var b postBody
-	if err := wire.DecodeCBOR("post", plain, &b); err != nil || b.Version != 1 {
-		return Post{}, s.tampered(wire.Errorf(wire.Update, "entry", "entry %d is not understood here", v.Seq))
+	text, err := decodePost(plain)
+	if err != nil {
+		return Post{}, s.tampered(wire.Errorf(wire.KindOf(err), "entry", "entry %d: %s", v.Seq, reason(err)))
 	}
-	return s.post(v, b.Text), nil
+	return s.post(v, text), nil
 }
 
 func (s stream) post(v verified, text string) Post {

@@ -10,7 +10,8 @@ import (
 
 // The plaintext of a vault is one CBOR map in the deterministic encoding, with
 // the integer keys below; seal.SealVault pads and seals it. It is the only word
-// on who the friends are.
+// on who the friends are. docs/protocol.md has the format, for other clients of
+// the same person: what check refuses, and what they must keep.
 
 // vaultVersion is the version of the plaintext.
 const vaultVersion = 1
@@ -18,8 +19,11 @@ const vaultVersion = 1
 // friendsName is the audience of all friends.
 const friendsName = "friends"
 
-// maxEpochs bounds the epochs of an audience that the vault remembers.
-const maxEpochs = 4
+// What the vault remembers at most: epochs of an audience, bytes of its name.
+const (
+	maxEpochs       = 4
+	maxAudienceName = 64
+)
 
 type vault struct {
 	Version    uint64     `cbor:"1,keyasint"`
@@ -29,14 +33,10 @@ type vault struct {
 	KeySeq     uint64     `cbor:"5,keyasint"` // of the key statement that these belong to
 	Audiences  []audience `cbor:"6,keyasint"`
 	Friends    []friend   `cbor:"7,keyasint"` // by account
-	Settings   settings   `cbor:"8,keyasint"`
 }
 
 // hidden are secret bytes of the vault or of a file.
 type hidden = wire.Hidden[[]byte]
-
-// settings have no members yet.
-type settings struct{}
 
 type audience struct {
 	ID     wire.AudienceID `cbor:"1,keyasint"`
@@ -49,8 +49,8 @@ type audience struct {
 // came to be.
 type epochMembers struct {
 	Content wire.Commitment  `cbor:"1,keyasint"`
-	Members []wire.AccountID `cbor:"2,keyasint"`
-	Owed    []wire.AccountID `cbor:"3,keyasint"` // members whose wrap may not have reached the node
+	Members []wire.AccountID `cbor:"2,keyasint"` // ascending
+	Owed    []wire.AccountID `cbor:"3,keyasint"` // ascending: members whose wrap may not have reached the node
 }
 
 // friend is somebody whose keys are pinned: a friend, an offer made or received,
@@ -118,15 +118,10 @@ func decodeVault(b []byte, me wire.AccountID) (*vault, error) {
 	if v.Version != vaultVersion {
 		return nil, wire.Errorf(wire.Update, "vault", "version %d is not known here; a newer release is needed", v.Version)
 	}
-	if v.audience(friendsName) == nil {
-		return nil, wire.Errorf(wire.Tampered, "vault", "it names no audience of friends")
+	if why := v.fault(me); why != "" {
+		return nil, wire.Errorf(wire.Tampered, "vault", "%s", why)
 	}
-	for i := range v.Friends {
-		f := &v.Friends[i]
-		if f.Friendship.Me != me || f.Friendship.Other != f.Account || f.Account == me ||
-			i > 0 && compareIDs(v.Friends[i-1].Account, f.Account) >= 0 {
-			return nil, wire.Errorf(wire.Tampered, "vault", "its list of friends is out of order")
-		}
+	for _, f := range v.Friends {
 		for _, s := range f.Pending {
 			if s.Kind < kindOffer || s.Kind > kindEnd {
 				return nil, wire.Errorf(wire.Update, "vault", "statement kind %d is not known here; a newer release is needed", s.Kind)
@@ -134,6 +129,67 @@ func decodeVault(b []byte, me wire.AccountID) (*vault, error) {
 		}
 	}
 	return v, nil
+}
+
+// fault says what no client would have written, "" if there is nothing.
+func (v *vault) fault(me wire.AccountID) string {
+	for _, h := range []hidden{v.Identity, v.Encryption, v.Self} {
+		if k := h.Reveal(); len(k) != 32 || bytes.Equal(k, make([]byte, 32)) {
+			return "it holds no keys"
+		}
+	}
+	if v.KeySeq > wire.MaxInteger {
+		return "it names no key statement"
+	}
+	if v.audience(friendsName) == nil {
+		return "it names no audience of friends"
+	}
+	for i := range v.Audiences {
+		if a := &v.Audiences[i]; !a.inOrder() || slices.ContainsFunc(v.Audiences[:i], func(b audience) bool { return a.ID == b.ID || a.Name == b.Name }) {
+			return "its audiences are not in order"
+		}
+	}
+	for i := range v.Friends {
+		if f := &v.Friends[i]; !f.inOrder(me) || i > 0 && compareIDs(v.Friends[i-1].Account, f.Account) >= 0 {
+			return "its list of friends is out of order"
+		}
+	}
+	return ""
+}
+
+func (a *audience) inOrder() bool {
+	for i, e := range a.Epochs {
+		owedByNone := slices.ContainsFunc(e.Owed, func(id wire.AccountID) bool { return !slices.Contains(e.Members, id) })
+		if a.epoch(e.Content) != &a.Epochs[i] || e.Content == (wire.Commitment{}) || !ascending(e.Members) || !ascending(e.Owed) || owedByNone {
+			return false
+		}
+	}
+	return !a.ID.IsZero() && a.Name != "" && len(a.Name) <= maxAudienceName && len(a.Epochs) <= maxEpochs
+}
+
+// ascending reports whether each id stands once and none is zero.
+func ascending(ids []wire.AccountID) bool {
+	var last wire.AccountID
+	for _, id := range ids {
+		if compareIDs(last, id) >= 0 {
+			return false
+		}
+		last = id
+	}
+	return true
+}
+
+func (f *friend) inOrder(me wire.AccountID) bool {
+	if _, err := wire.ParseAddress(f.address().String()); err != nil {
+		return false
+	}
+	for _, s := range f.Pending {
+		if len(s.Signed) <= 64 || len(s.Signed) > wire.MaxStatement {
+			return false
+		}
+	}
+	return f.Friendship.Me == me && f.Friendship.Other == f.Account && f.Account != me && !f.Account.IsZero() &&
+		f.PinSeq <= wire.MaxInteger && !f.PinHash.IsZero() && f.Friendship.Check() == nil
 }
 
 // clone returns a copy that shares nothing with v.

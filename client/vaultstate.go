@@ -83,11 +83,7 @@ func openVault(chain *keyservice.Chain, key seal.VaultKey, at knownHead, r wire.
 		return vaultState{}, err
 	}
 	s := vaultState{knownHead: at, record: r, vault: v}
-	seed := v.Identity.Reveal()
-	if len(seed) != 32 {
-		return vaultState{}, wire.Errorf(wire.Tampered, "vault", "it holds no identity key")
-	}
-	s.identity = wire.NewIdentitySecret([32]byte(seed))
+	s.identity = wire.NewIdentitySecret([32]byte(v.Identity.Reveal()))
 	if s.encryption, err = seal.EncryptionSecretFromSeed(v.Encryption.Reveal()); err != nil {
 		return vaultState{}, err
 	}
