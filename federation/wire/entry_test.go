@@ -13,9 +13,8 @@ type rule[T any] struct {
 	want  Kind
 }
 
-func TestEntryRules(t *testing.T) {
-	body := []byte("ciphertext")
-	for _, c := range []rule[EntryHeader]{
+func entryRules() []rule[EntryHeader] {
+	return []rule[EntryHeader]{
 		{"a post", func(h *EntryHeader) {}, ""},
 		{"an epoch", func(h *EntryHeader) { h.Kind, h.Epoch = KindEpoch, 2 }, ""},
 		{"no author", func(h *EntryHeader) { h.Author = AccountID{} }, Invalid},
@@ -45,10 +44,20 @@ func TestEntryRules(t *testing.T) {
 		{"an attachment", func(h *EntryHeader) { h.Attachments = [][]byte{make([]byte, 32)} }, Update},
 		{"kind 0", func(h *EntryHeader) { h.Kind = 0 }, Update},
 		{"an edit", func(h *EntryHeader) { h.Kind = KindEdit }, Update},
+		{"a deletion", func(h *EntryHeader) { h.Kind = KindDelete }, Update},
+		{"a profile", func(h *EntryHeader) { h.Kind = KindProfile }, Update},
+		{"a comment", func(h *EntryHeader) { h.Kind = KindComment }, Update},
+		{"a reaction", func(h *EntryHeader) { h.Kind = KindReaction }, Update},
+		{"a move", func(h *EntryHeader) { h.Kind = KindMove }, Update},
 		{"a tombstone", func(h *EntryHeader) { h.Kind = KindTombstone }, Update},
 		{"kind 2^63", func(h *EntryHeader) { h.Kind = 1 << 63 }, Update},
 		{"version 2", func(h *EntryHeader) { h.Version = 2 }, Update},
-	} {
+	}
+}
+
+func TestEntryRules(t *testing.T) {
+	body := []byte("ciphertext")
+	for _, c := range entryRules() {
 		h := postEntry(EntryID(seedOf("previous")), body)
 		c.spoil(h)
 		got, err := OpenEntryHeader(raw(LabelEntry, EncodeCBOR(h), aliceKey.seed), aliceKey.Public())
@@ -108,7 +117,7 @@ func TestEntryContext(t *testing.T) {
 	}
 }
 
-func TestEpochBody(t *testing.T) {
+func epochBodyRules() []rule[EpochBody] {
 	other := must((&VaultHead{Version: 1, Suite: 1, Account: bob, Counter: 1, Created: t0}).Sign(aliceKey))
 	foreign := must(vaultHead().Sign(bobKey))
 	link := func(epochs ...uint64) func(*EpochBody) {
@@ -119,7 +128,7 @@ func TestEpochBody(t *testing.T) {
 			}
 		}
 	}
-	for _, c := range []rule[EpochBody]{
+	return []rule[EpochBody]{
 		{"as it should be", func(*EpochBody) {}, ""},
 		{"more links", link(3, 2, 1), ""},
 		{"no link", link(), Tampered},
@@ -142,9 +151,12 @@ func TestEpochBody(t *testing.T) {
 		{"another person's vault head", func(b *EpochBody) { b.VaultHead = other }, Tampered},
 		{"a vault head by another key", func(b *EpochBody) { b.VaultHead = foreign }, Tampered},
 		{"version 2", func(b *EpochBody) { b.Version = 2 }, Update},
-	} {
-		b := epochBody()
-		link(3)(b)
+	}
+}
+
+func TestEpochBody(t *testing.T) {
+	for _, c := range epochBodyRules() {
+		b := laterBody()
 		c.spoil(b)
 		got, head, err := OpenEpochBody(laterEpoch(EncodeCBOR(b)), EncodeCBOR(b), 3, aliceKey.Public())
 		wantKind(t, c.name, err, c.want)
@@ -155,6 +167,13 @@ func TestEpochBody(t *testing.T) {
 			wantKind(t, "encoding "+c.name, err, c.want)
 		}
 	}
+}
+
+// laterBody is the body of an epoch entry that follows an epoch of entry 3.
+func laterBody() *EpochBody {
+	b := epochBody()
+	b.Links = []Link{{3, filled(104, 1)}}
+	return b
 }
 
 // laterEpoch is the header of an epoch entry 5.

@@ -2,8 +2,8 @@ package wire
 
 import "testing"
 
-func TestOfferRules(t *testing.T) {
-	for _, c := range []rule[Offer]{
+func offerRules() []rule[Offer] {
+	return []rule[Offer]{
 		{"as it should be", func(*Offer) {}, ""},
 		{"to oneself", func(o *Offer) { o.To = o.From }, Invalid},
 		{"from nobody", func(o *Offer) { o.From = AccountID{} }, Invalid},
@@ -16,7 +16,11 @@ func TestOfferRules(t *testing.T) {
 		{"negative time", func(o *Offer) { o.Created = -1 }, Invalid},
 		{"key seq above the limit", func(o *Offer) { o.KeySeq = MaxInteger + 1 }, Invalid},
 		{"version 2", func(o *Offer) { o.Version = 2 }, Update},
-	} {
+	}
+}
+
+func TestOfferRules(t *testing.T) {
+	for _, c := range offerRules() {
 		o := offer()
 		c.spoil(o)
 		_, err := OpenOffer(raw(LabelOffer, EncodeCBOR(o), aliceKey.seed), aliceKey.Public())
@@ -27,16 +31,22 @@ func TestOfferRules(t *testing.T) {
 	}
 }
 
-func TestAcceptRules(t *testing.T) {
-	for _, c := range []rule[Accept]{
+func acceptRules() []rule[Accept] {
+	return []rule[Accept]{
 		{"as it should be", func(*Accept) {}, ""},
 		{"to oneself", func(a *Accept) { a.To = a.From }, Invalid},
+		{"from nobody", func(a *Accept) { a.From = AccountID{} }, Invalid},
+		{"to nobody", func(a *Accept) { a.To = AccountID{} }, Invalid},
 		{"no offer", func(a *Accept) { a.Offer = Hash{} }, Invalid},
 		{"no audience", func(a *Accept) { a.Audience = AudienceID{} }, Invalid},
 		{"a time that is none", func(a *Accept) { a.Created = maxTime + 1 }, Invalid},
 		{"key seq above the limit", func(a *Accept) { a.KeySeq = MaxInteger + 1 }, Invalid},
 		{"suite 2", func(a *Accept) { a.Suite = 2 }, Update},
-	} {
+	}
+}
+
+func TestAcceptRules(t *testing.T) {
+	for _, c := range acceptRules() {
 		a := accept()
 		c.spoil(a)
 		_, err := OpenAccept(raw(LabelAccept, EncodeCBOR(a), bobKey.seed), bobKey.Public())
@@ -44,9 +54,9 @@ func TestAcceptRules(t *testing.T) {
 	}
 }
 
-func TestEndRules(t *testing.T) {
+func endRules() []rule[End] {
 	h := func(b byte) Hash { return Hash{31: b} }
-	for _, c := range []rule[End]{
+	return []rule[End]{
 		{"as it should be", func(*End) {}, ""},
 		{"four offers", func(e *End) { e.Offers = []Hash{h(1), h(2), h(3), h(4)} }, ""},
 		{"no offer", func(e *End) { e.Offers = nil }, Invalid},
@@ -56,9 +66,17 @@ func TestEndRules(t *testing.T) {
 		{"an offer twice", func(e *End) { e.Offers = []Hash{h(1), h(1)} }, Invalid},
 		{"descending offers", func(e *End) { e.Offers = []Hash{h(2), h(1)} }, Invalid},
 		{"to oneself", func(e *End) { e.To = e.From }, Invalid},
+		{"from nobody", func(e *End) { e.From = AccountID{} }, Invalid},
+		{"to nobody", func(e *End) { e.To = AccountID{} }, Invalid},
+		{"negative time", func(e *End) { e.Created = -1 }, Invalid},
+		{"a time that is none", func(e *End) { e.Created = maxTime + 1 }, Invalid},
 		{"key seq above the limit", func(e *End) { e.KeySeq = MaxInteger + 1 }, Invalid},
 		{"version 0", func(e *End) { e.Version = 0 }, Update},
-	} {
+	}
+}
+
+func TestEndRules(t *testing.T) {
+	for _, c := range endRules() {
 		e := end()
 		c.spoil(e)
 		_, err := OpenEnd(raw(LabelEnd, EncodeCBOR(e), bobKey.seed), bobKey.Public())

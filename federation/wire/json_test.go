@@ -7,75 +7,18 @@ import (
 	"testing"
 )
 
+// What docs/vectors/json.json has no room for, and that no error is longer than
+// can be shown, whatever is refused. The rest of the rules stands there.
 func TestDecodeJSON(t *testing.T) {
-	for _, good := range []string{
-		`{}`, ` { "status" : "ok" } `, "\t\n\r{}", `{"status":"a"}`, `{"status":"\\u0000"}`, `{"status":"😀"}`, `{"status":"\ud83d\ude00"}`,
-		`{"status":"null"}`, `{"status":"-0"}`, `{"status":"ok","node":"node.example"}`,
-	} {
-		if err := DecodeJSON([]byte(good), new(Health)); err != nil {
-			t.Errorf("%s: %v", good, err)
-		}
+	bad := []string{`{"x":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`, strings.Repeat(`{"x":`, 100_000)}
+	for _, texts := range badJSON() {
+		bad = append(bad, texts...)
 	}
-	for name, bad := range map[string]string{
-		"nothing":               "",
-		"white space":           " ",
-		"null":                  "null",
-		"an array":              "[]",
-		"a string":              `"ok"`,
-		"a number":              "1",
-		"duplicate member":      `{"status":"a","status":"a"}`,
-		"duplicate by escape":   `{"status":"a","st\u0061tus":"a"}`,
-		"duplicate unknown":     `{"x":1,"x":1}`,
-		"unknown member":        `{"status":"a","x":1}`,
-		"unknown, deep":         `{"x":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`,
-		"far too deep":          strings.Repeat(`{"x":`, 100_000),
-		"upper case":            `{"Status":"a"}`,
-		"capitals":              `{"STATUS":"a"}`,
-		"case variant too":      `{"status":"a","Status":"b"}`,
-		"Kelvin sign":           `{"to\u212aen":"a"}`,
-		"long s":                `{"\u017ftatus":"a"}`,
-		"member null":           `{"status":null}`,
-		"name null":             `{"node":null}`,
-		"member a number":       `{"status":1}`,
-		"member true":           `{"status":true}`,
-		"member an object":      `{"status":{}}`,
-		"member an operator":    `{"status":{"$ne":""}}`,
-		"operator as member":    `{"$where":"1"}`,
-		"member an array":       `{"status":["ok"]}`,
-		"name an object":        `{"node":{"$gt":""}}`,
-		"name an array":         `{"node":["node.example"]}`,
-		"name with NUL":         `{"node":"node.example\u0000"}`,
-		"NUL":                   `{"status":"a\u0000b"}`,
-		"NUL raw":               "{\"status\":\"\x00\"}",
-		"NUL in a name":         `{"\u0000":""}`,
-		"control character":     "{\"status\":\"\n\"}",
-		"trailing value":        `{}{}`,
-		"trailing brace":        `{}}`,
-		"trailing comma":        `{"status":"a",}`,
-		"trailing NUL":          "{}\x00",
-		"trailing word":         `{} x`,
-		"comment":               `{/* */}`,
-		"line comment":          "{}// x",
-		"byte order mark":       "\ufeff{}",
-		"UTF-16":                "{\x00}\x00",
-		"bad UTF-8":             "{\"status\":\"\xff\"}",
-		"overlong":              "{\"status\":\"\xc0\xaf\"}",
-		"encoded surrogate":     "{\"status\":\"\xed\xa0\x80\"}",
-		"lone high surrogate":   `{"status":"\ud800"}`,
-		"lone low surrogate":    `{"status":"\udc00"}`,
-		"swapped surrogates":    `{"status":"\udc00\ud800"}`,
-		"single quotes":         `{'status':'a'}`,
-		"no quotes":             `{status:"a"}`,
-		"cut":                   `{"status":"a"`,
-		"cut in an escape":      `{"status":"\u00`,
-		"form feed":             "\f{}",
-		"no-break space":        "\u00a0{}",
-		"a name of other bytes": `{"node":"Node.example"}`,
-	} {
-		err := DecodeJSON([]byte(bad), new(Health))
-		wantKind(t, name, err, Invalid)
+	for _, text := range bad {
+		err := DecodeJSON([]byte(text), new(jsonBody))
+		wantKind(t, name(text), err, Invalid)
 		if err != nil && len(err.Error()) > 400 {
-			t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
+			t.Errorf("%s: an error of %d bytes", name(text), len(err.Error()))
 		}
 	}
 }

@@ -2,8 +2,8 @@ package wire
 
 import "testing"
 
-func TestChallenge(t *testing.T) {
-	for _, c := range []rule[Challenge]{
+func challengeRules() []rule[Challenge] {
+	return []rule[Challenge]{
 		{"as it should be", func(*Challenge) {}, ""},
 		{"for recovery", func(c *Challenge) { c.Purpose = PurposeRecovery }, ""},
 		{"no purpose", func(c *Challenge) { c.Purpose = "" }, Invalid},
@@ -11,8 +11,14 @@ func TestChallenge(t *testing.T) {
 		{"bad handle", func(c *Challenge) { c.Handle = "alice\x00" }, Invalid},
 		{"bad node", func(c *Challenge) { c.Node = "node" }, Invalid},
 		{"negative time", func(c *Challenge) { c.Expires = -1 }, Invalid},
+		{"the last time", func(c *Challenge) { c.Expires = maxTime }, ""},
+		{"after the last time", func(c *Challenge) { c.Expires = maxTime + 1 }, Invalid},
 		{"version 2", func(c *Challenge) { c.Version = 2 }, Update},
-	} {
+	}
+}
+
+func TestChallenge(t *testing.T) {
+	for _, c := range challengeRules() {
 		ch := challenge()
 		c.spoil(ch)
 		_, err := OpenChallenge(raw(LabelLogin, EncodeCBOR(ch), loginKey.seed), loginKey.Public())

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-func TestNodeDocumentRules(t *testing.T) {
+func nodeDocumentRules() []rule[NodeDocument] {
 	other := NodeKey{KeyForLog, NewNodeRequestSecret(seedOf("log")).Public(), t0, t0 + 1}
-	for _, c := range []rule[NodeDocument]{
+	return []rule[NodeDocument]{
 		{"as it should be", func(*NodeDocument) {}, ""},
 		{"no contact", func(d *NodeDocument) { d.Contact = "" }, ""},
 		{"another key", func(d *NodeDocument) { d.Keys = append(d.Keys, other) }, ""},
@@ -46,7 +46,11 @@ func TestNodeDocumentRules(t *testing.T) {
 		{"an escape in software", func(d *NodeDocument) { d.Software = "\x1b[2J" }, Invalid},
 		{"a right-to-left mark in contact", func(d *NodeDocument) { d.Contact = "\u202eexample" }, Invalid},
 		{"version 2", func(d *NodeDocument) { d.Version = 2 }, Update},
-	} {
+	}
+}
+
+func TestNodeDocumentRules(t *testing.T) {
+	for _, c := range nodeDocumentRules() {
 		d := nodeDocument()
 		c.spoil(d)
 		got, err := OpenNodeDocument(raw(LabelNodeDocument, EncodeCBOR(d), rootKey.seed), "node.example")

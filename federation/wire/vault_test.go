@@ -5,19 +5,24 @@ import (
 	"testing"
 )
 
-func TestVaultHeadRules(t *testing.T) {
-	for _, c := range []rule[VaultHead]{
+func vaultHeadRules() []rule[VaultHead] {
+	return []rule[VaultHead]{
 		{"the first", func(*VaultHead) {}, ""},
 		{"a later one", func(v *VaultHead) { v.Counter, v.Prev = 2, seedOf("prev") }, ""},
 		{"no account", func(v *VaultHead) { v.Account = AccountID{} }, Invalid},
 		{"counter 0", func(v *VaultHead) { v.Counter = 0 }, Invalid},
 		{"the first with a previous", func(v *VaultHead) { v.Prev = seedOf("prev") }, Invalid},
 		{"a later one without", func(v *VaultHead) { v.Counter = 2 }, Invalid},
+		{"counter at the limit", func(v *VaultHead) { v.Counter, v.Prev = MaxInteger, seedOf("prev") }, ""},
 		{"counter above the limit", func(v *VaultHead) { v.Counter, v.Prev = MaxInteger+1, seedOf("prev") }, Invalid},
 		{"key seq above the limit", func(v *VaultHead) { v.KeySeq = MaxInteger + 1 }, Invalid},
 		{"negative time", func(v *VaultHead) { v.Created = -1 }, Invalid},
 		{"version 2", func(v *VaultHead) { v.Version = 2 }, Update},
-	} {
+	}
+}
+
+func TestVaultHeadRules(t *testing.T) {
+	for _, c := range vaultHeadRules() {
 		v := vaultHead()
 		c.spoil(v)
 		_, err := OpenVaultHead(raw(LabelVaultHead, EncodeCBOR(v), aliceKey.seed), aliceKey.Public())
@@ -25,11 +30,8 @@ func TestVaultHeadRules(t *testing.T) {
 	}
 }
 
-func TestVaultHeadFollows(t *testing.T) {
-	first := vaultHead()
-	first.KeySeq = 1
-	hash := must(first.Sign(aliceKey)).Hash(LabelVaultHead)
-	for _, c := range []rule[VaultHead]{
+func vaultFollowsRules() []rule[VaultHead] {
+	return []rule[VaultHead]{
 		{"the next", func(*VaultHead) {}, ""},
 		{"under newer keys", func(v *VaultHead) { v.KeySeq = 2 }, ""},
 		{"under older keys", func(v *VaultHead) { v.KeySeq = 0 }, Tampered},
@@ -37,7 +39,14 @@ func TestVaultHeadFollows(t *testing.T) {
 		{"the same counter", func(v *VaultHead) { v.Counter = 1 }, Conflict},
 		{"a gap", func(v *VaultHead) { v.Counter = 3 }, Conflict},
 		{"another previous", func(v *VaultHead) { v.Prev[0] ^= 1 }, Conflict},
-	} {
+	}
+}
+
+func TestVaultHeadFollows(t *testing.T) {
+	first := vaultHead()
+	first.KeySeq = 1
+	hash := must(first.Sign(aliceKey)).Hash(LabelVaultHead)
+	for _, c := range vaultFollowsRules() {
 		v := vaultHead()
 		v.Counter, v.Prev, v.KeySeq = 2, hash, 1
 		c.spoil(v)
@@ -45,8 +54,8 @@ func TestVaultHeadFollows(t *testing.T) {
 	}
 }
 
-func TestSlots(t *testing.T) {
-	for _, c := range []rule[Slots]{
+func slotsRules() []rule[Slots] {
+	return []rule[Slots]{
 		{"as they should be", func(*Slots) {}, ""},
 		{"no password slot", func(s *Slots) { s.PasswordSlot = nil }, Invalid},
 		{"a long password slot", func(s *Slots) { s.PasswordSlot = filled(257, 1) }, Invalid},
@@ -56,9 +65,19 @@ func TestSlots(t *testing.T) {
 		{"recovery login key of low order", func(s *Slots) { s.RecoveryLogin = LoginKey{} }, Invalid},
 		{"one key for both ways", func(s *Slots) { s.RecoveryLogin = s.Login }, Invalid},
 		{"weak argon2", func(s *Slots) { s.Argon2.Memory-- }, Invalid},
+		{"few passes", func(s *Slots) { s.Argon2.Time = 2 }, Invalid},
+		{"no thread", func(s *Slots) { s.Argon2.Threads = 0 }, Invalid},
+		{"the strongest argon2", func(s *Slots) { s.Argon2 = Argon2{1 << 20, 16, 4} }, ""},
+		{"absurd memory", func(s *Slots) { s.Argon2.Memory = 1<<20 + 1 }, Invalid},
+		{"absurd passes", func(s *Slots) { s.Argon2.Time = 17 }, Invalid},
+		{"absurd threads", func(s *Slots) { s.Argon2.Threads = 5 }, Invalid},
 		{"version 2", func(s *Slots) { s.Version = 2 }, Update},
 		{"suite 0", func(s *Slots) { s.Suite = 0 }, Update},
-	} {
+	}
+}
+
+func TestSlots(t *testing.T) {
+	for _, c := range slotsRules() {
 		s := slots()
 		c.spoil(s)
 		got, err := DecodeSlots(EncodeCBOR(s))
@@ -126,14 +145,18 @@ func TestVaultRecord(t *testing.T) {
 	}
 }
 
-func TestHeadQuery(t *testing.T) {
-	for _, c := range []rule[HeadQuery]{
+func headQueryRules() []rule[HeadQuery] {
+	return []rule[HeadQuery]{
 		{"as it should be", func(*HeadQuery) {}, ""},
 		{"no account", func(q *HeadQuery) { q.Account = AccountID{} }, Invalid},
 		{"bad node", func(q *HeadQuery) { q.Node = "Node.example" }, Invalid},
 		{"negative time", func(q *HeadQuery) { q.Created = -1 }, Invalid},
 		{"version 2", func(q *HeadQuery) { q.Version = 2 }, Update},
-	} {
+	}
+}
+
+func TestHeadQuery(t *testing.T) {
+	for _, c := range headQueryRules() {
 		q := headQuery()
 		c.spoil(q)
 		_, err := OpenHeadQuery(raw(LabelHeadQuery, EncodeCBOR(q), aliceKey.seed), aliceKey.Public())

@@ -65,7 +65,8 @@ type history struct {
 	StateA     FriendState       `json:"state_a"`
 	StateB     FriendState       `json:"state_b"`
 	Live       []Hash            `json:"live_offers"`
-	Audience   map[string]string `json:"audiences"` // newest named by each of the two
+	Floor      int64             `json:"floor,omitzero"` // ms
+	Audience   map[string]string `json:"audiences"`      // newest named by each of the two
 }
 
 type historyLine struct {
@@ -74,10 +75,12 @@ type historyLine struct {
 	Statement string     `json:"statement"`
 }
 
+// vectorFiles are the files of docs/vectors that this package makes and reads.
 func vectorFiles() map[string]*vectorFile {
 	return map[string]*vectorFile{
-		"names": nameVectors(), "ids": idVectors(), "key-statement": keyStatementVectors(), "entry": entryVectors(), "epoch-body": epochBodyVectors(),
-		"friendship": friendshipVectors(), "vault-head": vaultHeadVectors(), "slots": slotsVectors(), "login": loginVectors(), "node-document": nodeDocumentVectors(),
+		"names.json": nameVectors(), "ids.json": idVectors(), "cbor.json": cborVectors(), "signature.json": signatureVectors(), "json.json": jsonVectors(), "problem.json": problemVectors(),
+		"key-statement.json": keyStatementVectors(), "entry.json": entryVectors(), "epoch-body.json": epochBodyVectors(), "friendship.json": friendshipVectors(),
+		"vault-head.json": vaultHeadVectors(), "slots.json": slotsVectors(), "login.json": loginVectors(), "node-document.json": nodeDocumentVectors(),
 	}
 }
 
@@ -86,7 +89,7 @@ func vectorFiles() map[string]*vectorFile {
 // them first: a changed file is a changed protocol.
 func TestVectors(t *testing.T) {
 	for name, made := range vectorFiles() {
-		path := filepath.Join(vectorFolder, name+".json")
+		path := filepath.Join(vectorFolder, name)
 		want := append(must(json.Marshal(made, json.Deterministic(true), jsontext.WithIndent("  "))), '\n')
 		if *update {
 			if err := errors.Join(os.MkdirAll(vectorFolder, 0o755), os.WriteFile(path, want, 0o644)); err != nil {
@@ -105,13 +108,13 @@ func TestVectors(t *testing.T) {
 		}
 		checkFile(t, name, &f)
 		if !bytes.Equal(b, want) {
-			t.Errorf("%s.json is not what the generator makes: either the format or the file was changed", name)
+			t.Errorf("%s is not what the generator makes: either the format or the file was changed", name)
 		}
 	}
 }
 
 func checkFile(t *testing.T, name string, f *vectorFile) {
-	if len(f.Accepted) == 0 || len(f.Refused) == 0 || f.About == "" || name == "friendship" && len(f.Histories) == 0 {
+	if len(f.Accepted) == 0 || len(f.Refused) == 0 || f.About == "" || name == "friendship.json" && len(f.Histories) == 0 {
 		t.Errorf("%s has no cases", name)
 	}
 	f.resolve()
@@ -172,7 +175,7 @@ func (v vector) checkAccepted() error {
 			return fmt.Errorf("the payload is not what the fields say, %x", payload)
 		}
 	}
-	if v.Signature != "" {
+	if v.Seed != "" {
 		key := newSeed([32]byte(unhex(v.Seed)))
 		if s := raw(v.Label, unhex(v.Payload), key); hex.EncodeToString(s[:64]) != v.Signature {
 			return fmt.Errorf("the seed signs otherwise, %x", s[:64])
@@ -241,8 +244,12 @@ func encodeValue(typ string, v jsontext.Value) ([]byte, error) {
 	return nil, fmt.Errorf("unknown type %q", typ)
 }
 
-// signed is the statement of a case.
-func (v vector) signed() Signed { return append(unhex(v.Signature), unhex(v.Payload)...) }
+// signed is the statement of a case, followed by as many zeros as it says.
+func (v vector) signed() Signed {
+	var zeros int
+	fmt.Sscan(v.With["zeros"], &zeros)
+	return append(append(unhex(v.Signature), unhex(v.Payload)...), make([]byte, zeros)...)
+}
 
 func (v vector) key() [32]byte { return [32]byte(unhex(v.PublicKey)) }
 
@@ -268,6 +275,20 @@ var openers = map[string]func(v vector) (any, error){
 		a, b := AccountID(unhex(v.With["a"])), AccountID(unhex(v.With["b"]))
 		return nil, expect(DirectAudience(a, b).String(), v.Hash)
 	},
+	"signature": func(v vector) (any, error) { return nil, v.signed().verify(v.Label, v.key(), MaxStatement) },
+	"json": func(v vector) (any, error) {
+		b := new(jsonBody)
+		return nil, DecodeJSON(unhex(v.With["body"]), b)
+	},
+	"problem": func(v vector) (any, error) {
+		var p Problem
+		if err := DecodeJSON(unhex(v.With["body"]), &p); err != nil {
+			return nil, err
+		}
+		e := p.Err()
+		got := fmt.Sprintf("%d %s %q %q %d", e.Kind.Status(), e.Kind, e.Field, e.Detail, int(e.RetryAfter.Seconds()))
+		return nil, expect(got, fmt.Sprintf("%s %s %q %q %s", v.With["status"], v.With["kind"], v.With["field"], v.With["detail"], v.With["retry_after_s"]))
+	},
 	"login-salt": func(v vector) (any, error) {
 		var p Argon2
 		a, err := ParseAddress(v.With["address"])
@@ -291,6 +312,7 @@ var openers = map[string]func(v vector) (any, error){
 		}
 		return h, err
 	},
+	"entry-header": func(v vector) (any, error) { return OpenEntryHeader(v.signed(), v.key()) },
 	"next-entry": func(v vector) (any, error) {
 		var s StreamHead
 		for i := 0; v.With[fmt.Sprint("before_", i)] != ""; i++ {
@@ -362,8 +384,8 @@ func (h history) check() error {
 				return err
 			}
 		}
-		if a.State() != h.StateA || b.State() != h.StateB || fmt.Sprint(a.LiveOffers()) != fmt.Sprint(h.Live) {
-			return fmt.Errorf("order %d: %s and %s, live %v", order, a.State(), b.State(), a.LiveOffers())
+		if a.State() != h.StateA || b.State() != h.StateB || fmt.Sprint(a.LiveOffers()) != fmt.Sprint(h.Live) || a.Floor != h.Floor {
+			return fmt.Errorf("order %d: %s and %s, live %v, floor %d", order, a.State(), b.State(), a.LiveOffers(), a.Floor)
 		}
 		if a.Mine.Audience.String() != h.Audience["a"] || a.Yours.Audience.String() != h.Audience["b"] {
 			return fmt.Errorf("order %d: audiences %s and %s", order, a.Mine.Audience, a.Yours.Audience)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/hex"
 )
 
@@ -11,16 +12,9 @@ func friendshipVectors() *vectorFile {
 	e := maker{kind: "end", label: LabelEnd, key: bobKey.seed}
 	f.Accepted = append(f.Accepted, o.good("an offer", offer()), a.good("an acceptance", accept()), e.good("an end", end()))
 	f.Refused = append(append(o.forms(offer()), a.forms(accept())...), e.forms(end())...)
-	self := offer()
-	self.To = self.From
-	twice, down, none := end(Hash{1}, Hash{1}), end(Hash{2}, Hash{1}), end()
-	none.Offers = []Hash{}
-	f.Refused = append(f.Refused,
-		o.bad("to oneself", "two different people are needed", Invalid, EncodeCBOR(self)),
-		e.bad("an offer twice", "offers stand in ascending order, each once", Invalid, EncodeCBOR(twice)),
-		e.bad("descending offers", "offers stand in ascending order, each once", Invalid, EncodeCBOR(down)),
-		e.bad("no offer", "1 to 4 offers are named", Invalid, EncodeCBOR(none)),
-	)
+	ruleVectors(f, o, offer, offerRules())
+	ruleVectors(f, a, accept, acceptRules())
+	ruleVectors(f, e, func() *End { return end() }, endRules())
 	f.Histories = histories()
 	return f
 }
@@ -44,8 +38,12 @@ func keyOf(a AccountID) IdentitySecret {
 	return bobKey
 }
 
-func (l *teller) offer(by AccountID, at int64) Hash {
+func (l *teller) offer(by AccountID, at int64) Hash { return l.offerOf(by, at, audience) }
+
+// offerOf is an offer with which alice names the audience.
+func (l *teller) offerOf(by AccountID, at int64, audience AudienceID) Hash {
 	o := offer()
+	o.Audience = audience
 	if by == bob {
 		o.From, o.To, o.FromHandle, o.ToHandle, o.FromNode, o.ToNode = o.To, o.From, o.ToHandle, o.FromHandle, o.ToNode, o.FromNode
 		o.Audience = accept().Audience
@@ -72,6 +70,13 @@ func (l *teller) end(by AccountID, at int64, offers ...Hash) {
 	l.say(FriendEnd, by, must(e.Sign(keyOf(by))))
 }
 
+// offersEnded are n offers, each ended at the time it claims.
+func (l *teller) offersEnded(n int) {
+	for i := range int64(n) {
+		l.end(bob, i, l.offer(alice, i))
+	}
+}
+
 func histories() []history {
 	var hs []history
 	for _, c := range []struct {
@@ -95,6 +100,26 @@ func histories() []history {
 			l.offer(alice, 3)
 		}},
 		{"an acceptance of an offer that was replaced", func(l *teller) { l.accept(bob, l.offer(alice, 0), 5); l.offer(alice, 3) }},
+		{"two offers of one time: the greater name counts", func(l *teller) {
+			a, b := l.offer(alice, 0), l.offerOf(alice, 0, AudienceID{31: 1})
+			if bytes.Compare(a[:], b[:]) > 0 {
+				a, b = b, a
+			}
+			l.accept(bob, a, 1)
+		}},
+		{"the greater name of two offers of one time is ended", func(l *teller) {
+			a, b := l.offer(alice, 0), l.offerOf(alice, 0, AudienceID{31: 1})
+			if bytes.Compare(a[:], b[:]) > 0 {
+				a, b = b, a
+			}
+			l.end(bob, 1, b)
+		}},
+		{"two audiences of one time: the greater counts", func(l *teller) { l.end(bob, 1, l.offer(alice, 0), l.offerOf(alice, 0, AudienceID{31: 1})) }},
+		{"an old end of a new offer, by a clock that is behind", func(l *teller) { l.end(bob, -100, l.offer(alice, 0)) }},
+		{"an end of nothing", func(l *teller) { l.end(bob, 1, Hash{1}) }},
+		{"ended more often than is remembered, and an offer of that time", func(l *teller) { l.offersEnded(MaxEnded + 1); l.offer(bob, 0) }},
+		{"ended more often than is remembered, and a later offer", func(l *teller) { l.offersEnded(MaxEnded + 1); l.offer(bob, 1) }},
+		{"ended as often as is remembered, and an offer of that time", func(l *teller) { l.offersEnded(MaxEnded); l.offer(bob, 0) }},
 		{"an acceptance of nothing", func(l *teller) { l.accept(bob, Hash{1}, 5) }},
 	} {
 		var l teller
@@ -106,7 +131,7 @@ func histories() []history {
 			must(0, h.add(&a, line))
 			must(0, h.add(&b, line))
 		}
-		h.StateA, h.StateB, h.Live = a.State(), b.State(), a.LiveOffers()
+		h.StateA, h.StateB, h.Live, h.Floor = a.State(), b.State(), a.LiveOffers(), a.Floor
 		h.Audience = map[string]string{"a": a.Mine.Audience.String(), "b": a.Yours.Audience.String()}
 		hs = append(hs, h)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -101,6 +102,28 @@ func (m maker) bad(name, why string, k Kind, payload []byte) vector {
 	return v
 }
 
+// ruleVectors are the rules of one kind of statement, as its test has them,
+// without those that stand in the file already.
+func ruleVectors[T any](f *vectorFile, m maker, sound func() *T, rules []rule[T]) {
+	for _, c := range rules {
+		v := sound()
+		c.spoil(v)
+		payload := EncodeCBOR(v)
+		switch {
+		case f.has(m.kind, hex.EncodeToString(payload)):
+		case c.want == "":
+			f.Accepted = append(f.Accepted, m.good(c.name, v))
+		default:
+			f.Refused = append(f.Refused, m.bad(c.name, "the check that the name says", c.want, payload))
+		}
+	}
+}
+
+func (f *vectorFile) has(kind, payload string) bool {
+	same := func(v vector) bool { return v.Kind == kind && v.Payload == payload }
+	return slices.ContainsFunc(f.Accepted, same) || slices.ContainsFunc(f.Refused, same)
+}
+
 // forms are the refusals that all kinds share.
 func (m maker) forms(fields any) []vector {
 	payload := EncodeCBOR(fields)
@@ -117,6 +140,8 @@ func (m maker) forms(fields any) []vector {
 	}
 	vs = append(vs, m.bad("later version", "version 2 needs a newer release", Update, with(ps, 0, []byte{2})))
 	vs = append(vs, m.bad("other suite", "suite 2 needs a newer release", Update, with(ps, 1, []byte{2})))
+	newer := append(slices.Clone(ps), pair{99, []byte{0}})
+	vs = append(vs, m.bad("later version with a new member", "version 2 needs a newer release, whatever else is new", Update, with(newer, 0, []byte{2})))
 	if m.label == "" {
 		return vs
 	}
@@ -129,7 +154,17 @@ func (m maker) forms(fields any) []vector {
 	flipped := m.vector("payload changed", bytes.Clone(payload), m.key)
 	flipped.Payload = flipped.Payload[:len(flipped.Payload)-1] + string("1032547698badcfe"[strings.IndexByte("0123456789abcdef", flipped.Payload[len(flipped.Payload)-1])])
 	flipped.Error, flipped.Why = Tampered, "the last bit of the payload is not the one that was signed"
-	return append(vs, foreign, elsewhere, flipped)
+	signature := m.vector("signature changed", payload, m.key)
+	signature.Signature = hex.EncodeToString(flip(unhex(signature.Signature), 256))
+	signature.Error, signature.Why = Tampered, "the first bit of S is not the one that was made"
+	return append(vs, foreign, elsewhere, flipped, signature)
+}
+
+// flip changes bit i of b, the lowest of its byte first.
+func flip(b []byte, i int) []byte {
+	b = bytes.Clone(b)
+	b[i/8] ^= 1 << (i % 8)
+	return b
 }
 
 func pairs(payload []byte) []pair {
@@ -236,6 +271,16 @@ func keyStatementVectors() *vectorFile {
 			Error: Invalid, Why: "the X25519 half is of low order or not in canonical form: " + s,
 		})
 	}
+	good := encryptionKeyOf("alice encryption")
+	f.Accepted = append(f.Accepted, vector{Name: "an encryption key", Kind: "encryption-key", With: map[string]string{"key": hex.EncodeToString(good[:])}})
+	for _, at := range []int{0, 1152 - 3} { // the first and the last two coefficients of ML-KEM-768
+		k := good
+		k[at], k[at+1], k[at+2] = 0xff, 0xff, 0xff
+		f.Refused = append(f.Refused, vector{
+			Name: fmt.Sprintf("encryption key with a coefficient of 4095 at byte %d", at), Kind: "encryption-key", With: map[string]string{"key": hex.EncodeToString(k[:])},
+			Error: Invalid, Why: "the ML-KEM half has a coefficient of 3329 or more (FIPS 203, section 7.2)",
+		})
+	}
 	first := must(keyStatement().Sign(aliceKey))
 	account := AccountID(first.Hash(LabelKeyStatement))
 	for _, c := range chainRules() {
@@ -267,29 +312,53 @@ func entryVectors() *vectorFile {
 	f.Accepted = append(f.Accepted, of(epoch, first).good("epoch", first), of(body, post).good("post", post))
 	f.Refused = of(body, post).forms(post)
 	f.Refused = append(f.Refused, of([]byte("stands for a Ciphertext"), post).bad("another body", "the body's hash is not the one signed", Tampered, EncodeCBOR(post)))
-	for _, c := range []rule[EntryHeader]{
-		{"a kind of a later release", func(h *EntryHeader) { h.Kind = 10 }, Update}, {"an attachment", func(h *EntryHeader) { h.Attachments = [][]byte{make([]byte, 32)} }, Update},
-		{"seq 0", func(h *EntryHeader) { h.Seq = 0 }, Invalid}, {"a post under itself", func(h *EntryHeader) { h.Epoch = 2 }, Invalid}, {"no previous", func(h *EntryHeader) { h.Prev = EntryID{} }, Invalid},
-		{"seq above 2^53-1", func(h *EntryHeader) { h.Seq = MaxInteger + 1 }, Invalid}, {"a body of no bytes", func(h *EntryHeader) { h.BodySize = 0 }, TooLarge}, {"a body over the limit", func(h *EntryHeader) { h.BodySize = MaxSealedPost + 1 }, TooLarge},
-		{"a time after 9999", func(h *EntryHeader) { h.Created = maxTime + 1 }, Invalid}, {"no author", func(h *EntryHeader) { h.Author = AccountID{} }, Invalid},
-	} {
-		h := *post
-		c.spoil(&h)
-		f.Refused = append(f.Refused, of(body, post).bad(c.name, "the check of the header that the name says", c.want, EncodeCBOR(&h)))
+	short, long := *post, *post
+	short.BodySize--
+	long.BodySize++
+	f.Refused = append(f.Refused, of(body, post).bad("a longer body", "the body is longer than signed", Tampered, EncodeCBOR(&short)))
+	f.Refused = append(f.Refused, of(body, post).bad("a shorter body", "the body is shorter than signed", Tampered, EncodeCBOR(&long)))
+	sound := func() *EntryHeader { return postEntry(EntryID(header.Hash(LabelEntry)), body) }
+	ruleVectors(f, maker{kind: "entry-header", label: LabelEntry, key: aliceKey.seed}, sound, entryRules())
+	ps := pairs(EncodeCBOR(post))
+	for _, p := range []pair{{11, []byte{0x40}}, {12, []byte{0x80}}} {
+		empty := mapOf(append(append(slices.Clone(ps[:10]), p), ps[10:]...)...)
+		f.Refused = append(f.Refused, of(body, post).bad(fmt.Sprintf("an empty member %d", p.key), "an optional member that is empty is left out", Invalid, empty))
 	}
 	next := maker{"next-entry", LabelEntry, aliceKey.seed, map[string]string{"before_0": hex.EncodeToString(header), "before_1": hex.EncodeToString(must(post.Sign(aliceKey)))}}
 	third := *post
 	third.Seq, third.Prev = 3, EntryID(must(post.Sign(aliceKey)).Hash(LabelEntry))
 	f.Accepted = append(f.Accepted, next.good("the third of a stream", &third))
+	ruleVectors(f, next, func() *EntryHeader { h := third; h.Created++; return &h }, []rule[EntryHeader]{
+		{"a post one ms later", func(h *EntryHeader) {}, ""}, {"an epoch as the third", func(h *EntryHeader) { h.Kind, h.Epoch = KindEpoch, 3 }, ""},
+		{"an epoch under new keys", func(h *EntryHeader) { h.Kind, h.Epoch, h.KeySeq = KindEpoch, 3, 1 }, ""},
+	})
 	for _, c := range []rule[EntryHeader]{
 		{"a gap", func(h *EntryHeader) { h.Seq = 4 }, Conflict}, {"another previous", func(h *EntryHeader) { h.Prev[0] ^= 1 }, Conflict}, {"an older time", func(h *EntryHeader) { h.Created = t0 }, Tampered},
 		{"new keys without an epoch", func(h *EntryHeader) { h.KeySeq = 1 }, Tampered}, {"an epoch that is none", func(h *EntryHeader) { h.Epoch = 2 }, Conflict},
+		{"the second again", func(h *EntryHeader) { *h = *post }, Conflict},
 	} {
 		h := third
 		c.spoil(&h)
 		f.Refused = append(f.Refused, next.bad(c.name, "the rule of the stream that the name says", c.want, EncodeCBOR(&h)))
 	}
+	f.afterNewKeys(header, third)
+	begin := maker{kind: "next-entry", label: LabelEntry, key: aliceKey.seed}
+	f.Accepted = append(f.Accepted, begin.good("the first of a stream", first))
+	f.Refused = append(f.Refused, begin.bad("a stream that begins with its second", "nothing stands before it", Conflict, EncodeCBOR(post)))
 	return f
+}
+
+// afterNewKeys are what may follow an epoch under new keys, entry 2 of a stream.
+func (f *vectorFile) afterNewKeys(header Signed, third EntryHeader) {
+	second := third
+	second.Seq, second.Prev, second.Kind, second.Epoch, second.KeySeq = 2, EntryID(header.Hash(LabelEntry)), KindEpoch, 2, 1
+	before := must(second.Sign(aliceKey))
+	third.Prev, third.Epoch, third.KeySeq = EntryID(before.Hash(LabelEntry)), 2, 1
+	m := maker{"next-entry", LabelEntry, aliceKey.seed, map[string]string{"before_0": hex.EncodeToString(header), "before_1": hex.EncodeToString(before)}}
+	ruleVectors(f, m, func() *EntryHeader { h := third; return &h }, []rule[EntryHeader]{
+		{"a post under new keys and their epoch", func(*EntryHeader) {}, ""}, {"a post under the keys before", func(h *EntryHeader) { h.KeySeq = 0 }, Tampered},
+		{"an epoch under the keys before", func(h *EntryHeader) { h.Kind, h.Epoch, h.KeySeq = KindEpoch, 3, 0 }, Tampered}, {"a post under the epoch before", func(h *EntryHeader) { h.Epoch = 1 }, Conflict},
+	})
 }
 
 func epochBodyVectors() *vectorFile {
@@ -315,15 +384,17 @@ func epochBodyVectors() *vectorFile {
 	}
 	add("a first with links", "the first epoch has none before it", Tampered, 0, EncodeCBOR(later), nil)
 	add("a later one without links", "the first link leads to the epoch before", Tampered, 3, EncodeCBOR(first), nil)
-	for _, c := range []rule[EpochBody]{
-		{"a first link elsewhere", func(b *EpochBody) { b.Links[0].Epoch = 2 }, Tampered}, {"ascending links", func(b *EpochBody) { b.Links[1].Epoch = 4 }, Invalid},
-		{"another person's vault head", func(b *EpochBody) { b.VaultHead = must(vaultHead().Sign(bobKey)) }, Tampered}, {"no secret", func(b *EpochBody) { b.SealedSecret = []byte{} }, Invalid},
-	} {
-		b := epochBody()
-		b.Links = []Link{{3, filled(104, 1)}, {1, filled(104, 2)}}
+	for _, c := range epochBodyRules() {
+		b := laterBody()
 		c.spoil(b)
-		add(c.name, "the check of the body that the name says", c.want, 3, EncodeCBOR(b), nil)
+		add(c.name, "the check of the body that the name says", c.want, 3, EncodeCBOR(b), b)
 	}
+	signed := hex.EncodeToString(must(epochEntry(EncodeCBOR(later)).Sign(aliceKey)))
+	other := maker{kind: "epoch-body", key: aliceKey.seed, with: map[string]string{"header": signed, "previous_epoch": "0"}}
+	f.Refused = append(f.Refused, other.bad("another body", "it is not the one that the header was signed with", Tampered, EncodeCBOR(first)))
+	itself := laterBody()
+	itself.Links[0].Epoch = 5
+	add("a link to itself", "the first link leads to an earlier epoch", Tampered, 5, EncodeCBOR(itself), nil)
 	return f
 }
 
@@ -335,13 +406,7 @@ func loginVectors() *vectorFile {
 	byCode.Purpose = PurposeRecovery
 	f.Accepted = append(f.Accepted, m.good("by password", challenge()), recovery.good("by recovery code", byCode))
 	f.Refused = m.forms(challenge())
-	for _, c := range []rule[Challenge]{
-		{"another purpose", func(c *Challenge) { c.Purpose = "Login" }, Invalid}, {"a handle that is none", func(c *Challenge) { c.Handle = "Alice" }, Invalid}, {"a node that is none", func(c *Challenge) { c.Node = "127.0.0.1" }, Invalid},
-	} {
-		ch := challenge()
-		c.spoil(ch)
-		f.Refused = append(f.Refused, m.bad(c.name, "the check of the challenge that the name says", c.want, EncodeCBOR(ch)))
-	}
+	ruleVectors(f, m, challenge, challengeRules())
 	for _, a := range []Address{{"alice", "node.example"}, {"bob", "node.example"}, {"alice", "other.example"}} {
 		random := seedOf("salt")
 		f.Accepted = append(f.Accepted, vector{
@@ -362,14 +427,9 @@ func nodeDocumentVectors() *vectorFile {
 	other := m
 	other.with = map[string]string{"name": "other.example"}
 	f.Refused = append(f.Refused, other.bad("another node's", "the name is not the one that was asked for", Tampered, EncodeCBOR(nodeDocument())))
-	for _, c := range []rule[NodeDocument]{
-		{"no keys", func(d *NodeDocument) { d.Keys = []NodeKey{} }, Invalid}, {"the root key as online key", func(d *NodeDocument) { d.Keys[0].Key = NodeRequestKey(d.Root) }, Invalid},
-		{"an empty span", func(d *NodeDocument) { d.Keys[0].NotAfter = d.Keys[0].NotBefore }, Invalid}, {"a host with a port", func(d *NodeDocument) { d.Host = "node.example:8443" }, Invalid},
-		{"a host on loopback", func(d *NodeDocument) { d.Host = "localhost" }, Invalid}, {"a control character", func(d *NodeDocument) { d.Software = "\x1b[2J" }, Invalid},
-	} {
-		d := nodeDocument()
-		c.spoil(d)
-		f.Refused = append(f.Refused, m.bad(c.name, "the check of the document that the name says", c.want, EncodeCBOR(d)))
-	}
+	ruleVectors(f, m, nodeDocument, nodeDocumentRules())
+	ps := pairs(EncodeCBOR(short))
+	empty := mapOf(append(append(slices.Clone(ps[:10]), pair{11, []byte{0x60}}), ps[10:]...)...)
+	f.Refused = append(f.Refused, m.bad("an empty contact", "an optional member that is empty is left out", Invalid, empty))
 	return f
 }
