@@ -54,14 +54,14 @@ func fuzzObject(f *testing.F, file, kind string) {
 	})
 }
 
-func FuzzOpenEntry(f *testing.F)        { fuzzObject(f, "seal", "entry") }
-func FuzzOpenEpochSecret(f *testing.F)  { fuzzObject(f, "epoch", "epoch-secret") }
-func FuzzOpenLink(f *testing.F)         { fuzzObject(f, "epoch", "link") }
-func FuzzOpenWrap(f *testing.F)         { fuzzObject(f, "wrap", "wrap") }
-func FuzzOpenVault(f *testing.F)        { fuzzObject(f, "vault", "vault") }
-func FuzzOpenPasswordSlot(f *testing.F) { fuzzObject(f, "vault", "password-slot") }
-func FuzzOpenRecoverySlot(f *testing.F) { fuzzObject(f, "vault", "recovery-slot") }
-func FuzzOpenSelfKey(f *testing.F)      { fuzzObject(f, "recovery", "self-key") }
+func FuzzOpenEntry(f *testing.F)        { fuzzObject(f, "seal.json", "entry") }
+func FuzzOpenEpochSecret(f *testing.F)  { fuzzObject(f, "epoch.json", "epoch-secret") }
+func FuzzOpenLink(f *testing.F)         { fuzzObject(f, "epoch.json", "link") }
+func FuzzOpenWrap(f *testing.F)         { fuzzObject(f, "wrap.json", "wrap") }
+func FuzzOpenVault(f *testing.F)        { fuzzObject(f, "vault.json", "vault") }
+func FuzzOpenPasswordSlot(f *testing.F) { fuzzObject(f, "vault.json", "password-slot") }
+func FuzzOpenRecoverySlot(f *testing.F) { fuzzObject(f, "vault.json", "recovery-slot") }
+func FuzzOpenSelfKey(f *testing.F)      { fuzzObject(f, "recovery.json", "self-key") }
 
 func FuzzOpenCache(f *testing.F) {
 	k := fixed(f, CacheKeyFromBytes, "cache")
@@ -114,7 +114,7 @@ func FuzzUnpad(f *testing.F) {
 }
 
 func FuzzParseRecoveryCode(f *testing.F) {
-	v := readVectors(f, "recovery")
+	v := readVectors(f, "recovery.json")
 	for _, c := range v.Codes {
 		f.Add(c.Code)
 		for _, s := range c.Typed {

@@ -38,9 +38,10 @@ func TestPad(t *testing.T) {
 	wantKind(t, wire.TooLarge, err)
 }
 
-func TestUnpadRefuses(t *testing.T) {
+// badPadding is what no entry is padded to, by what is wrong.
+func badPadding() map[string][]byte {
 	of := func(size int, head ...byte) []byte { return append(head, make([]byte, size-len(head))...) }
-	for name, p := range map[string][]byte{
+	return map[string][]byte{
 		"nothing":                     {},
 		"no whole header":             {0, 0, 0},
 		"below the smallest bucket":   of(128, 0, 0, 0, 2),
@@ -53,7 +54,11 @@ func TestUnpadRefuses(t *testing.T) {
 		"a huge length":               of(256, 0xff, 0xff, 0xff, 0xff),
 		"not zero behind the content": of(256, 0, 0, 0, 1, 'a', 1),
 		"not zero at the end":         append(of(255, 0, 0, 0, 1, 'a'), 1),
-	} {
+	}
+}
+
+func TestUnpadRefuses(t *testing.T) {
+	for name, p := range badPadding() {
 		if _, err := entryBuckets.unpad("entry", p); err == nil {
 			t.Errorf("%s: accepted", name)
 		} else {

@@ -30,6 +30,9 @@ type vectorFile struct {
 	Messages          []messageVector  `json:"messages,omitempty"`
 	MessagesRefused   []cutVector      `json:"messages_refused,omitempty"`
 	Padding           []paddingVector  `json:"padding,omitempty"`
+	Padded            []paddedVector   `json:"padded,omitempty"`
+	PaddedRefused     []paddedVector   `json:"padded_refused,omitempty"`
+	KeysRefused       []hexBytes       `json:"keys_refused,omitempty"`
 	Epochs            []epochVector    `json:"epochs,omitempty"`
 	Passwords         []passwordVector `json:"passwords,omitempty"`
 	ParametersRefused []wire.Argon2    `json:"parameters_refused,omitempty"`
@@ -70,6 +73,17 @@ type paddingVector struct {
 	Padded int    `json:"padded"`
 	Sealed int    `json:"sealed"`
 }
+
+// A paddedVector is content and what it is padded to; of what is refused there
+// is no content.
+type paddedVector struct {
+	Name    string   `json:"name"`
+	For     string   `json:"for"`
+	Content hexBytes `json:"content,omitempty"`
+	Padded  hexBytes `json:"padded"`
+}
+
+var bucketsFor = map[string]buckets{"entry": entryBuckets, "vault": vaultBuckets}
 
 type epochVector struct {
 	Secret            hexBytes `json:"epoch_secret"`
@@ -236,10 +250,10 @@ var objectKinds = map[string]objectKind{
 		}, nil, true},
 }
 
-var vectorFiles = []string{"seal", "epoch", "wrap", "vault", "password", "recovery"}
+var vectorFiles = []string{"seal.json", "epoch.json", "wrap.json", "vault.json", "password.json", "recovery.json"}
 
 func vectorPath(name string) string {
-	return filepath.Join("..", "..", "..", "docs", "vectors", name+".json")
+	return filepath.Join("..", "..", "..", "docs", "vectors", name)
 }
 
 func readVectors(t testing.TB, name string) (f vectorFile) {
@@ -264,6 +278,13 @@ func TestVectors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := readVectors(t, name)
 			checkMessages(t, f, n)
+			checkPadding(t, f, n)
+			for _, k := range f.KeysRefused {
+				n["keys"]++
+				if _, err := secretFrom("key", k); err == nil {
+					t.Errorf("key %x: accepted", k)
+				}
+			}
 			for _, v := range f.Epochs {
 				n["epochs"]++
 				checkEpoch(t, v)
@@ -292,7 +313,7 @@ func TestVectors(t *testing.T) {
 			}
 		})
 	}
-	for _, what := range []string{"messages", "cuts", "padding", "epochs", "passwords", "parameters", "codes", "no codes"} {
+	for _, what := range []string{"messages", "cuts", "padding", "padded", "not padded", "keys", "epochs", "passwords", "parameters", "codes", "no codes"} {
 		if n[what] == 0 {
 			t.Errorf("the vectors have no %s", what)
 		}
@@ -349,11 +370,25 @@ func checkMessages(t *testing.T, f vectorFile, n map[string]int) {
 			t.Errorf("%s: opens", v.Name)
 		}
 	}
+}
+
+func checkPadding(t *testing.T, f vectorFile, n map[string]int) {
 	for _, v := range f.Padding {
 		n["padding"]++
-		b := map[string]buckets{"entry": entryBuckets, "vault": vaultBuckets}[v.For]
+		b := bucketsFor[v.For]
 		if got := b.bucket(v.Size); got != v.Padded || sealedSize(got) != v.Sealed {
 			t.Errorf("%s of %d bytes: padded to %d and sealed as %d, want %d and %d", v.For, v.Size, got, sealedSize(got), v.Padded, v.Sealed)
+		}
+	}
+	for _, v := range f.Padded {
+		n["padded"]++
+		wantBytes(t, v.Name, must(bucketsFor[v.For].pad("x", v.Content)), v.Padded)
+		wantBytes(t, v.Name, must(bucketsFor[v.For].unpad("x", v.Padded)), v.Content)
+	}
+	for _, v := range f.PaddedRefused {
+		n["not padded"]++
+		if _, err := bucketsFor[v.For].unpad("x", v.Padded); err == nil {
+			t.Errorf("%s: accepted", v.Name)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -29,17 +30,17 @@ func TestUpdateVectors(t *testing.T) {
 		cryptotest.SetGlobalRandom(t, uint64(i))
 		var f vectorFile
 		switch name {
-		case "seal":
+		case "seal.json":
 			f = sealVectors()
-		case "epoch":
+		case "epoch.json":
 			f = epochVectors(t)
-		case "wrap":
+		case "wrap.json":
 			f = wrapVectors(t)
-		case "vault":
+		case "vault.json":
 			f = vaultVectors(t)
-		case "password":
+		case "password.json":
 			f = passwordVectors()
-		case "recovery":
+		case "recovery.json":
 			f = recoveryVectors(t)
 		}
 		var b bytes.Buffer
@@ -92,6 +93,25 @@ func refusals(v objectVector, places map[string]placeVector) (all []objectVector
 	refuse("a byte short", func(w *objectVector) { w.Sealed = w.Sealed[:len(w.Sealed)-1] })
 	refuse("a byte long", func(w *objectVector) { w.Sealed = append(w.Sealed, 0) })
 	refuse("nothing", func(w *objectVector) { w.Sealed = hexBytes{} })
+	return all
+}
+
+// noSecrets are sealed by the right key in the right place, and hold no 32 bytes
+// that are a secret. Boxes go to the key that v.Key is the seed of.
+func noSecrets(v objectVector) (all []objectVector) {
+	for _, no := range []struct {
+		name      string
+		plaintext []byte
+	}{{"nothing sealed", nil}, {"zeros sealed", make([]byte, 32)}, {"31 bytes sealed", v.OpensTo[:31]}, {"33 bytes sealed", append(bytes.Clone(v.OpensTo), 0)}} {
+		w := v
+		w.Name, w.OpensTo = v.Kind+": "+no.name, nil
+		if objectKinds[v.Kind].box {
+			w.Sealed = must(boxSeal("x", box(v.Key).public(), v.Context, no.plaintext))
+		} else {
+			w.Sealed = must(suite1.seal([saltSize]byte(v.Sealed), v.Key, v.Context, no.plaintext))
+		}
+		all = append(all, w)
+	}
 	return all
 }
 
@@ -152,6 +172,21 @@ func sealVectors() vectorFile {
 		v := object("entry: "+bad.name, "entry", k.Bytes(), place, nil, must(sealBytes("entry", k.secret, h.Context(), bad.padded)))
 		f.Refused = append(f.Refused, v)
 	}
+	for _, name := range []string{"", "hi", "exactly one bucket: 252 bytes"} {
+		content := []byte(name)
+		if len(name) > 2 {
+			content = pattern(252)
+		}
+		f.Padded = append(f.Padded, paddedVector{fmt.Sprintf("%q in an entry", name), "entry", content, must(entryBuckets.pad("entry", content))})
+	}
+	bad := badPadding()
+	for _, name := range slices.Sorted(maps.Keys(bad)) {
+		if len(bad[name]) < 1000 {
+			f.PaddedRefused = append(f.PaddedRefused, paddedVector{Name: name, For: "entry", Padded: bad[name]})
+		}
+	}
+	f.PaddedRefused = append(f.PaddedRefused, paddedVector{Name: "an entry's bucket for a vault", For: "vault", Padded: must(entryBuckets.pad("entry", []byte("hi")))})
+	f.KeysRefused = []hexBytes{{}, make(hexBytes, 32), hexOf("key")[:31], append(hexOf("key"), 0)}
 	keyA, keyB, salt := hexOf("first key"), hexOf("second key"), hexOf("salt two keys")[:saltSize]
 	sealed, seenA, _ := twoKeys(keyA, keyB, salt, hexBytes("context"))
 	sum, other := sha256.Sum256(sealed), hexBytes("another")
@@ -191,6 +226,10 @@ func epochVectors(t *testing.T) vectorFile {
 		"another to":       with(linked, func(p *placeVector) { p.To++ }),
 		"turned round":     with(linked, func(p *placeVector) { p.From, p.To = p.To, p.From }),
 	})...)
+	f.Refused = append(append(f.Refused, noSecrets(secret)...), noSecrets(link)...)
+	secret.Name, link.Name = "epoch-secret: a link in its place", "link: an epoch secret in its place"
+	secret.Sealed, link.Sealed, secret.OpensTo, link.OpensTo = link.Sealed, secret.Sealed, nil, nil
+	f.Refused = append(f.Refused, secret, link)
 	return f
 }
 
@@ -218,6 +257,11 @@ func wrapVectors(t *testing.T) vectorFile {
 		return object("wrap: "+name, "wrap", s.Seed(), place, nil, must(boxSeal("wrap", s.Public(), whole.Context, plaintext)))
 	}
 	f.Refused = append(f.Refused, raw("not the content key of the commitment", join(hexOf("stranger"), chain.Bytes())), raw("32 bytes", content.Bytes()))
+	zero := wire.Commitment(wire.LabelContentCommit.Hash(make([]byte, 32)))
+	ofZero := with(place, func(p *placeVector) { p.Commitment = zero[:] })
+	at := ofZero.wrap()
+	none := must(boxSeal("wrap", s.Public(), context(wire.LabelSealWrap, &at), join(make([]byte, 32), chain.Bytes())))
+	f.Refused = append(f.Refused, raw("96 bytes", join(whole.OpensTo, chain.Bytes())), object("wrap: a content key of zeros, with its commitment", "wrap", s.Seed(), ofZero, nil, none))
 	return f
 }
 
@@ -239,6 +283,13 @@ func vaultVectors(t *testing.T) vectorFile {
 	}
 	f.Refused = append(f.Refused, refusals(slot, stranger)...)
 	f.Refused = append(f.Refused, refusals(recovery, stranger)...)
+	f.Refused = append(append(f.Refused, noSecrets(slot)...), noSecrets(recovery)...)
+	for _, bad := range []struct {
+		name   string
+		padded []byte
+	}{{"no padding", []byte("a vault")}, {"padding that is not zero", append([]byte{0, 0, 0, 1, 'a'}, append(make([]byte, 4090), 1)...)}, {"a bucket too large", append([]byte{0, 0, 0, 1, 'a'}, make([]byte, 8187)...)}} {
+		f.Refused = append(f.Refused, object("vault: "+bad.name, "vault", k.Bytes(), place, nil, must(suite1.seal([saltSize]byte(vault.Sealed), k.raw(), vault.Context, bad.padded))))
+	}
 	return f
 }
 
@@ -285,7 +336,13 @@ func recoveryVectors(t *testing.T) vectorFile {
 	code := f.Codes[0].Code
 	f.CodesRefused = []typedVector{{"nothing", ""}, {"one short", code[:len(code)-1]}, {"one long", code + "0"}, {"no checksum", code[:39]},
 		{"a letter that does not occur", "U" + code[1:]}, {"two swapped", code[1:2] + code[:1] + code[2:]}, {"a wrong checksum", code[:len(code)-1] + "0"},
-		{"points", strings.ReplaceAll(code, "-", ".")}, {"all zero", strings.Repeat("0", codeLength)}}
+		{"points", strings.ReplaceAll(code, "-", ".")}, {"all zero", strings.Repeat("0", codeLength)},
+		{"NUL", code + "\x00"}, {"a full-width digit", "\uff18" + code[1:]}, {"a Cyrillic letter", strings.Replace(code, "A", "\u0410", 1)}, {"more than 256 bytes", strings.Repeat(" ", 257-len(code)) + code}}
+	for i := range codeLength { // each character is covered by the checksum
+		at := i + i/codeGroup
+		next := codeAlphabet[(strings.IndexByte(codeAlphabet, code[at])+1)%32]
+		f.CodesRefused = append(f.CodesRefused, typedVector{fmt.Sprintf("another character %d", i+1), code[:at] + string(next) + code[at+1:]})
+	}
 	_, open, _ := fixedCode("recovery code").Secrets()
 	self := fixed(t, SelfKeyFromBytes, "self key")
 	place := placeVector{Handle: "alice", Node: "node.example", Identity: hexOf("identity")}
@@ -296,5 +353,6 @@ func recoveryVectors(t *testing.T) vectorFile {
 		"another node":     with(place, func(p *placeVector) { p.Node = "node2.example" }),
 		"another identity": with(place, func(p *placeVector) { p.Identity = hexOf("stranger") }),
 	})
+	f.Refused = append(f.Refused, noSecrets(sealed)...)
 	return f
 }
