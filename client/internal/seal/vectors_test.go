@@ -29,6 +29,7 @@ type vectorFile struct {
 	Comment           string           `json:"comment"`
 	Messages          []messageVector  `json:"messages,omitempty"`
 	MessagesRefused   []cutVector      `json:"messages_refused,omitempty"`
+	Derived           []derivedVector  `json:"derived,omitempty"`
 	Padding           []paddingVector  `json:"padding,omitempty"`
 	Padded            []paddedVector   `json:"padded,omitempty"`
 	PaddedRefused     []paddedVector   `json:"padded_refused,omitempty"`
@@ -37,6 +38,7 @@ type vectorFile struct {
 	Passwords         []passwordVector `json:"passwords,omitempty"`
 	ParametersRefused []wire.Argon2    `json:"parameters_refused,omitempty"`
 	Codes             []codeVector     `json:"codes,omitempty"`
+	Checksums         []checksumVector `json:"checksums,omitempty"`
 	CodesRefused      []typedVector    `json:"codes_refused,omitempty"`
 	Opens             []objectVector   `json:"opens,omitempty"`
 	Refused           []objectVector   `json:"refused,omitempty"`
@@ -54,6 +56,15 @@ type messageVector struct {
 	Sealed        hexBytes `json:"sealed,omitempty"`
 	SealedSize    int      `json:"sealed_size"`
 	SealedSHA256  hexBytes `json:"sealed_sha256"`
+}
+
+// A derivedVector is what the key, the salt and the context of a message give.
+type derivedVector struct {
+	Name       string   `json:"name"`
+	Of         string   `json:"of"` // the message
+	Key        hexBytes `json:"derived_key"`
+	BaseNonce  hexBytes `json:"base_nonce"`
+	Commitment hexBytes `json:"commitment"`
 }
 
 // A cutVector is a message that does not open: ranges [from, to) of the sealed
@@ -116,6 +127,14 @@ type codeVector struct {
 	EncryptionPublic hexBytes `json:"encryption_public"`
 	LoginSeed        hexBytes `json:"login_seed"`
 	LoginPublic      hexBytes `json:"login_public"`
+}
+
+// A checksumVector is the hash of a code's bytes, and its first 20 bits.
+type checksumVector struct {
+	Name     string   `json:"name"`
+	Bytes    hexBytes `json:"bytes"`
+	Hash     hexBytes `json:"hash"`
+	Checksum string   `json:"checksum"` // 5 digits of hex
 }
 
 type typedVector struct {
@@ -313,7 +332,7 @@ func TestVectors(t *testing.T) {
 			}
 		})
 	}
-	for _, what := range []string{"messages", "cuts", "padding", "padded", "not padded", "keys", "epochs", "passwords", "parameters", "codes", "no codes"} {
+	for _, what := range []string{"messages", "cuts", "padding", "padded", "not padded", "keys", "derived", "checksums", "epochs", "passwords", "parameters", "codes", "no codes"} {
 		if n[what] == 0 {
 			t.Errorf("the vectors have no %s", what)
 		}
@@ -349,6 +368,15 @@ func checkMessages(t *testing.T, f vectorFile, n map[string]int) {
 		wantBytes(t, v.Name, opened, plaintext)
 		v.Sealed = b
 		sealed[v.Name] = v
+	}
+	for _, v := range f.Derived {
+		n["derived"]++
+		of := sealed[v.Of]
+		m := must(suite1.message(of.Key, of.Salt, of.Context))
+		wantBytes(t, v.Name+": base nonce", m.base[:], v.BaseNonce)
+		wantBytes(t, v.Name+": commitment", m.commitment[:], v.Commitment)
+		aead, plaintext := must(suite1.aead(v.Key)), []byte(of.Plaintext)
+		wantBytes(t, v.Name+": derived key", aead.Seal(nil, v.BaseNonce, plaintext, nil), of.Sealed[headerSize:])
 	}
 	for _, v := range f.MessagesRefused {
 		n["cuts"]++
@@ -436,6 +464,14 @@ func checkCodes(t *testing.T, f vectorFile, n map[string]int) {
 		wantBytes(t, "encryption public", openPublic[:], v.EncryptionPublic)
 		wantBytes(t, "login seed", login.Seed(), v.LoginSeed)
 		wantBytes(t, "login public", loginPublic[:], v.LoginPublic)
+	}
+	for _, v := range f.Checksums {
+		n["checksums"]++
+		check := wire.LabelRecoveryCheck.Hash(v.Bytes)
+		wantBytes(t, v.Name, check[:], v.Hash)
+		if got := hex.EncodeToString(check[:3])[:5]; got != v.Checksum {
+			t.Errorf("%s: the checksum is %s", v.Name, got)
+		}
 	}
 	for _, v := range f.CodesRefused {
 		n["no codes"]++

@@ -2,7 +2,10 @@ package seal
 
 import (
 	"bytes"
+	"crypto/hkdf"
 	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -172,6 +175,12 @@ func sealVectors() vectorFile {
 		v := object("entry: "+bad.name, "entry", k.Bytes(), place, nil, must(sealBytes("entry", k.secret, h.Context(), bad.padded)))
 		f.Refused = append(f.Refused, v)
 	}
+	a := f.Messages[2]
+	derived, err := hkdf.Expand(sha512.New, a.Key, infoPrefix+suite1.name+"\x00"+string(a.Salt)+string(a.Context), 76)
+	if err != nil {
+		panic(err)
+	}
+	f.Derived = []derivedVector{{"what a secret is sealed with", a.Name, derived[:32], derived[32:44], derived[44:]}}
 	for _, name := range []string{"", "hi", "exactly one bucket: 252 bytes"} {
 		content := []byte(name)
 		if len(name) > 2 {
@@ -334,6 +343,8 @@ func recoveryVectors(t *testing.T) vectorFile {
 		f.Codes = append(f.Codes, v)
 	}
 	code := f.Codes[0].Code
+	check := wire.LabelRecoveryCheck.Hash(f.Codes[0].Bytes)
+	f.Checksums = []checksumVector{{"of the first code", f.Codes[0].Bytes, check[:], hex.EncodeToString(check[:3])[:5]}}
 	f.CodesRefused = []typedVector{{"nothing", ""}, {"one short", code[:len(code)-1]}, {"one long", code + "0"}, {"no checksum", code[:39]},
 		{"a letter that does not occur", "U" + code[1:]}, {"two swapped", code[1:2] + code[:1] + code[2:]}, {"a wrong checksum", code[:len(code)-1] + "0"},
 		{"points", strings.ReplaceAll(code, "-", ".")}, {"all zero", strings.Repeat("0", codeLength)},
