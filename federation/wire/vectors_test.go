@@ -276,13 +276,10 @@ var openers = map[string]func(v vector) (any, error){
 		return nil, expect(DirectAudience(a, b).String(), v.Hash)
 	},
 	"signature": func(v vector) (any, error) { return nil, v.signed().verify(v.Label, v.key(), MaxStatement) },
-	"json": func(v vector) (any, error) {
-		b := new(jsonBody)
-		return nil, DecodeJSON(unhex(v.With["body"]), b)
-	},
+	"json":      func(v vector) (any, error) { return nil, DecodeJSON(unhex(v.With["body"]), new(jsonBody)) },
 	"problem": func(v vector) (any, error) {
 		var p Problem
-		if err := DecodeJSON(unhex(v.With["body"]), &p); err != nil {
+		if err := DecodeJSON([]byte(*v.Input), &p); err != nil {
 			return nil, err
 		}
 		e := p.Err()

@@ -162,6 +162,8 @@ func jsonVectors() *vectorFile {
 		}
 		f.Accepted = append(f.Accepted, v)
 	}
+	each := `{"text":"ok","number":-1,"list":[],"flag":true}`
+	f.Accepted = append(f.Accepted, vector{Name: "members of some kinds", Kind: "json", With: map[string]string{"body": hex.EncodeToString([]byte(each))}})
 	for _, good := range []string{
 		`{}`, ` { "text" : "ok" } `, "\t\n\r{}", `{"text":"a"}`, `{"text":"\\u0000"}`, `{"text":"😀"}`, `{"text":"\ud83d\ude00"}`, `{"t\u0065xt":"a"}`, `{"text":"null"}`, `{"text":"-0"}`, `{"text":""}`,
 		`{"text":"ok","node":"node.example"}`, `{"node":"node.example","text":"ok"}`, `{"number":0}`, `{"number":-1}`, `{"number":9007199254740991}`, `{"number":-9007199254740991}`, `{"count":9007199254740991}`,
@@ -212,10 +214,11 @@ func badJSON() map[string][]string {
 }
 
 func problemVectors() *vectorFile {
-	f := &vectorFile{About: "Bodies of error answers, application/problem+json, as hex of UTF-8, and what a reader makes of them: kind, field, detail (made fit to show), seconds to wait (0 for none), status of the kind."}
+	f := &vectorFile{About: "Bodies of error answers, application/problem+json, and what a reader makes of them: kind, field, detail (made fit to show), seconds to wait (0 for none), status of the kind."}
 	add := func(name string, body []byte, kind Kind, field, detail string, retry int64) {
-		f.Accepted = append(f.Accepted, vector{Name: name, Kind: "problem", With: map[string]string{
-			"body": hex.EncodeToString(body), "status": fmt.Sprint(kind.Status()), "kind": string(kind), "field": field, "detail": detail, "retry_after_s": fmt.Sprint(retry),
+		text := string(body)
+		f.Accepted = append(f.Accepted, vector{Name: name, Kind: "problem", Input: &text, With: map[string]string{
+			"status": fmt.Sprint(kind.Status()), "kind": string(kind), "field": field, "detail": detail, "retry_after_s": fmt.Sprint(retry),
 		}})
 	}
 	for _, k := range slices.Sorted(maps.Keys(statuses)) {
@@ -238,7 +241,7 @@ func problemVectors() *vectorFile {
 		{`{"type":"about:blank","title":"t","status":404,"code":"not_exist","instance":"x"}`, "an unknown member"}, {`{"code":null}`, "null stands nowhere"}, {`not_exist`, "it is no JSON"},
 		{`{"code":"not_exist","code":"internal"}`, "a member twice"}, {`{"status":"404"}`, "another type"}, {`{"status":404.0}`, "an integer has one spelling"},
 	} {
-		f.Refused = append(f.Refused, vector{Name: name(c[0]), Kind: "problem", With: map[string]string{"body": hex.EncodeToString([]byte(c[0]))}, Error: Invalid, Why: c[1]})
+		f.Refused = append(f.Refused, vector{Name: name(c[0]), Kind: "problem", Input: &c[0], Error: Invalid, Why: c[1]})
 	}
 	return f
 }

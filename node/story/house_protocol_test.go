@@ -57,13 +57,13 @@ func textOf(files []houseFile, name string) string {
 type example struct {
 	line  int // of the block's first line
 	file  string
-	cases []string // names, or "the first of `list`"
+	cases []string // names, "the first of `list`", or "in text": each line stands somewhere in the file
 	lines []string
 }
 
 // reference is how a paragraph names the cases: (`file.json`, "a case", "another")
-// or (`file.json`, the first of `list`).
-var reference = regexp.MustCompile("\\(`([a-z-]+\\.json)`, ((?:\"[^\"]+\"(?:, )?)+|the first of `[a-z_]+`)\\)")
+// or (`file.json`, the first of `list`) or (`file.json`, in text).
+var reference = regexp.MustCompile("\\(`([a-z-]+\\.json)`, ((?:\"[^\"]+\"(?:, )?)+|the first of `[a-z_]+`|in text)\\)")
 
 // examplesOf finds the blocks, indented by four, of the document. Those that no
 // paragraph with a reference leads in to are rules, not examples.
@@ -110,6 +110,10 @@ func exampleFaults(all []houseFile) (faults []string) {
 			faults = append(faults, fmt.Sprintf("%s: %s: %v", where, e.file, err))
 			continue
 		}
+		if e.cases[0] == "in text" {
+			faults = append(faults, textFaults(where, e, valuesOf(file))...)
+			continue
+		}
 		var values []string
 		for _, name := range e.cases {
 			in := casesOf(file, strings.Trim(name, `"`))
@@ -122,6 +126,15 @@ func exampleFaults(all []houseFile) (faults []string) {
 			if !slices.ContainsFunc(values, w.in) {
 				faults = append(faults, fmt.Sprintf("%s: %s has no %s", where, e.file, w.text))
 			}
+		}
+	}
+	return faults
+}
+
+func textFaults(where string, e example, values []string) (faults []string) {
+	for _, line := range e.lines {
+		if !slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, line) }) {
+			faults = append(faults, fmt.Sprintf("%s: %s has no %s", where, e.file, line))
 		}
 	}
 	return faults
@@ -295,6 +308,8 @@ func TestExampleGuards(t *testing.T) {
 	}{
 		{"right", "Example (`x.json`, \"a case\"):\n\n    3031 32     head\n    33 ...      middle\n    38 39\n\n    name    alice    who\n    number  7\n", ""},
 		{"right, the first", "(`x.json`, the first of `codes`)\n\n    code  AB\n", ""},
+		{"right, in text", "(`x.json`, in text)\n\n    li\n    ice\n", ""},
+		{"wrong, in text", "(`x.json`, in text)\n\n    li\n    ace\n", "has no ace"},
 		{"a rule, not an example", "As follows:\n\n    3032\n", ""},
 		{"a rule after an example", "Example (`x.json`, \"a case\"):\n\n    name  alice\n\nThen:\n\n    3032\n", ""},
 		{"a wrong byte", "Example (`x.json`, \"a case\"):\n\n    3031 33     head\n    33 ...      middle\n    38 39\n", "x.json has no 3031 33 33 ... 38 39"},
