@@ -10,13 +10,15 @@ import (
 
 // FuzzVault: a vault that is accepted is written out as it was read.
 func FuzzVault(f *testing.F) {
-	me, other := wire.AccountID{1}, wire.AccountID{2}
-	v := newVault(seal.NewIdentity(), seal.NewEncryptionSecret(), seal.NewSelfKey(), wire.AudienceID{3})
-	f.Add(v.encode())
-	b := v.add(friend{Account: other, Handle: "bob", Node: "two.example", Friendship: wire.Friendship{Me: me, Other: other}})
-	b.Pending = []statement{{Kind: kindOffer, Signed: wire.Signed{4}}}
-	v.friends().propose(epochMembers{Content: wire.Commitment{5}, Members: []wire.AccountID{other}}, wire.Commitment{})
-	f.Add(v.encode())
+	me := vaultAccount
+	f.Add(newVault(seal.NewIdentity(), seal.NewEncryptionSecret(), seal.NewSelfKey(), wire.AudienceID{3}).encode())
+	f.Add(fullVault(f).encode())
+	for name, spoil := range vaultFaults() {
+		if v := fullVault(f); name != "a statement that is too long" {
+			spoil(v)
+			f.Add(v.encode())
+		}
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		v, err := decodeVault(data, me)
 		if err != nil {
@@ -32,6 +34,20 @@ func FuzzVault(f *testing.F) {
 				v.Friends[i].moot(s)
 				s.Kind.wire()
 			}
+		}
+	})
+}
+
+// FuzzPost: a post that is accepted is written out as it was read, and can be written.
+func FuzzPost(f *testing.F) {
+	for _, v := range postVectors(f).Refused {
+		f.Add(v.bytes(f))
+	}
+	f.Add(encodePost("hi"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		text, err := decodePost(data)
+		if err == nil && (!bytes.Equal(encodePost(text), data) || checkText(text) != nil) {
+			t.Errorf("%x is written as %x", data, encodePost(text))
 		}
 	})
 }

@@ -38,7 +38,7 @@ type vector struct {
 	Why        string    `json:"why,omitempty"`
 }
 
-func (v vector) bytes(t *testing.T) []byte {
+func (v vector) bytes(t testing.TB) []byte {
 	b, err := hex.DecodeString(v.Payload)
 	then, err2 := hex.DecodeString(v.Then)
 	if err := errors.Join(err, err2); err != nil {
@@ -49,7 +49,7 @@ func (v vector) bytes(t *testing.T) []byte {
 
 // A plaintext is a format: how it is read, and written again.
 type plaintext struct {
-	made   func(t *testing.T) vectorFile
+	made   func(t testing.TB) vectorFile
 	reread func(v vector, b []byte) ([]byte, error)
 }
 

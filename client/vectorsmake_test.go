@@ -17,7 +17,7 @@ import (
 // fixed makes 32 bytes of a name, the same in each run.
 func fixed(name string) [32]byte { return sha256.Sum256([]byte("peerbrain test seed: " + name)) }
 
-func diagnostic(t *testing.T, b []byte) string {
+func diagnostic(t testing.TB, b []byte) string {
 	d, err := cbor.Diagnose(b)
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +25,7 @@ func diagnostic(t *testing.T, b []byte) string {
 	return d
 }
 
-func postVectors(t *testing.T) vectorFile {
+func postVectors(t testing.TB) vectorFile {
 	f := vectorFile{About: "The plaintext of posts, before padding and sealing. A payload goes on with times bytes then."}
 	good := func(name, text string) {
 		b := encodePost(text)
@@ -67,7 +67,7 @@ var vaultAccount = wire.AccountID(fixed("account alice"))
 
 // fullVault holds one of everything: a friend with whom the past is shared, an
 // offer that may not have reached the node, and a friendship that has ended.
-func fullVault(t *testing.T) *vault {
+func fullVault(t testing.TB) *vault {
 	friends := fixed("audience of alice")
 	identity, encryption, self := fixed("alice identity"), fixed("alice encryption"), fixed("alice self key")
 	key := wire.NewIdentitySecret(identity)
@@ -193,7 +193,7 @@ func manyEnded() (es []wire.Ended) {
 // pendingOf is the statement that waits in a full vault.
 func pendingOf(v *vault) *statement { return &v.friend(fixed("account carol")).Pending[0] }
 
-func vaultContentVectors(t *testing.T) vectorFile {
+func vaultContentVectors(t testing.TB) vectorFile {
 	f := vectorFile{About: "The content of vaults, before padding and sealing. account is the owner's. Seeds and ids are SHA-256(\"peerbrain test seed: \" || name)."}
 	account := hex.EncodeToString(vaultAccount[:])
 	good := func(name string, v *vault) {
