@@ -159,8 +159,14 @@ func (v *vault) fault(me wire.AccountID) string {
 
 func (a *audience) inOrder() bool {
 	for i, e := range a.Epochs {
-		owedByNone := slices.ContainsFunc(e.Owed, func(id wire.AccountID) bool { return !slices.Contains(e.Members, id) })
-		if a.epoch(e.Content) != &a.Epochs[i] || e.Content == (wire.Commitment{}) || !ascending(e.Members) || !ascending(e.Owed) || owedByNone {
+		if a.epoch(e.Content) != &a.Epochs[i] || e.Content == (wire.Commitment{}) || !ascending(e.Members) || !ascending(e.Owed) {
+			return false
+		}
+		stranger := func(id wire.AccountID) bool {
+			_, ok := slices.BinarySearchFunc(e.Members, id, compareIDs)
+			return !ok
+		}
+		if slices.ContainsFunc(e.Owed, stranger) {
 			return false
 		}
 	}
