@@ -1,7 +1,9 @@
 package client
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/peerbrain/peerbrain/client/internal/seal"
@@ -239,8 +241,16 @@ func (p *Person) publishEpoch(ctx context.Context, own *track, secret seal.Epoch
 		return err
 	}
 	ends, hashes := p.endsWithEpoch()
-	if err := p.publish(ctx, v, ends); err != nil {
-		return p.endsRefused(err, len(ends))
+	err = p.publish(ctx, v, ends)
+	if len(ends) > 0 && endsRefused(err) { // the same entry again, and the ends on their own
+		p.apart, hashes = true, nil
+		err = p.publish(ctx, v, nil)
+	}
+	if errors.Is(err, wire.Conflict) {
+		return cmp.Or(p.overtaken(ctx, v), err)
+	}
+	if err != nil {
+		return err
 	}
 	for _, hash := range hashes {
 		p.sent[hash] = true
@@ -252,18 +262,13 @@ func (p *Person) publishEpoch(ctx context.Context, own *track, secret seal.Epoch
 // maxEnds bounds the friendships that one record ends.
 const maxEnds = 100
 
-// endsRefused turns a refusal that the ends may have met into a conflict, so that
-// the epoch is tried again and they are told on their own.
-func (p *Person) endsRefused(err error, ends int) error {
-	if ends == 0 {
-		return err
-	}
+// endsRefused reports whether the ends that go with an epoch may have met err.
+func endsRefused(err error) bool {
 	switch wire.KindOf(err) {
 	case wire.NotExist, wire.Invalid, wire.Limit, wire.Conflict:
-		p.apart = true
-		return wire.Errorf(wire.Conflict, "epoch", "%s", reason(err))
+		return true
 	}
-	return err
+	return false
 }
 
 // endsWithEpoch lists the pending ends of friendships that go with an epoch.

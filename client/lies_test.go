@@ -37,6 +37,29 @@ func lie[T any](s *someone, method, pattern string, change func(r *Request, repl
 	}
 }
 
+// refuse turns a into a refusal.
+func (a *Response) refuse(kind wire.Kind) {
+	p := wire.ProblemOf(wire.Errorf(kind, "", ""))
+	a.Status, a.Body = p.Status, wire.EncodeJSON(p)
+}
+
+// refusing answers the requests of s to a path with a refusal. Where they do not
+// arrive, the node hears nothing of them.
+func refusing(s *someone, path string, kind wire.Kind, arrive bool) {
+	s.line.before = func(_ int, r *Request) error {
+		if r.Path == path && !arrive {
+			r.Body = nil
+		}
+		return nil
+	}
+	s.line.after = func(_ int, r *Request, a *Response) error {
+		if matches(path, r.Path) {
+			a.refuse(kind)
+		}
+		return nil
+	}
+}
+
 func matches(pattern, path string) bool {
 	path, _, _ = strings.Cut(path, "?")
 	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")

@@ -139,7 +139,9 @@ func (p *Person) deliver(ctx context.Context, i *outboxItem) error {
 		if !errors.Is(err, wire.Conflict) {
 			return err
 		}
-		p.current = false // the stream has gone on
+		if err := p.overtaken(ctx, i.v); err != nil {
+			return err
+		}
 		if err := p.ready(ctx); err != nil {
 			return err
 		}

@@ -176,11 +176,35 @@ func (p *Person) publish(ctx context.Context, v verified, ends []wire.FriendRequ
 	}
 	p.arrived[v.ID] = true
 	id := p.ownStream().streamID
-	switch t := p.cache.track(id); {
-	case t == nil && v.Seq == 1:
-		p.cache.setTrack(id, track{v.edge, v.edge})
-	case t != nil && v.Seq == t.Top.Seq+1 && v.Prev == t.Top.ID:
-		p.cache.setTrack(id, track{t.Low, v.edge})
+	if t := p.cache.track(id); t.next(v.edge) {
+		low := v.edge
+		if t != nil {
+			low = t.Low
+		}
+		p.cache.setTrack(id, track{low, v.edge})
+	}
+	return nil
+}
+
+// next reports whether e has the place after the newest entry of t; nil is an
+// empty stream.
+func (t *track) next(e edge) bool {
+	if t == nil {
+		return e.Seq == 1
+	}
+	return e.Seq == t.Top.Seq+1 && e.Prev == t.Top.ID
+}
+
+// overtaken looks for the entry that a node says was before v. A node that shows
+// none may want a second signature for one place in the stream, to show one entry
+// to some and the other to others.
+func (p *Person) overtaken(ctx context.Context, v verified) error {
+	t, err := p.refreshOwn(ctx)
+	if err != nil {
+		return err
+	}
+	if t.next(v.edge) {
+		return wire.Errorf(wire.Tampered, "entry", "the node refuses entry %d as late, but shows no newer one than %d", v.Seq, v.Seq-1)
 	}
 	return nil
 }

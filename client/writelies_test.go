@@ -1,0 +1,91 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// TestInventedConflict: a node that calls an entry late and shows no newer one is
+// told apart from another device that was faster. It does not get a second
+// signature for one place in the stream, which it could show to somebody else.
+func TestInventedConflict(t *testing.T) {
+	ctx := context.Background()
+	original := newScene(t)
+	for _, test := range []struct {
+		name string
+		do   func(c scene) error
+	}{
+		{"post", func(c scene) error { _, err := c.ada.Post(ctx, "text", ""); return err }},
+		{"remove", func(c scene) error { _, err := c.ada.RemoveFriend(ctx, c.bob.address); return err }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := original.copy()
+			c.ada.writes("before") // takes in all there is
+			signed := make(map[uint64]wire.EntryID)
+			refusing(c.ada, wire.PathEntries, wire.Conflict, false)
+			dropped := c.ada.line.before
+			c.ada.line.before = func(n int, r *Request) error {
+				var in wire.PublishRequest
+				if r.Path == wire.PathEntries {
+					if err := wire.DecodeJSON(r.Body, &in); err != nil {
+						t.Error(err)
+					}
+					h, err := c.ada.chain.OpenEntry(in.Entry)
+					if err != nil {
+						t.Error(err)
+					} else if id, ok := signed[h.Seq]; ok && id != in.Entry.ID() {
+						t.Errorf("two entries are signed for place %d", h.Seq)
+					} else {
+						signed[h.Seq] = in.Entry.ID()
+					}
+				}
+				return dropped(n, r)
+			}
+			if err := test.do(c); !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), "as late") {
+				t.Errorf("got %v", err)
+			}
+			if len(signed) != 1 {
+				t.Errorf("%d entries were sent", len(signed))
+			}
+			c.ada.line.before, c.ada.line.after = nil, nil
+			c.ada.restart()
+			c.ada.must(test.do(c))
+			if got := c.ada.feedTexts(); test.name == "post" && (got[0] != "text" || slices.Contains(got[1:], "text")) {
+				t.Errorf("in the end there is %q", got)
+			}
+		})
+	}
+}
+
+// TestEndsRefused: a node that takes an epoch but not the ends in its record is
+// given the same entry without them, and the ends on their own.
+func TestEndsRefused(t *testing.T) {
+	s := newScene(t)
+	var ids []wire.EntryID
+	told := false
+	s.ada.line.before = func(_ int, r *Request) error {
+		var in wire.PublishRequest
+		if r.Path == wire.PathEntries {
+			if err := wire.DecodeJSON(r.Body, &in); err != nil {
+				return err
+			}
+			ids = append(ids, in.Entry.ID())
+			if len(in.Ends) > 0 {
+				r.Body = nil
+			}
+		}
+		told = told || r.Method == "POST" && r.Path == wire.PathFriends
+		return nil
+	}
+	s.ada.removes(s.bob)
+	if len(ids) != 2 || ids[0] != ids[1] || !told {
+		t.Errorf("sent entries %v, the end on its own: %v", ids, told)
+	}
+	s.ada.writes("later")
+	s.bob.reads("bob's")
+}
