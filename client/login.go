@@ -80,6 +80,9 @@ func (c *Client) Login(ctx context.Context, o LoginOptions) (*Person, LoginRepor
 	s := session{Token: answer.Token, Address: o.Address, Account: answer.Account, Device: o.Device, CacheKey: cacheKey}
 	p := newPerson(c, s, nil)
 	report, err := l.open(ctx, p)
+	if errors.Is(err, wire.Unauthenticated) {
+		err = wire.Errorf(wire.Unavailable, "session", "%s does not know the session that it opened", o.Address.Node)
+	}
 	if err == nil {
 		err = l.keep(p, answer.DeviceToken)
 	}
@@ -163,7 +166,12 @@ func (l *login) authenticate(ctx context.Context) (wire.LoginReply, error) {
 
 // open fetches and verifies keys and vault of the account.
 func (l *login) open(ctx context.Context, p *Person) (report LoginReport, err error) {
-	if p.chain, err = p.fetchChain(ctx, l.o.Address, &p.session.Account); err != nil {
+	p.chain, err = p.fetchChain(ctx, l.o.Address, &p.session.Account)
+	switch wire.KindOf(err) {
+	case wire.NotExist, wire.Invalid:
+		return report, wire.Errorf(wire.Tampered, "login", "the node has opened a session of another account than that of %s", l.o.Address)
+	}
+	if err != nil {
 		return report, err
 	}
 	var seen knownHead

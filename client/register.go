@@ -82,6 +82,9 @@ func (c *Client) Register(ctx context.Context, o RegisterOptions) (*Person, erro
 		return nil, wire.Errorf(wire.Tampered, "register", "%s has registered another account than was sent", o.Address.Node)
 	}
 	p, _, err := c.Login(ctx, LoginOptions{Address: o.Address, Password: o.Password, Device: o.Device})
+	if err == error(ErrWrongPassword) {
+		return nil, wire.Errorf(wire.Tampered, "register", "%s says that it has registered %s, and refuses the log-in", o.Address.Node, o.Address)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -125,7 +125,7 @@ func TestLoginLies(t *testing.T) {
 		}, wire.Clock, ""},
 		{"another account", func(c scene, s *someone) {
 			lie(s, "POST", wire.PathLogin, func(_ *Request, r *wire.LoginReply) { r.Account = c.bob.me() })
-		}, wire.NotExist, ""},
+		}, wire.Tampered, "another account than"},
 		{"another account with its keys", func(c scene, s *someone) {
 			lie(s, "POST", wire.PathLogin, func(_ *Request, r *wire.LoginReply) { r.Account = c.bob.me() })
 			s.line.before = func(_ int, r *Request) error {
@@ -165,6 +165,9 @@ func TestLoginLies(t *testing.T) {
 				return nil
 			}
 		}, wire.Tampered, "does not belong to the log-in"},
+		{"a session that is none", func(c scene, s *someone) {
+			lie(s, "POST", wire.PathLogin, func(_ *Request, r *wire.LoginReply) { r.Token = wire.NewToken(random()) })
+		}, wire.Unavailable, "does not know the session"},
 		{"newer keys", func(c scene, s *someone) {
 			lie(s, "POST", wire.PathKeys, func(_ *Request, r *wire.KeysReply) { r.Statements = append(r.Statements, c.ada.nextStatement()) })
 		}, wire.Tampered, ""},

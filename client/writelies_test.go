@@ -89,3 +89,28 @@ func TestEndsRefused(t *testing.T) {
 	s.ada.writes("later")
 	s.bob.reads("bob's")
 }
+
+// TestRegistrationOnlySaid: a node that says it has registered an account and
+// then does not know it.
+func TestRegistrationOnlySaid(t *testing.T) {
+	s := newWorld(t).device("ada@one.example")
+	var account wire.AccountID
+	s.line.before = func(_ int, r *Request) error {
+		var in wire.RegisterRequest
+		if r.Path == wire.PathRegister && wire.DecodeJSON(r.Body, &in) == nil {
+			account, r.Body = wire.AccountID(in.KeyStatement.Hash(wire.LabelKeyStatement)), nil
+		}
+		return nil
+	}
+	s.line.after = func(_ int, r *Request, a *Response) error {
+		if r.Path == wire.PathRegister {
+			a.Status, a.Body = 200, wire.EncodeJSON(&wire.RegisterReply{Account: account})
+		}
+		return nil
+	}
+	if err := s.tryRegister(); !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), "refuses the log-in") {
+		t.Errorf("got %v", err)
+	}
+	s.line.before, s.line.after = nil, nil
+	s.must(s.tryRegister())
+}
