@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -89,7 +90,7 @@ func (p *Person) Read(ctx context.Context, who wire.Address, o FeedOptions) (pag
 		}
 		page, err = p.readDown(ctx, w, before, o.limit())
 		if errors.Is(err, wire.NotExist) {
-			page, err = p.closed(ctx, who)
+			page, err = p.closed(ctx, s)
 		}
 		if err != nil {
 			return err
@@ -102,16 +103,20 @@ func (p *Person) Read(ctx context.Context, who wire.Address, o FeedOptions) (pag
 	return page, nil
 }
 
-// closed says why the posts of somebody who was a friend are not there: the
-// friendship has ended, or their keys have not arrived.
-func (p *Person) closed(ctx context.Context, who wire.Address) (FeedPage, error) {
+// closed says why a stream that is open to this person is not there: the
+// friendship has ended, or the keys have not arrived. One's own was there if it
+// was ever seen.
+func (p *Person) closed(ctx context.Context, s stream) (FeedPage, error) {
+	if t := p.cache.track(s.streamID); t != nil && s.own {
+		return FeedPage{}, rolledBack(s, 0, t.Top.Seq)
+	}
 	if err := p.lookAgain(ctx); err != nil {
 		return FeedPage{}, err
 	}
-	if who != p.session.Address && stateOf(p.vault.friendAt(who)) != wire.StateFriend {
-		return FeedPage{}, notFriend(who)
+	if !s.own && stateOf(p.vault.friendAt(s.address)) != wire.StateFriend {
+		return FeedPage{}, notFriend(s.address)
 	}
-	return FeedPage{Notices: []string{unreadable(who)}}, nil
+	return FeedPage{Notices: []string{unreadable(s.address)}}, nil
 }
 
 func notFriend(who wire.Address) error {
@@ -200,8 +205,11 @@ func (p *Person) addPost(ctx context.Context, w *walk, v verified, page *FeedPag
 	if v.Kind != wire.KindPost {
 		return nil
 	}
-	post, err := p.openPost(ctx, w.s, v, p.newestEpoch(w.s, w.high.Epoch))
+	newest := p.newestEpoch(w.s, w.high.Epoch)
+	post, err := p.openPost(ctx, w.s, v, newest)
 	switch {
+	case errors.Is(err, errNoAccess) && !w.loose && w.want == nil && p.cache.keys[epochID{w.s.streamID, newest}] == nil:
+		page.note(withheld(w.s.address))
 	case errors.Is(err, errNoAccess):
 		page.Hidden++
 	case err != nil:
@@ -210,6 +218,19 @@ func (p *Person) addPost(ctx context.Context, w *walk, v verified, page *FeedPag
 		page.Posts = append(page.Posts, post)
 	}
 	return nil
+}
+
+// note adds a notice, once.
+func (page *FeedPage) note(notice string) {
+	if !slices.Contains(page.Notices, notice) {
+		page.Notices = append(page.Notices, notice)
+	}
+}
+
+// withheld is said where the newest keys of a stream are missing: a node shows a
+// stream only to those for whom it has them.
+func withheld(who wire.Address) string {
+	return "the node shows posts of " + who.String() + " and not the keys to them"
 }
 
 // behind refuses a stream that is shorter than what was seen before. A copy of

@@ -112,7 +112,11 @@ func (f *feedReader) fetch(ctx context.Context, cursor string, ask int) (wire.Fe
 		path += "&before=" + url.QueryEscape(cursor)
 	}
 	var reply wire.FeedReply
-	if err := f.p.get(ctx, path, &reply); err != nil {
+	err := f.p.get(ctx, path, &reply)
+	if f.begun && errors.Is(err, wire.Invalid) {
+		return reply, wire.Errorf(wire.Unavailable, "feed", "the node's feed does not go on where the node says it does")
+	}
+	if err != nil {
 		return reply, err
 	}
 	if reply.Cursor != printable(reply.Cursor) || strings.Contains(reply.Cursor, " ") || len(reply.Items) == 0 && reply.Cursor != "" {
@@ -121,7 +125,7 @@ func (f *feedReader) fetch(ctx context.Context, cursor string, ask int) (wire.Fe
 	if f.begun {
 		return reply, nil
 	}
-	err := f.heads(ctx, reply.Streams)
+	err = f.heads(ctx, reply.Streams)
 	f.begun = true
 	return reply, err
 }

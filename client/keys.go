@@ -95,6 +95,10 @@ func (p *Person) keysOf(ctx context.Context, f *friend) (*peer, error) {
 		return k, nil
 	}
 	chain, err := p.fetchChain(ctx, f.address(), &f.Account)
+	switch wire.KindOf(err) {
+	case wire.NotExist, wire.Invalid:
+		return nil, wire.Errorf(wire.Tampered, "keys", "the node has no keys of %s, who is known here", f.address())
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -71,6 +71,14 @@ func TestVaultLies(t *testing.T) {
 			d.line = c.ada.line
 			return d.tryLogin()
 		}},
+		{"one's own posts gone", func(c scene) {
+			c.ada.line.after = func(_ int, r *Request, a *Response) error {
+				if matches(wire.PathStream, r.Path) {
+					a.refuse(wire.NotExist)
+				}
+				return nil
+			}
+		}, func(c scene) error { _, err := c.ada.Read(ctx, c.ada.address, FeedOptions{}); return err }},
 		{"conflict for ever", func(c scene) {
 			c.ada.line.before = func(_ int, r *Request) error {
 				if r.Method == "PUT" {

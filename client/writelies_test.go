@@ -90,6 +90,37 @@ func TestEndsRefused(t *testing.T) {
 	s.bob.reads("bob's")
 }
 
+// TestWithheldKeys: a node that shows a friend's posts and not the keys to them
+// does not pass them off as posts from before the friendship.
+func TestWithheldKeys(t *testing.T) {
+	ctx := context.Background()
+	s := newScene(t)
+	bob := s.bob.again()
+	refusing(bob, wire.PathWrap, wire.NotExist, true)
+	feed, err := bob.Feed(ctx, FeedOptions{})
+	bob.must(err)
+	read, err := bob.Read(ctx, s.ada.address, FeedOptions{})
+	bob.must(err)
+	for _, page := range []FeedPage{feed, read} {
+		if slices.Contains(texts(page), "one") || page.Hidden > 0 || !slices.Equal(page.Notices, []string{withheld(s.ada.address)}) {
+			t.Errorf("got %q, %d hidden, notices %q", texts(page), page.Hidden, page.Notices)
+		}
+	}
+}
+
+// TestNoKeys: a friend whom the node says nobody to be is a contradiction, and
+// not a friend who has vanished.
+func TestNoKeys(t *testing.T) {
+	s := newScene(t)
+	bob := s.bob.again()
+	refusing(bob, wire.PathKeys, wire.NotExist, true)
+	page, err := bob.Feed(context.Background(), FeedOptions{})
+	bob.must(err)
+	if len(page.Problems) != 1 || !errors.Is(page.Problems[0], wire.Tampered) || !strings.Contains(page.Problems[0].Error(), "has no keys of") {
+		t.Errorf("problems %v", page.Problems)
+	}
+}
+
 // TestRegistrationOnlySaid: a node that says it has registered an account and
 // then does not know it.
 func TestRegistrationOnlySaid(t *testing.T) {

@@ -129,7 +129,7 @@ func (a *app) page(page client.FeedPage, command, empty string) error {
 		}
 	case page.Cursor != "":
 		fmt.Fprintf(a.err, "more: %s %s\n", command, oneLine(page.Cursor))
-	case len(page.Posts) == 0 && len(page.Problems) == 0 && !a.json:
+	case len(page.Posts)+len(page.Problems)+len(page.Notices)+page.Hidden == 0 && !a.json:
 		a.say("%s", empty)
 	}
 	return a.explain(errors.Join(page.Problems...), about{doing: "show everything"})
