@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/peerbrain/peerbrain/client/internal/seal"
@@ -52,7 +53,7 @@ func (p *Person) epochEntry(ctx context.Context, s stream, seq uint64) (*epochEn
 	}
 	body, _, err := s.chain.OpenEpoch(v.h, v.entry.Body, before)
 	if err != nil {
-		return nil, s.tampered(err)
+		return nil, s.unopened(fmt.Sprintf("epoch %d", seq), err)
 	}
 	e := &epochEntry{v.h, body}
 	p.epochs[id] = e
@@ -82,7 +83,7 @@ func (p *Person) ownKeys(ctx context.Context, seq uint64) (*epochKeys, error) {
 	place := seal.EpochPlace{Author: s.Author, Audience: s.Audience, Seq: seq, Prev: e.h.Prev}
 	secret, err := seal.OpenEpochSecret(p.vault.self, place, e.body.SealedSecret)
 	if err != nil {
-		return nil, s.tampered(err)
+		return nil, s.unopened(fmt.Sprintf("the secret of epoch %d", seq), err)
 	}
 	k := keysOfSecret(secret)
 	if err := e.matches(s, k); err != nil {

@@ -260,7 +260,7 @@ func (f *feedReader) item(ctx context.Context, w *walk, item wire.FeedItem) (ste
 		return 0, err
 	}
 	if item.Position > f.last || item.Position > v.Created {
-		f.problem(wire.Errorf(wire.Tampered, "feed", "the node shows entries out of the order of time"))
+		f.problem(wire.Errorf(wire.Tampered, "feed", "the node shows the posts of %s out of the order of time", w.s.address))
 	}
 	f.last = min(f.last, item.Position)
 	for _, n := range next {

@@ -155,7 +155,7 @@ func (p *Person) show(f *friend) Friend {
 		Undelivered: r.Undelivered > 0 || p.unsent(f), Problem: printable(r.ProblemDetail),
 	}
 	if err := p.problems[f.Account]; err != nil {
-		now.Problem = err.Error()
+		now.Problem = reason(err)
 	}
 	return now
 }

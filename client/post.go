@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -217,7 +218,7 @@ func (p *Person) openPost(ctx context.Context, s stream, v verified, newest uint
 	}
 	plain, err := seal.OpenEntry(v.h, key, v.entry.Body)
 	if err != nil {
-		return Post{}, s.tampered(err)
+		return Post{}, s.unopened(fmt.Sprintf("entry %d", v.Seq), err)
 	}
 	text, err := decodePost(plain)
 	if err != nil {

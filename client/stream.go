@@ -74,7 +74,7 @@ func (p *Person) streamBy(id streamID) (stream, error) {
 func (s stream) open(e wire.Entry) (verified, error) {
 	h, err := s.chain.OpenEntry(e)
 	if err != nil {
-		return verified{}, s.tampered(err)
+		return verified{}, s.unopened("an entry is not as it was signed", err)
 	}
 	if h.Audience != s.Audience {
 		return verified{}, s.tampered(wire.Errorf(wire.Tampered, "entry", "it belongs to another stream"))
@@ -82,13 +82,23 @@ func (s stream) open(e wire.Entry) (verified, error) {
 	return verified{edge{h.Seq, e.ID(), h.Prev, h.Created, h.KeySeq, h.Kind, h.Epoch}, h, e}, nil
 }
 
-// tampered says of which stream err speaks. Errors of other kinds keep them.
-func (s stream) tampered(err error) error {
-	kind := wire.KindOf(err)
-	if kind != wire.Tampered && kind != wire.Update {
-		kind = wire.Tampered
+// untrue is the kind of what does not verify: malformed or wrong, it is not what
+// was signed, unless a later release has signed it.
+func untrue(err error) wire.Kind {
+	if errors.Is(err, wire.Update) {
+		return wire.Update
 	}
-	return wire.Errorf(kind, "posts", "the posts of %s: %s", s.address, reason(err))
+	return wire.Tampered
+}
+
+// tampered says of which stream err speaks.
+func (s stream) tampered(err error) error {
+	return wire.Errorf(untrue(err), "posts", "the posts of %s: %s", s.address, reason(err))
+}
+
+// unopened says what of a stream err is about.
+func (s stream) unopened(what string, err error) error {
+	return s.tampered(wire.Errorf(wire.KindOf(err), "entry", "%s: %s", what, reason(err)))
 }
 
 func (s stream) missing(from, to uint64) error {

@@ -71,6 +71,16 @@ func TestVaultLies(t *testing.T) {
 			d.line = c.ada.line
 			return d.tryLogin()
 		}},
+		{"a head that is none", func(c scene) {
+			phone := c.ada.again()
+			phone.removes(c.bob)
+			lie(c.ada, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) { r.Heads[0] = wire.Signed{1, 2, 3} })
+		}, refresh},
+		{"slots that are none", func(c scene) {
+			phone := c.ada.again()
+			phone.removes(c.bob)
+			lie(c.ada, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) { r.Record.Slots = nil })
+		}, refresh},
 		{"one's own posts gone", func(c scene) {
 			c.ada.line.after = func(_ int, r *Request, a *Response) error {
 				if matches(wire.PathStream, r.Path) {
@@ -88,8 +98,7 @@ func TestVaultLies(t *testing.T) {
 			}
 			c.ada.line.after = func(_ int, r *Request, a *Response) error {
 				if r.Method == "PUT" {
-					p := wire.ProblemOf(wire.Errorf(wire.Conflict, "vault", ""))
-					a.Status, a.Body = p.Status, wire.EncodeJSON(p)
+					a.refuse(wire.Conflict)
 				}
 				return nil
 			}

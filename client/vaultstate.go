@@ -55,7 +55,7 @@ func (k knownHead) next(chain *keyservice.Chain, s wire.Signed) (knownHead, erro
 
 // vaultError says that err is about the vault that the node shows.
 func vaultError(err error) error {
-	return wire.Errorf(wire.KindOf(err), "vault", "the vault that the node shows is not right: %s", reason(err))
+	return wire.Errorf(untrue(err), "vault", "the vault that the node shows is not right: %s", reason(err))
 }
 
 // vaultState is the newest vault that this device has verified, opened.

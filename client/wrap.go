@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/peerbrain/peerbrain/client/internal/seal"
@@ -154,7 +155,7 @@ func (p *Person) follow(ctx context.Context, s stream, from, to uint64) (uint64,
 	place := seal.LinkPlace{Author: s.Author, Audience: s.Audience, From: from, To: link.Epoch}
 	secret, err := seal.OpenLink(p.cache.keys[epochID{s.streamID, from}].chain, place, link.Sealed)
 	if err != nil {
-		return 0, s.tampered(err)
+		return 0, s.unopened(fmt.Sprintf("the link from epoch %d to %d", from, link.Epoch), err)
 	}
 	k := keysOfSecret(secret)
 	if err := older.matches(s, k); err != nil {
@@ -191,7 +192,7 @@ func (p *Person) openNewWrap(ctx context.Context, s stream, id epochID) error {
 		return err
 	}
 	if err := w.Check(); err != nil {
-		return s.tampered(err)
+		return s.unopened(fmt.Sprintf("the keys of epoch %d", id.seq), err)
 	}
 	if w.Reader != p.me() || w.Key != p.chain.NewestHash() {
 		return s.tampered(wire.Errorf(wire.Tampered, "wrap", "the node hands out the wrap of epoch %d for another reader or key", id.seq))
@@ -199,7 +200,7 @@ func (p *Person) openNewWrap(ctx context.Context, s stream, id epochID) error {
 	at := seal.WrapPlace{Author: s.Author, Audience: s.Audience, Commitment: e.body.Content, Reader: w.Reader, Key: w.Key}
 	content, chain, err := seal.OpenWrap(p.vault.encryption, at, w.Sealed)
 	if err != nil {
-		return s.tampered(err)
+		return s.unopened(fmt.Sprintf("the keys of epoch %d", id.seq), err)
 	}
 	k := &epochKeys{content: content}
 	if chain != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/peerbrain/peerbrain/client"
@@ -90,6 +91,13 @@ func (a *app) general(kind wire.Kind, err error) (what, hint string) {
 	if what = err.Error(); isPlain(err) {
 		what = detail(err)
 	}
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		var details []string
+		for _, err := range all.Unwrap() {
+			details = append(details, detail(err))
+		}
+		what = strings.Join(details, "; ")
+	}
 	switch kind {
 	case wire.Invalid:
 		return detail(err), hintForField(err)
@@ -129,9 +137,13 @@ func hintForField(err error) string {
 	}[e.Field]
 }
 
-// hintFor helps with failures of the local system, which have no kind.
+// hintFor helps with failures of the local system, which have no kind, and with
+// those of a node that does not say what went wrong.
 func hintFor(err error) string {
+	var e *wire.Error
 	switch {
+	case errors.As(err, &e) && e.Field == "node":
+		return "the same command again later does nothing twice; if it goes on failing, tell the operator of the node"
 	case errors.Is(err, fs.ErrPermission):
 		return "choose a folder that you may write to: --home DIR"
 	case errors.Is(err, context.DeadlineExceeded):
