@@ -29,6 +29,14 @@ type world struct {
 	handles  map[wire.Address]wire.AccountID
 	sessions map[wire.Hash]wire.AccountID
 	nonces   map[wire.Nonce]bool
+	uploaded []uploaded // wraps, those that others have replaced too
+}
+
+type uploaded struct {
+	author     wire.AccountID
+	audience   wire.AudienceID
+	commitment wire.Commitment
+	wrap       wire.Wrap
 }
 
 // resident is what the nodes have of one person.
@@ -72,6 +80,7 @@ func (w *world) now() time.Time {
 func (w *world) clone() *world {
 	c := &world{t: w.t, clock: w.clock, people: make(map[wire.AccountID]*resident)}
 	c.handles, c.sessions, c.nonces = maps.Clone(w.handles), maps.Clone(w.sessions), maps.Clone(w.nonces)
+	c.uploaded = slices.Clone(w.uploaded)
 	for id, r := range w.people {
 		n := *r
 		n.heads, n.wraps, n.streams = slices.Clone(r.heads), maps.Clone(r.wraps), maps.Clone(r.streams)
@@ -398,6 +407,7 @@ func (c *caller) putWraps(in *wire.WrapsRequest) (any, error) {
 			return nil, err
 		}
 		c.wraps[wrapKey(in.Audience, in.Commitment, wr.Reader)] = wr
+		c.w.uploaded = append(c.w.uploaded, uploaded{c.id, in.Audience, in.Commitment, wr})
 	}
 	return nil, nil
 }

@@ -90,6 +90,41 @@ func TestEndsRefused(t *testing.T) {
 	s.bob.reads("bob's")
 }
 
+// TestOldStreamToNewDevice: a new device cannot know how long the own stream was.
+// Whatever the node shows of it, what the device writes is closed to those whom
+// the vault does not call friends.
+func TestOldStreamToNewDevice(t *testing.T) {
+	w := newWorld(t)
+	ada, bob, eve := w.newPerson("ada@one.example"), w.newPerson("bob@two.example"), w.newPerson("eve@two.example")
+	ada.writes("one")
+	eve.befriends(ada)
+	ada.befriends(bob)
+	ada.writes("two")
+	ada.removes(eve)
+	for i := range maxEpochs + 1 { // the vault forgets who was let into the first
+		zoe := w.newPerson("zoe" + string(rune('a'+i)) + "@one.example")
+		ada.befriends(zoe)
+		ada.removes(zoe)
+	}
+	id := ada.ownStream()
+	for n := range len(w.people[ada.me()].streams[id.Audience]) {
+		c := copies(ada, bob, eve)
+		r := c[0].w.people[ada.me()]
+		r.streams[id.Audience] = r.streams[id.Audience][:n]
+		phone := c[0].again()
+		phone.writes("secret")
+		h := &history{people: [][]*someone{{c[0]}, {c[1]}, {c[2]}}}
+		entries := h.stream(0)
+		post := written{entry: entries[len(entries)-1]}
+		if post.entry.h.Kind != wire.KindPost || !h.attack(1).opens(post) {
+			t.Errorf("%d entries shown: bob cannot open what is written", n)
+		}
+		if h.attack(2).opens(post) {
+			t.Errorf("%d entries shown: the ex-friend opens what is written", n)
+		}
+	}
+}
+
 // TestWithheldKeys: a node that shows a friend's posts and not the keys to them
 // does not pass them off as posts from before the friendship.
 func TestWithheldKeys(t *testing.T) {
