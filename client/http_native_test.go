@@ -92,6 +92,28 @@ func TestHTTPUnavailable(t *testing.T) {
 	}
 }
 
+// TestSilence: a node that takes a request and says nothing, or half of it, is
+// waited for no longer than the caller wants, nor than a transport waits at all.
+func TestSilence(t *testing.T) {
+	for _, half := range []string{"", "{"} {
+		ctx, cancel := context.WithCancel(context.Background())
+		node, tr := listen(t, func(w http.ResponseWriter, r *http.Request) {
+			if half != "" {
+				io.WriteString(w, half)
+				w.(http.Flusher).Flush()
+			}
+			cancel() // by now it waits for the answer
+			<-r.Context().Done()
+		})
+		if _, err := tr.Do(ctx, &Request{Method: "GET", Node: node, Path: "/"}); !errors.Is(err, context.Canceled) {
+			t.Errorf("after %q: got %v", half, err)
+		}
+		if tr.client.Timeout <= 0 || tr.client.Transport.(*http.Transport).ResponseHeaderTimeout <= 0 {
+			t.Error("it waits for ever")
+		}
+	}
+}
+
 // TestAnswers: what a node may send instead of an answer.
 func TestAnswers(t *testing.T) {
 	problem := func(status int, code wire.Kind, detail string) *Response {
