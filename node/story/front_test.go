@@ -19,43 +19,48 @@ import (
 // error of through cuts the connection.
 func front(t *testing.T, through func(s *server) http.RoundTripper) func(*server) error {
 	return func(s *server) error {
-		port, err := freePort()
-		if err != nil {
-			return err
-		}
-		front, err := net.Listen("tcp", s.listen)
-		if err != nil {
-			return err
-		}
-		s.listen = fmt.Sprintf("127.0.0.1:%d", port)
-		silent := log.New(io.Discard, "", 0)
-		proxy := &http.Server{ErrorLog: silent, Handler: &httputil.ReverseProxy{
+		return standBefore(t, s, &httputil.ReverseProxy{
 			Transport: through(s),
-			ErrorLog:  silent,
+			ErrorLog:  log.New(io.Discard, "", 0),
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", s.listen, r.In.Host
 			},
 			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-		}}
-		served := make(chan error, 1)
-		go func() { served <- proxy.Serve(front) }()
-		t.Cleanup(func() {
-			if err := proxy.Close(); err != nil {
-				t.Error(err)
-			}
-			if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-				t.Error(err)
-			}
 		})
-		return nil
 	}
+}
+
+// standBefore serves h at the port of the node's name, and moves the node to
+// another one.
+func standBefore(t *testing.T, s *server, h http.Handler) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	front, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return err
+	}
+	s.listen = fmt.Sprintf("127.0.0.1:%d", port)
+	proxy := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: h}
+	served := make(chan error, 1)
+	go func() { served <- proxy.Serve(front) }()
+	t.Cleanup(func() {
+		if err := proxy.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	return nil
 }
 
 // direct asks nodes as if nothing stood in between.
 func direct() http.RoundTripper { return &http.Transport{DisableKeepAlives: true} }
 
-// An exchange is one request to a node and its answer.
-type exchange struct {
+// A recorded exchange is one request to a node and its answer.
+type recorded struct {
 	node          string // who was asked
 	path          string
 	url           string // as it stands in the request
@@ -68,7 +73,7 @@ type exchange struct {
 // A recorder keeps all exchanges with nodes.
 type recorder struct {
 	mu  sync.Mutex
-	all []exchange
+	all []recorded
 }
 
 // of returns what goes through to s, and keeps it.
@@ -98,7 +103,7 @@ func (r recording) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response.Body = io.NopCloser(bytes.NewReader(answered))
-	e := exchange{
+	e := recorded{
 		node: r.to.name, path: request.URL.Path, url: request.URL.RequestURI(), authorization: request.Header.Get("Authorization"),
 		asked: asked, answered: answered,
 	}
@@ -119,7 +124,7 @@ func (r recording) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // exchanges returns all until now.
-func (r *recorder) exchanges() []exchange {
+func (r *recorder) exchanges() []recorded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.all

@@ -1,0 +1,616 @@
+package story_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/peerbrain/peerbrain/client"
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// A lie is one row of the table: what the node does to the answers of a route,
+// what the person does meanwhile, and what comes of it.
+type lie struct {
+	name   string
+	route  string // that is lied about
+	does   string // the command
+	on     string // which device of bob's: "old" has seen all there is, "new" has only logged in, "" has nothing
+	tell   func(s *liesScene, home string) []told
+	kind   wire.Kind                  // of the error; "" for a lie without harm
+	says   string                     // part of what the person reads
+	shows  func(honest string) string // what is shown, where that is not what an honest node has shown
+	writes []string                   // routes by which something may be written though the lie is refused
+}
+
+// liesScene is people on two nodes, of which the right one lies. bob, on the
+// right, has ada for a friend and carol no longer; dan has asked him, and eve,
+// on the right too, has asked only ada. Both bob and ada have two epochs.
+type liesScene struct {
+	*world
+	*liar
+	t      *testing.T
+	saved  string                     // folder of the nodes' data and the homes at the beginning
+	keys   map[string]wire.KeysReply  // of all, by name
+	ids    map[string]wire.AccountID  // of all, by name
+	stream map[string]wire.AudienceID // of ada, bob, eve
+	post   wire.EntryID               // of ada's newest post
+	epoch  uint64                     // bob's newest
+	went   map[string]bool            // homes that have seen what is no more
+	n      int                        // homes made
+}
+
+func newLiesScene(t *testing.T) *liesScene {
+	s := &liesScene{liar: newLiar(t), t: t, keys: make(map[string]wire.KeysReply), ids: make(map[string]wire.AccountID), stream: make(map[string]wire.AudienceID), went: make(map[string]bool)}
+	s.world = newWorld(t, func(n *server) error {
+		if filepath.Base(n.data) == "right" {
+			return s.liar.before(n)
+		}
+		return nil
+	})
+	for _, who := range []string{"ada", "bob", "carol", "dan", "eve"} {
+		s.types(who, "register "+who+"@")
+	}
+	s.types("ada", "post ada-one")
+	s.befriend("ada", "bob")
+	s.befriend("ada", "carol")
+	s.types("ada", "post ada-two")
+	s.types("ada", "friend remove carol@") // ada's second epoch
+	s.types("ada", "post ada-three")
+	s.types("eve", "post eve-one")
+	s.befriend("bob", "carol")
+	s.types("bob", "post bob-one")
+	s.types("bob", "friend remove carol@") // bob's second epoch
+	s.types("bob", "post bob-two")
+	s.types("dan", "friend add bob@")
+	s.types("eve", "friend add ada@")
+	for _, post := range []string{"ada-one", "ada-two", "ada-three"} {
+		s.until("bob", "feed", post)
+	}
+	s.until("bob", "friend list", "dan@")
+	s.until("ada", "friend list", "eve@")
+	s.until("ada", "feed", "bob-two")
+	s.types("bob-new", "login bob@")
+	s.learn()
+	s.saved = filepath.Join(s.dir, "saved")
+	s.halt()
+	for _, name := range []string{"left", "right", "home-ada", "home-bob", "home-bob-new"} {
+		if err := os.CopyFS(filepath.Join(s.saved, name), os.DirFS(filepath.Join(s.dir, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.restore(s.left, s.right)
+	return s
+}
+
+// address is where somebody of the scene is found: all but ada live with the liar.
+func (s *liesScene) address(who string) string {
+	if who == "ada" {
+		return who + "@" + s.left.name
+	}
+	return who + "@" + s.right.name
+}
+
+func (s *liesScene) befriend(a, b string) {
+	s.t.Helper()
+	s.types(a, "friend add "+b+"@")
+	s.until(b, "friend list", a+"@")
+	s.types(b, "friend accept "+a+"@")
+	s.until(a, "friend list", b+`@\S+ +friend`)
+}
+
+// learn keeps what a hostile node knows of its people.
+func (s *liesScene) learn() {
+	s.t.Helper()
+	for _, who := range []string{"ada", "bob", "carol", "dan", "eve"} {
+		var keys wire.KeysReply
+		s.ask("bob", "POST", wire.PathKeys, &wire.KeysRequest{Address: s.at(who)}, &keys)
+		s.keys[who] = keys
+		s.ids[who] = wire.AccountID(keys.Statements[0].Hash(wire.LabelKeyStatement))
+	}
+	for _, who := range []string{"bob", "eve"} {
+		var feed wire.FeedReply
+		s.ask(who, "GET", wire.PathFeed+"?limit=100", nil, &feed)
+		for _, item := range feed.Items {
+			for name, id := range s.ids {
+				if item.Author == id {
+					s.stream[name] = item.Audience
+				}
+			}
+		}
+	}
+	for _, e := range slices.Backward(s.run("ada")) {
+		if h := s.header(e); h.Kind == wire.KindPost {
+			s.post = e.ID()
+			break
+		}
+	}
+	for _, e := range s.run("bob") {
+		s.epoch = max(s.epoch, s.header(e).Epoch)
+	}
+}
+
+// run is the whole stream of a person, as its readers get it.
+func (s *liesScene) run(who string) []wire.Entry {
+	s.t.Helper()
+	reader := map[string]string{"ada": "bob", "bob": "bob", "eve": "eve"}[who]
+	var r wire.StreamReply
+	s.ask(reader, "GET", fmt.Sprintf("/v1/streams/%s/%s?after=0&limit=100", s.ids[who], s.stream[who]), nil, &r)
+	return r.Entries
+}
+
+// header reads what an entry says of itself, without judging it.
+func (s *liesScene) header(e wire.Entry) *wire.EntryHeader {
+	h := new(wire.EntryHeader)
+	if err := wire.DecodeCBOR("entry", e.Header[ed25519.SignatureSize:], h); err != nil {
+		s.t.Fatal(err)
+	}
+	return h
+}
+
+func (s *liesScene) at(who string) wire.Address {
+	a, err := wire.ParseAddress(s.address(who))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
+}
+
+// halt stops both nodes.
+func (s *liesScene) halt() {
+	s.t.Helper()
+	for _, n := range []*server{s.left, s.right} {
+		if err := n.stop(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// restore leads nodes back to the beginning, as an operator can.
+func (s *liesScene) restore(nodes ...*server) {
+	s.t.Helper()
+	errs := make([]error, len(nodes))
+	var all sync.WaitGroup
+	for i, n := range nodes {
+		all.Go(func() { errs[i] = s.lead(n) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *liesScene) lead(n *server) error {
+	if err := n.kill(); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(n.data); err != nil {
+		return err
+	}
+	if err := os.CopyFS(n.data, os.DirFS(filepath.Join(s.saved, filepath.Base(n.data)))); err != nil {
+		return err
+	}
+	return n.start()
+}
+
+// device returns a home for l: bob's as it was at the beginning, or an empty one.
+func (s *liesScene) device(l lie) string {
+	s.t.Helper()
+	switch l.on {
+	case "old":
+		return s.copyOf("bob")
+	case "new":
+		return s.copyOf("bob-new")
+	}
+	s.n++
+	return fmt.Sprintf("lie-%d", s.n)
+}
+
+// copyOf returns a home like that of a device at the beginning.
+func (s *liesScene) copyOf(device string) string {
+	s.t.Helper()
+	s.n++
+	home := fmt.Sprintf("lie-%d", s.n)
+	if err := os.CopyFS(s.home(home), os.DirFS(filepath.Join(s.saved, "home-"+device))); err != nil {
+		s.t.Fatal(err)
+	}
+	return home
+}
+
+// who types the command: bob, unless it says otherwise.
+func (l lie) who() string {
+	words := strings.Fields(l.does)
+	if words[0] == "login" || words[0] == "register" {
+		return strings.TrimSuffix(words[1], "@")
+	}
+	return "bob"
+}
+
+// words are those of a command, with addresses and ids filled in.
+func (s *liesScene) words(command string) []string {
+	words := strings.Fields(command)
+	for i, word := range words {
+		if name, ok := strings.CutSuffix(word, "@"); ok {
+			words[i] = s.address(name)
+		}
+		if word == "POST" {
+			words[i] = s.post.String()
+		}
+	}
+	return words
+}
+
+// types runs a command that has to succeed.
+func (s *liesScene) types(who, command string) string {
+	s.t.Helper()
+	name, _, _ := strings.Cut(who, "-")
+	out, errs, err := s.command(who, name, command)
+	if err != nil {
+		s.t.Fatalf("%s types %q: %v, %s%s", who, command, err, out, errs)
+	}
+	return out
+}
+
+// command runs peerbrain at a home with the password of who.
+func (s *liesScene) command(home, who, command string) (stdout, stderr string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), newsArrive)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "peerbrain"), s.words(command)...)
+	cmd.Env = append(bare(), "PEERBRAIN_HOME="+s.home(home), "PEERBRAIN_PASSWORD="+password(who))
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+// until types a command at a home until it prints a pattern.
+func (s *liesScene) until(who, command, pattern string) {
+	s.t.Helper()
+	want := regexp.MustCompile("(?m)" + pattern)
+	for deadline := time.Now().Add(newsArrive); ; time.Sleep(nextLook) {
+		out, errs, err := s.command(who, who, command)
+		if err == nil && want.MatchString(out) {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s types %q: %v, %s%s", who, command, err, out, errs)
+		}
+	}
+}
+
+// sdk is what the SDK has for a command.
+func (s *liesScene) sdk(home, who, command string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), newsArrive)
+	defer cancel()
+	folder, err := client.OpenFolder(ctx, s.home(home))
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	transport := client.NewHTTPTransport()
+	defer transport.Close()
+	c := client.New(transport, folder)
+	words := s.words(command)
+	pass, err := client.NewPassword([]byte(password(who)))
+	if err != nil {
+		return err
+	}
+	switch words[0] {
+	case "login":
+		_, _, err = c.Login(ctx, client.LoginOptions{Address: s.at(who), Password: pass, Device: "test"})
+		return err
+	case "register":
+		a, err := wire.ParseAddress(words[1])
+		if err == nil {
+			_, err = c.Register(ctx, client.RegisterOptions{Address: a, Password: pass, Device: "test", ShowCode: func(string) error { return nil }})
+		}
+		return err
+	}
+	p, err := c.Resume(ctx)
+	if err != nil {
+		return err
+	}
+	return s.asks(ctx, p, words)
+}
+
+// asks is sdk for who has a session. What hides posts counts as an error.
+func (s *liesScene) asks(ctx context.Context, p *client.Person, words []string) (err error) {
+	var page client.FeedPage
+	var about wire.Address
+	if len(words) > 1 {
+		if about, err = wire.ParseAddress(words[len(words)-1]); err != nil {
+			about = wire.Address{}
+		}
+	}
+	switch words[0] + " " + words[min(1, len(words)-1)] {
+	case "feed feed":
+		page, err = p.Feed(ctx, client.FeedOptions{})
+	case "show " + s.post.String():
+		_, err = p.Show(ctx, s.post)
+	case "friend list":
+		_, err = p.Friends(ctx)
+	case "friend add":
+		_, err = p.AddFriend(ctx, about, true)
+	case "friend accept":
+		_, err = p.AcceptFriend(ctx, about, true)
+	case "friend remove":
+		_, err = p.RemoveFriend(ctx, about)
+	case "logout logout":
+		err = p.Logout(ctx)
+	default:
+		if words[0] == "read" {
+			page, err = p.Read(ctx, about, client.FeedOptions{})
+		} else {
+			_, err = p.Post(ctx, words[1], "")
+		}
+	}
+	return errors.Join(append(page.Problems, err)...)
+}
+
+// changing are the routes by which something is written, but for sessions.
+var changing = []string{"PUT " + wire.PathVault, "POST " + wire.PathFriends, "POST " + wire.PathWraps, "POST " + wire.PathEntries, "POST " + wire.PathRegister}
+
+// TestLies tells each lie to the command line and to the SDK. A lie is refused
+// with the error and the words of its row, and nothing is written; or it does no
+// harm, and what is printed is what an honest node would have had printed.
+// Whatever the lie, no key is wrapped for anybody but those whom bob has made his
+// friends, to the keys he knows of them, and no two entries take one place.
+func TestLies(t *testing.T) {
+	t.Parallel()
+	s := newLiesScene(t)
+	honest := make(map[string]string) // outputs, by device and command
+	for _, l := range lies {
+		t.Run(l.name, func(t *testing.T) {
+			s.t, s.liar.t, s.world.TB = t, t, t
+			if _, ok := honest[l.on+l.does]; !ok {
+				out, errs, err := s.command(s.device(l), l.who(), l.does)
+				if err != nil {
+					t.Fatalf("without the lie, %q: %v, %s", l.does, err, errs)
+				}
+				honest[l.on+l.does] = out
+				s.rewind()
+			}
+			s.lieTo(l, honest[l.on+l.does])
+			if l.kind != "" {
+				s.lieToSDK(l)
+			}
+		})
+	}
+	for _, route := range unasked {
+		if s.routes[route] {
+			t.Errorf("a client asks for %s, and no lie is told about it", route)
+		}
+	}
+}
+
+// unasked are the routes that no client of ours asks for.
+var unasked = []string{"GET " + wire.PathDocument, "GET " + wire.PathHealth, "GET " + wire.PathSession}
+
+// TestEveryRouteLies demands a lie about each route of the client API, or that no
+// client asks for it.
+func TestEveryRouteLies(t *testing.T) {
+	told := make(map[string]bool)
+	for _, l := range lies {
+		told[l.route] = true
+	}
+	if len(apiRoutes()) < 19 {
+		t.Errorf("only %q are found in the API", apiRoutes())
+	}
+	for _, route := range apiRoutes() {
+		if told[route] == slices.Contains(unasked, route) {
+			t.Errorf("%s: told %t, unasked %t", route, told[route], slices.Contains(unasked, route))
+		}
+		delete(told, route)
+	}
+	for route := range told {
+		t.Errorf("lies are told about %s, which is no route", route)
+	}
+}
+
+// TestLiesAreWrittenDown holds the table in docs/security.md to the lies that are
+// told: each is there with what the reader says, and nothing else is.
+func TestLiesAreWrittenDown(t *testing.T) {
+	want := new(strings.Builder)
+	for _, l := range lies {
+		answer := "refused: " + l.says
+		if l.kind == "" {
+			answer = cmp.Or(l.shownAs(), "no harm")
+		}
+		fmt.Fprintf(want, "| %s | `%s` | %s |\n", l.name, l.does, answer)
+	}
+	root, err := houseRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile(filepath.Join(root, "docs", "security.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(doc), "\n| --- | --- | --- |\n"+want.String()+"\n") {
+		t.Errorf("docs/security.md does not have exactly these lines as its table of lies:\n%s", want)
+	}
+}
+
+// shownAs is what the person reads of a lie that does no harm.
+func (l lie) shownAs() string {
+	switch {
+	case l.says != "":
+		return "shown: " + l.says
+	case l.shows != nil:
+		return "not noticed: it is not shown"
+	}
+	return ""
+}
+
+// rewind makes the nodes forget what was written, and tell the truth.
+func (s *liesScene) rewind() {
+	s.t.Helper()
+	if s.liar.tell(); s.liar.clean() {
+		return
+	}
+	s.restore(s.left, s.right)
+}
+
+// begin lies from here on. It returns the routes that are lied about.
+func (s *liesScene) begin(l lie, home string) (routes []string) {
+	s.t.Helper()
+	told := l.tell(s, home)
+	s.liar.tell(told...)
+	for _, t := range told {
+		routes = append(routes, t.route)
+	}
+	return routes
+}
+
+// wereTold checks that somebody has asked for what was lied about.
+func (s *liesScene) wereTold(routes []string) {
+	s.t.Helper()
+	for _, route := range routes {
+		if !slices.ContainsFunc(s.since(), func(x exchange) bool { return x.route == route }) {
+			s.t.Errorf("nobody has asked for %s: the lie was not told", route)
+		}
+	}
+}
+
+// lieTo tells the lie to the command line.
+func (s *liesScene) lieTo(l lie, honest string) {
+	home := s.device(l)
+	routes := s.begin(l, home)
+	out, errs, err := s.command(home, l.who(), l.does)
+	s.wereTold(routes)
+	if l.shows != nil {
+		honest = l.shows(honest)
+	}
+	if l.kind == "" {
+		if err != nil || !strings.Contains(errs, l.says) || plain(out) != plain(honest) {
+			s.t.Errorf("%q prints %v, %q and %q, want %q and %q", l.does, err, out, errs, honest, l.says)
+		}
+	} else {
+		if err == nil || l.says == "" || !strings.Contains(errs, l.says) || !strings.Contains(errs, "\nhint: ") {
+			s.t.Errorf("%q prints %v, %q, want a failure that says %q, and a hint", l.does, err, errs, l.says)
+		}
+		s.subset(out, honest)
+		s.unwritten(l)
+	}
+	s.written(l)
+	s.rewind()
+	if l.kind != "" && l.on != "" && len(l.writes) == 0 && !s.went[home] {
+		s.recovers(home)
+	}
+}
+
+// recovers checks that a device goes on once its node tells the truth: what was
+// refused has spoilt nothing.
+func (s *liesScene) recovers(home string) {
+	s.t.Helper()
+	out, errs, err := s.command(home, "bob", "feed")
+	if err != nil || strings.Count(out, "ada-") != 3 || strings.Count(out, "bob-") != 2 || strings.Count(out, "eve-") > 0 {
+		s.t.Errorf("afterwards the feed is %q, %v, %s", out, err, errs)
+	}
+}
+
+func (s *liesScene) lieToSDK(l lie) {
+	home := s.device(l)
+	s.begin(l, home)
+	if err := s.sdk(home, l.who(), l.does); !errors.Is(err, l.kind) {
+		s.t.Errorf("%q: got the error %v of kind %q, want kind %q", l.does, err, wire.KindOf(err), l.kind)
+	}
+	s.unwritten(l)
+	s.written(l)
+	s.rewind()
+}
+
+var changes = regexp.MustCompile(`[a-z2-7]{52}|[0-9A-Z]{4}(-[0-9A-Z]{4}){8}`)
+
+// plain is an output without the ids and codes that differ from run to run.
+func plain(out string) string { return changes.ReplaceAllString(out, "ID") }
+
+// subset checks that nothing is shown that an honest node would not show.
+func (s *liesScene) subset(out, honest string) {
+	s.t.Helper()
+	for line := range strings.Lines(plain(out)) {
+		if !strings.Contains(plain(honest), line) {
+			s.t.Errorf("shows %q, which is not in %q", line, honest)
+		}
+	}
+}
+
+// unwritten checks that a refused command has written nothing.
+func (s *liesScene) unwritten(l lie) {
+	s.t.Helper()
+	for _, x := range s.since() {
+		if slices.Contains(changing, x.route) && !slices.Contains(l.writes, x.route) {
+			s.t.Errorf("%s is asked though the lie is refused", x.route)
+		}
+	}
+}
+
+// written checks what holds of everything that is written, lie or no lie.
+func (s *liesScene) written(l lie) {
+	s.t.Helper()
+	approved := s.approved(l)
+	epochs, places := map[uint64]bool{s.epoch: true}, make(map[uint64]wire.EntryID)
+	for _, x := range s.since() {
+		switch x.route {
+		case "POST " + wire.PathWraps:
+			var in wire.WrapsRequest
+			if err := wire.DecodeJSON(x.body, &in); err != nil {
+				s.t.Fatal(err)
+			}
+			for _, w := range in.Wraps {
+				if key, ok := approved[w.Reader]; !ok || w.Key != key {
+					s.t.Errorf("a key is wrapped for account %s, key %s", w.Reader, w.Key)
+				}
+			}
+		case "POST " + wire.PathEntries:
+			var in wire.PublishRequest
+			if err := wire.DecodeJSON(x.body, &in); err != nil {
+				s.t.Fatal(err)
+			}
+			h := s.header(in.Entry)
+			if h.Kind == wire.KindEpoch {
+				epochs[h.Seq] = true
+			}
+			if !epochs[h.Epoch] {
+				s.t.Errorf("entry %d is written under epoch %d, which carol can open", h.Seq, h.Epoch)
+			}
+			if id, ok := places[h.Seq]; ok && id != in.Entry.ID() {
+				s.t.Errorf("two entries are signed for place %d", h.Seq)
+			}
+			places[h.Seq] = in.Entry.ID()
+		}
+	}
+}
+
+// approved are those for whom bob's commands may wrap keys, and which.
+func (s *liesScene) approved(l lie) map[wire.AccountID]wire.Hash {
+	keys := make(map[wire.AccountID]wire.Hash)
+	for who, yes := range map[string]bool{
+		"ada": !strings.Contains(l.does, "remove ada@"), "dan": strings.Contains(l.does, "accept dan@"), "eve": strings.Contains(l.does, "add eve@"),
+	} {
+		if yes {
+			keys[s.ids[who]] = s.keys[who].Statements[0].Hash(wire.LabelKeyStatement)
+		}
+	}
+	return keys
+}
+
+// must runs a command of bob's at a home; it has to succeed.
+func (s *liesScene) must(home, command string) {
+	s.t.Helper()
+	s.went[home] = true
+	if out, errs, err := s.command(home, "bob", command); err != nil {
+		s.t.Fatalf("%q: %v, %s%s", command, err, out, errs)
+	}
+}

@@ -1,0 +1,637 @@
+package story_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// Routes, as the lies name them.
+const (
+	onRegister  = "POST " + wire.PathRegister
+	onChallenge = "POST " + wire.PathChallenge
+	onLogin     = "POST " + wire.PathLogin
+	onHeads     = "POST " + wire.PathHeads
+	onLogout    = "DELETE " + wire.PathSession
+	onVault     = "GET " + wire.PathVault
+	onPutVault  = "PUT " + wire.PathVault
+	onKeys      = "POST " + wire.PathKeys
+	onFriends   = "GET " + wire.PathFriends
+	onTell      = "POST " + wire.PathFriends
+	onWraps     = "POST " + wire.PathWraps
+	onWrap      = "GET " + wire.PathWrap
+	onEntries   = "POST " + wire.PathEntries
+	onStream    = "GET " + wire.PathStream
+	onPost      = "GET " + wire.PathPost
+	onFeed      = "GET " + wire.PathFeed
+)
+
+// one is a lie that changes the good answers of one route.
+func one[T any](route string, change func(s *liesScene, r *T)) func(*liesScene, string) []told {
+	return func(s *liesScene, _ string) []told {
+		return []told{alter(route, func(_ *exchange, r *T) { change(s, r) })}
+	}
+}
+
+// adas is a lie about the stream of ada.
+func adas(change func(s *liesScene, r *wire.StreamReply)) func(*liesScene, string) []told {
+	return streamOf("ada", change)
+}
+
+func streamOf(who string, change func(s *liesScene, r *wire.StreamReply)) func(*liesScene, string) []told {
+	return func(s *liesScene, _ string) []told {
+		return []told{alter(onStream, func(x *exchange, r *wire.StreamReply) {
+			if x.words()[0] == s.ids[who].String() {
+				change(s, r)
+			}
+		})}
+	}
+}
+
+// always tells lies that need nothing of the scene.
+func always(lies ...told) func(*liesScene, string) []told {
+	return func(*liesScene, string) []told { return lies }
+}
+
+// earlier does something on the device, leads the right node back to before it,
+// and then has the node tell the truth as it is now.
+func earlier(commands ...string) func(*liesScene, string) []told {
+	return func(s *liesScene, home string) []told {
+		for _, command := range commands {
+			s.must(home, command)
+		}
+		s.restore(s.right)
+		return nil
+	}
+}
+
+// fork does one thing on the device and others on a second one, which was shown
+// a node that had not heard of the first.
+func fork(first string, others ...string) func(*liesScene, string) []told {
+	return func(s *liesScene, home string) []told {
+		s.must(home, first)
+		s.restore(s.right)
+		second := s.device(lie{on: "old", does: "feed"})
+		for _, command := range others {
+			s.must(second, command)
+		}
+		return nil
+	}
+}
+
+// during does something on the device while lies are told.
+func during(command string, lies ...told) func(*liesScene, string) []told {
+	return func(s *liesScene, home string) []told {
+		s.liar.tell(lies...)
+		s.must(home, command)
+		return nil
+	}
+}
+
+// posts are where ada's posts stand in a page of the feed, newest first.
+func (s *liesScene) posts(r *wire.FeedReply) (at []int) { return s.kinds(r, wire.KindPost) }
+
+func (s *liesScene) kinds(r *wire.FeedReply, kind wire.EntryKind) (at []int) {
+	for i, item := range r.Items {
+		if item.Author == s.ids["ada"] && s.header(item.Entry).Kind == kind {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+// record is bob's friendship with somebody in a list.
+func record(r *wire.FriendsReply, id wire.AccountID) *wire.FriendRecord {
+	for i := range r.Friends {
+		if r.Friends[i].Account == id {
+			return &r.Friends[i]
+		}
+	}
+	r.Friends = append(r.Friends, wire.FriendRecord{Account: id, EndsMade: []wire.Signed{}, EndsGot: []wire.Signed{}})
+	return &r.Friends[len(r.Friends)-1]
+}
+
+// theirs is the record that a person of the right node has of another.
+func (s *liesScene) theirs(who, other string) wire.FriendRecord {
+	var r wire.FriendsReply
+	s.ask(who, "GET", wire.PathFriends, nil, &r)
+	return *record(&r, s.ids[other])
+}
+
+// wraps changes the wraps of ada's epochs that bob asks for.
+func wraps(change func(s *liesScene, x *exchange, w *wire.Wrap)) func(*liesScene, string) []told {
+	return func(s *liesScene, _ string) []told {
+		return []told{alter(onWrap, func(x *exchange, w *wire.Wrap) { change(s, x, w) })}
+	}
+}
+
+// both tells one lie about entries of ada in the feed and in her stream.
+func both(change func(s *liesScene, entries []wire.Entry) []wire.Entry) func(*liesScene, string) []told {
+	return func(s *liesScene, home string) []told {
+		return append(adas(func(s *liesScene, r *wire.StreamReply) { r.Entries = change(s, r.Entries) })(s, home),
+			alter(onFeed, func(_ *exchange, r *wire.FeedReply) {
+				r.Items = slices.DeleteFunc(r.Items, func(i wire.FeedItem) bool {
+					return i.Author == s.ids["ada"] && len(change(s, []wire.Entry{i.Entry})) == 0
+				})
+			}))
+	}
+}
+
+// leaveOut takes entry number seq of ada from wherever it stands.
+func leaveOut(seq uint64) func(s *liesScene, entries []wire.Entry) []wire.Entry {
+	return func(s *liesScene, entries []wire.Entry) []wire.Entry {
+		return slices.DeleteFunc(entries, func(e wire.Entry) bool { return s.header(e).Seq == seq })
+	}
+}
+
+// flipped is b with one bit changed in the middle.
+func flipped(b []byte) []byte {
+	b = slices.Clone(b)
+	b[len(b)/2] ^= 1
+	return b
+}
+
+// signedBy is a statement of somebody who has made up keys for the occasion.
+func thief() wire.IdentitySecret { return wire.NewIdentitySecret([32]byte{1, 2, 3}) }
+
+// thiefsChain is ada's chain with a statement behind it that a thief has signed.
+func (s *liesScene) thiefsChain(who string) []wire.Signed {
+	first, account, err := wire.OpenFirstKeyStatement(s.keys[who].Statements[0])
+	if err != nil {
+		s.t.Error(err)
+		return nil
+	}
+	next := *first
+	next.Account, next.Seq, next.Prev, next.Signer = account, 1, wire.Hash(account), wire.ByIdentity
+	next.Identity = thief().Public()
+	signed, err := next.Sign(thief())
+	if err != nil {
+		s.t.Error(err)
+	}
+	return append(slices.Clone(s.keys[who].Statements), signed)
+}
+
+// thiefsKeys are keys made up for the address of somebody.
+func (s *liesScene) thiefsKeys(who string) []wire.Signed {
+	first, _, err := wire.OpenFirstKeyStatement(s.keys[who].Statements[0])
+	if err != nil {
+		s.t.Error(err)
+		return nil
+	}
+	mine := *first
+	mine.Identity = thief().Public()
+	signed, err := mine.Sign(thief())
+	if err != nil {
+		s.t.Error(err)
+	}
+	return []wire.Signed{signed}
+}
+
+// keysFor answers the question for somebody's keys with others.
+func keysFor(who string, others func(s *liesScene) []wire.Signed) func(*liesScene, string) []told {
+	return func(s *liesScene, _ string) []told {
+		return []told{alter(onKeys, func(x *exchange, r *wire.KeysReply) {
+			if strings.Contains(string(x.body), s.address(who)) {
+				r.Statements = others(s)
+			}
+		})}
+	}
+}
+
+// raw answers a route with bytes of any kind.
+func raw(route string, status int, contentType string, body func(w http.ResponseWriter)) func(*liesScene, string) []told {
+	return always(told{route: route, before: func(x *exchange) {
+		x.raw = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.WriteHeader(status)
+			body(w)
+		}
+	}})
+}
+
+func bytesOf(v any) func(http.ResponseWriter) {
+	return func(w http.ResponseWriter) { _, _ = w.Write(wire.EncodeJSON(v)) }
+}
+
+// endless writes until nobody listens any more.
+func endless(w http.ResponseWriter) {
+	chunk := []byte(strings.Repeat(" ", 1<<16))
+	for {
+		if _, err := w.Write(chunk); err != nil {
+			return
+		}
+	}
+}
+
+// vaultOf is the whole vault of a person of the right node.
+func (s *liesScene) vaultOf(who string) (v wire.VaultReply) {
+	s.ask(who, "GET", wire.PathVault+"?after=0", nil, &v)
+	return v
+}
+
+// nothing is shown of ada.
+func onlyBob(honest string) string {
+	var posts []string
+	for _, post := range strings.SplitAfter(honest, "\n\n") {
+		if strings.Contains(post, "bob-") {
+			posts = append(posts, post)
+		}
+	}
+	return strings.Join(posts, "")
+}
+
+func nothing(string) string { return "" }
+
+func withoutFirst(honest string) string {
+	_, rest, _ := strings.Cut(honest, "\n\n")
+	return rest
+}
+
+// lies are all that are told, by route. The routes that no client asks for are
+// in unasked.
+var lies = slices.Concat(accountLies, vaultLies, friendLies, writeLies, streamLies, feedLies, answerLies)
+
+var accountLies = []lie{
+	{"another account is registered", onRegister, "register fay@", "", one(onRegister, func(s *liesScene, r *wire.RegisterReply) { r.Account = s.ids["eve"] }),
+		wire.Tampered, "has registered another account than was sent", nil, []string{onRegister}},
+	{"an account is said to be registered", onRegister, "register fay@", "", func(s *liesScene, _ string) []told {
+		return []told{swallow(onRegister, func(x *exchange) any {
+			var in wire.RegisterRequest
+			if err := wire.DecodeJSON(x.body, &in); err != nil {
+				s.t.Error(err)
+			}
+			return wire.RegisterReply{Account: wire.AccountID(in.KeyStatement.Hash(wire.LabelKeyStatement))}
+		})}
+	}, wire.Tampered, "says that it has registered", nil, []string{onRegister}},
+	{"weak parameters for the password", onChallenge, "login bob@", "", one(onChallenge, func(s *liesScene, r *wire.ChallengeReply) { r.Argon2.Memory /= 2 }),
+		wire.Tampered, "asks for a weak or absurd treatment of the password", nil, nil},
+	{"absurd parameters for the password", onChallenge, "login bob@", "", one(onChallenge, func(s *liesScene, r *wire.ChallengeReply) { r.Argon2.Time = 17 }),
+		wire.Tampered, "asks for a weak or absurd treatment of the password", nil, nil},
+	{"another salt", onChallenge, "login bob@", "", one(onChallenge, func(s *liesScene, r *wire.ChallengeReply) { r.Random[0]++ }),
+		wire.Unauthenticated, "name or password is wrong", nil, nil},
+	{"a challenge that lasts", onChallenge, "login bob@", "", one(onChallenge, func(s *liesScene, r *wire.ChallengeReply) { r.Expires += 1e7 }),
+		wire.Clock, "one of the clocks is wrong", nil, nil},
+	{"the account of somebody else", onLogin, "login bob@", "", one(onLogin, func(s *liesScene, r *wire.LoginReply) { r.Account = s.ids["eve"] }),
+		wire.Tampered, "a session of another account than that of", nil, nil},
+	{"the session of somebody else", onLogin, "login bob@", "", one(onLogin, func(s *liesScene, r *wire.LoginReply) { r.Token = s.tokens["eve"] }),
+		wire.Tampered, "the vault that the node shows is not right", nil, nil},
+	{"a session that is none", onLogin, "login bob@", "", one(onLogin, func(s *liesScene, r *wire.LoginReply) { r.Token = wire.NewToken([32]byte{1}) }),
+		wire.Unavailable, "does not know the session that it opened", nil, nil},
+	{"a log-out that fails", onLogout, "logout", "old", always(refuse(onLogout, wire.Internal)), "", "", nil, nil},
+	{"a log-out that is not done", onLogout, "logout", "old", always(swallow(onLogout, nil)), "", "", nil, nil},
+	{"a vault head of somebody else, to a friend's new device", onHeads, "login ada@", "", one(onHeads, func(s *liesScene, r *wire.HeadsReply) {
+		r.Head = s.vaultOf("eve").Heads[0]
+	}), "", "none of your friends' nodes could be asked", nil, nil},
+	{"no vault head, to a friend's new device", onHeads, "login ada@", "", always(refuse(onHeads, wire.NotExist)), "", "none of your friends' nodes could be asked", nil, nil},
+}
+
+var vaultLies = []lie{
+	{"the vault rolled back", onVault, "friend list", "old", earlier("friend accept dan@"), wire.Tampered, "a vault that was rolled back or forked", nil, nil},
+	{"the vault forked", onVault, "friend list", "old", fork("friend decline dan@", "friend accept dan@", "friend remove dan@"), wire.Tampered, "a vault that was rolled back or forked", nil, nil},
+	{"the vault forked, with as many versions", onVault, "friend add eve@", "old", fork("friend accept dan@", "friend decline dan@"),
+		wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
+	{"the vault rolled back, before a post", onVault, "post hello", "old", earlier("friend accept dan@"), wire.Tampered, "a vault that was rolled back or forked", nil, nil},
+	{"the vault rolled back, to a new device", onVault, "login bob@", "", func(s *liesScene, home string) []told {
+		second := s.device(lie{on: "old", does: "feed"})
+		s.must(second, "friend accept dan@")
+		s.must(second, "friend remove dan@") // the epoch has the newest head in it, and ada's node gets it
+		s.must(second, "post marker")
+		s.until(s.copyOf("ada"), "feed", "marker")
+		s.restore(s.right)
+		return nil
+	}, wire.Tampered, "shows an old or forked vault", nil, nil},
+	{"the vault of somebody else", onVault, "friend list", "old", one(onVault, func(s *liesScene, r *wire.VaultReply) { *r = s.vaultOf("eve") }),
+		wire.Tampered, "the vault that the node shows is not right", nil, nil},
+	{"the vault of somebody else, to a new device", onVault, "login bob@", "", one(onVault, func(s *liesScene, r *wire.VaultReply) { *r = s.vaultOf("eve") }),
+		wire.Tampered, "the vault that the node shows is not right", nil, nil},
+	{"a gap in the heads", onVault, "login bob@", "", one(onVault, func(s *liesScene, r *wire.VaultReply) { r.Heads = slices.Delete(r.Heads, 1, 2) }),
+		wire.Tampered, "a vault that was rolled back or forked", nil, nil},
+	{"the first heads left out", onVault, "login bob@", "", one(onVault, func(s *liesScene, r *wire.VaultReply) { r.Heads = r.Heads[1:] }),
+		wire.Tampered, "its history begins with version 2", nil, nil},
+	{"the newest heads left out", onVault, "login bob@", "", one(onVault, func(s *liesScene, r *wire.VaultReply) { r.Heads = r.Heads[:len(r.Heads)-1] }),
+		wire.Tampered, "a vault that was rolled back or forked", nil, nil},
+	{"heads without the vault", onVault, "login bob@", "", one(onVault, func(s *liesScene, r *wire.VaultReply) { r.Record = nil }),
+		wire.Tampered, "and not the vault", nil, nil},
+	{"other bytes in the vault", onVault, "login bob@", "", one(onVault, func(s *liesScene, r *wire.VaultReply) { r.Record.Vault = flipped(r.Record.Vault) }),
+		wire.Tampered, "vault or slots are not those that were signed", nil, nil},
+	{"the password slot of somebody else", onVault, "login bob@", "", one(onVault, func(s *liesScene, r *wire.VaultReply) { r.Record.Slots = s.vaultOf("eve").Record.Slots }),
+		wire.Tampered, "vault or slots are not those that were signed", nil, nil},
+	{"another recovery slot", onVault, "login bob@", "", one(onVault, func(s *liesScene, r *wire.VaultReply) {
+		slots, err := wire.DecodeSlots(r.Record.Slots)
+		if err == nil {
+			slots.RecoverySlot = flipped(slots.RecoverySlot)
+			r.Record.Slots, err = slots.Encode()
+		}
+		if err != nil {
+			s.t.Error(err)
+		}
+	}), wire.Tampered, "vault or slots are not those that were signed", nil, nil},
+	{"a vault said to be late", onPutVault, "friend accept dan@", "old", always(refuse(onPutVault, wire.Conflict)),
+		wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
+	{"a vault said to be late that was kept", onPutVault, "friend accept dan@", "old", always(deny(onPutVault, wire.Conflict)), "", "", nil, nil},
+	{"a vault said to be kept", onPutVault, "friend list", "old", during("friend accept dan@", swallow(onPutVault, nil)),
+		wire.Tampered, "a vault that was rolled back or forked", nil, nil},
+}
+
+var friendLies = []lie{
+	{"keys of somebody else", onKeys, "feed", "new", keysFor("ada", func(s *liesScene) []wire.Signed { return s.keys["eve"].Statements }),
+		wire.Tampered, "another person's keys", nil, nil},
+	{"keys that a thief has made up", onKeys, "feed", "new", keysFor("ada", func(s *liesScene) []wire.Signed { return s.thiefsKeys("ada") }),
+		wire.Tampered, "another person's keys", nil, nil},
+	{"newer keys that a thief has signed", onKeys, "feed", "new", keysFor("ada", func(s *liesScene) []wire.Signed { return s.thiefsChain("ada") }),
+		wire.Tampered, "do not verify", nil, nil},
+	{"no keys at all", onKeys, "feed", "new", keysFor("ada", func(s *liesScene) []wire.Signed { return []wire.Signed{} }),
+		wire.Tampered, "do not verify", nil, nil},
+	{"a friend who is said not to exist", onKeys, "feed", "new", always(refuse(onKeys, wire.NotExist)), wire.Tampered, "the node has no keys of", nil, nil},
+	{"newer keys that a thief has signed, before a wrap", onKeys, "friend accept dan@", "old", keysFor("dan", func(s *liesScene) []wire.Signed { return s.thiefsChain("dan") }),
+		wire.Tampered, "do not verify", nil, nil},
+	{"keys that a thief has made up, before a wrap", onKeys, "friend accept dan@", "old", keysFor("dan", func(s *liesScene) []wire.Signed { return s.thiefsKeys("dan") }),
+		wire.Tampered, "another person's keys", nil, nil},
+	{"keys of somebody else, at first contact", onKeys, "friend add eve@", "old", keysFor("eve", func(s *liesScene) []wire.Signed { return s.keys["carol"].Statements }),
+		wire.Tampered, "the node shows the keys of carol@", nil, nil},
+	{"one's own keys, at first contact", onKeys, "friend add eve@", "old", keysFor("eve", func(s *liesScene) []wire.Signed { return s.keys["bob"].Statements }),
+		wire.Tampered, "the node shows the keys of bob@", nil, nil},
+
+	{"a friend who was never made", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		f := record(r, s.ids["eve"])
+		f.Address, f.State = s.at("eve"), wire.StateFriend
+	}), "", "", nil, nil},
+	{"a friend who was never made, before a post", onFriends, "post hello", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		f := record(r, s.ids["eve"])
+		f.Address, f.State = s.at("eve"), wire.StateFriend
+	}), "", "", nil, nil},
+	{"an offer to somebody else", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		f := record(r, s.ids["eve"])
+		f.Address, f.State, f.OfferGot = s.at("eve"), wire.StateIncoming, s.theirs("eve", "ada").OfferMade
+	}), "", "", nil, nil},
+	{"an offer to somebody else, accepted", onFriends, "friend accept dan@", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		record(r, s.ids["dan"]).OfferGot = s.theirs("eve", "ada").OfferMade
+	}), wire.Tampered, "has not made to you", nil, nil},
+	{"the offer of somebody else under a friend's name", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		record(r, s.ids["ada"]).OfferGot = s.theirs("eve", "ada").OfferMade
+	}), "", "has not made to you", nil, nil},
+	{"an acceptance that nobody has signed", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		f := record(r, s.ids["ada"])
+		f.AcceptGot = flipped(f.OfferGot)
+	}), "", "has not made to you", nil, nil},
+	{"the acceptance of an offer to somebody else", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		record(r, s.ids["ada"]).AcceptGot = s.theirs("carol", "ada").AcceptMade
+	}), "", "has not made to you", nil, nil},
+	{"an end that nobody has signed", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		end := &wire.End{Version: wire.Version, Suite: wire.Suite, From: s.ids["ada"], To: s.ids["bob"], Offers: []wire.Hash{{1}}, Created: time.Now().UnixMilli()}
+		signed, err := end.Sign(thief())
+		if err != nil {
+			s.t.Error(err)
+		}
+		f := record(r, s.ids["ada"])
+		f.State, f.EndsGot = wire.StateNone, append(f.EndsGot, signed)
+	}), "", "has not made to you", nil, nil},
+	{"the end of a friend's other friendship", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		f := record(r, s.ids["ada"])
+		f.EndsGot = append(f.EndsGot, s.theirs("carol", "ada").EndsGot...)
+	}), "", "has not made to you", nil, nil},
+	{"the friendship of an ex-friend without its end", onFriends, "post hello", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		f := record(r, s.ids["carol"])
+		theirs := s.theirs("carol", "bob")
+		f.Address, f.State = s.at("carol"), wire.StateFriend
+		f.OfferMade, f.AcceptGot, f.EndsMade = theirs.OfferGot, theirs.AcceptMade, []wire.Signed{}
+	}), "", "", nil, nil},
+	{"a friend at another address", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		record(r, s.ids["ada"]).Address = s.at("eve")
+	}), "", "is found at", nil, nil},
+	{"another account at a friend's address", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		record(r, s.ids["ada"]).Account = s.ids["eve"]
+	}), "", "another account for", nil, nil},
+	{"no friends at all", onFriends, "post hello", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) { r.Friends = []wire.FriendRecord{} }), "", "", nil, nil},
+
+	{"another friendship in answer to a statement", onTell, "friend accept dan@", "old", one(onTell, func(s *liesScene, r *wire.FriendReply) {
+		r.Friend = s.theirs("bob", "ada")
+	}), "", "another account for", nil, nil},
+	{"a statement said to be too late", onTell, "friend accept dan@", "old", always(refuse(onTell, wire.Conflict)), wire.Conflict, "another device of yours was faster", nil, []string{onPutVault, onWraps, onTell}},
+	{"a statement said to be passed on", onTell, "friend accept dan@", "old", func(s *liesScene, _ string) []told {
+		return []told{swallow(onTell, func(*exchange) any { return wire.FriendReply{Friend: s.theirs("bob", "dan")} })}
+	}, "", "", nil, nil},
+}
+
+var writeLies = []lie{
+	{"wraps said to be kept", onWraps, "friend accept dan@", "old", always(swallow(onWraps, nil)), "", "", nil, nil},
+	{"wraps refused", onWraps, "friend accept dan@", "old", always(refuse(onWraps, wire.Internal)), wire.Internal, "failed to answer", nil, []string{onPutVault, onWraps}},
+	{"another entry acknowledged", onEntries, "post hello", "old", one(onEntries, func(s *liesScene, r *wire.PublishReply) { r.ID[0]++ }),
+		wire.Tampered, "acknowledges another entry than was sent", nil, []string{onEntries}},
+	{"a post said to be kept", onEntries, "read bob@", "old", func(s *liesScene, home string) []told {
+		return during("post hello", swallow(onEntries, s.acknowledge))(s, home)
+	}, wire.Tampered, "were rolled back", nil, nil},
+	{"a post said to be kept, and the next one", onEntries, "post again", "old", func(s *liesScene, home string) []told {
+		return during("post hello", swallow(onEntries, s.acknowledge))(s, home)
+	}, wire.Tampered, "were rolled back", nil, nil},
+	{"a post said to be late", onEntries, "post hello", "old", always(refuse(onEntries, wire.Conflict)),
+		wire.Tampered, "as late, but shows no newer one than", nil, []string{onEntries}},
+	{"a post said to be late that was kept", onEntries, "post hello", "old", always(deny(onEntries, wire.Conflict)), "", "", nil, nil},
+	{"an epoch said to be late", onEntries, "friend remove ada@", "old", always(refuse(onEntries, wire.Conflict)),
+		wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault, onWraps, onEntries}},
+	{"ends said to be wrong", onEntries, "friend remove ada@", "old", func(s *liesScene, _ string) []told {
+		return []told{{route: onEntries, before: func(x *exchange) {
+			var in wire.PublishRequest
+			if wire.DecodeJSON(x.body, &in) == nil && len(in.Ends) > 0 {
+				x.problem(wire.NotExist)
+			}
+		}}}
+	}, "", "", nil, nil},
+	{"ends dropped from a record", onEntries, "friend remove ada@", "old", func(s *liesScene, _ string) []told {
+		return []told{amend(onEntries, func(_ *exchange, in *wire.PublishRequest) { in.Ends = nil })}
+	}, "", "", nil, nil},
+}
+
+// acknowledge says that an entry is on disk.
+func (s *liesScene) acknowledge(x *exchange) any {
+	var in wire.PublishRequest
+	if err := wire.DecodeJSON(x.body, &in); err != nil {
+		s.t.Error(err)
+	}
+	return wire.PublishReply{ID: in.Entry.ID(), Arrival: time.Now().UnixMilli()}
+}
+
+var streamLies = []lie{
+	{"one's own posts rolled back", onStream, "read bob@", "old", earlier("post hello"), wire.Tampered, "were rolled back", nil, nil},
+	{"one's own posts rolled back, before a post", onStream, "post again", "old", earlier("post hello"), wire.Tampered, "were rolled back", nil, nil},
+	{"an epoch rolled back, before a post", onStream, "post again", "old", func(s *liesScene, home string) []told {
+		s.must(home, "friend remove ada@")
+		s.restore(s.right)
+		return []told{alter(onVault, func(_ *exchange, r *wire.VaultReply) { *r = wire.VaultReply{Heads: []wire.Signed{}} })}
+	}, wire.Tampered, "were rolled back", nil, nil},
+	{"one's own posts gone", onStream, "read bob@", "old", always(refuse(onStream, wire.NotExist)), wire.Tampered, "were rolled back", nil, nil},
+	{"one's own posts gone, before a post", onStream, "post hello", "old", always(refuse(onStream, wire.NotExist)), wire.Tampered, "were rolled back", nil, nil},
+	{"one's own posts forked", onStream, "read bob@", "old", fork("post hello", "post other"), wire.Tampered, "is not the one that was seen before", nil, nil},
+	{"one's own posts forked, before a post", onStream, "post again", "old", func(s *liesScene, home string) []told {
+		return fork("post hello", "post other")(s, home)
+	}, wire.Tampered, "as late, but shows no newer one than", nil, []string{onEntries}},
+	{"the newest left out, to a new device", onStream, "read ada@", "new", adas(withoutNewest), "", "", withoutFirst, nil},
+	{"the newest left out", onStream, "read ada@", "old", adas(withoutNewest), "", "it shows less than was seen here before", withoutFirst, nil},
+	{"the newest left out and counted", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.Entries = r.Entries[:len(r.Entries)-1] }),
+		wire.Tampered, "are missing", nil, nil},
+	{"one in the middle left out", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.Entries = slices.Delete(r.Entries, 2, 3) }),
+		wire.Tampered, "does not follow", nil, nil},
+	{"an epoch left out", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) {
+		r.Entries = slices.DeleteFunc(r.Entries, func(e wire.Entry) bool { h := s.header(e); return h.Kind == wire.KindEpoch && h.Seq > 1 })
+	}), wire.Tampered, "does not follow", nil, nil},
+	{"all left out and counted", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.Entries = []wire.Entry{} }),
+		wire.Tampered, "are missing", nil, nil},
+	{"two in each other's place", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.Entries[1], r.Entries[2] = r.Entries[2], r.Entries[1] }),
+		wire.Tampered, "does not follow", nil, nil},
+	{"upside down", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { slices.Reverse(r.Entries) }),
+		wire.Tampered, "does not follow", nil, nil},
+	{"one twice", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.Entries = slices.Insert(r.Entries, 2, r.Entries[1]) }),
+		wire.Tampered, "does not follow", nil, nil},
+	{"an entry of somebody else", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.Entries[1] = s.run("eve")[1] }),
+		wire.Tampered, "an entry is not as it was signed", nil, nil},
+	{"a friend's entry among one's own", onStream, "read bob@", "old", streamOf("bob", func(s *liesScene, r *wire.StreamReply) { r.Entries[1] = s.run("ada")[1] }),
+		wire.Tampered, "an entry is not as it was signed", nil, nil},
+	{"an old signature with another body", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) {
+		r.Entries[1].Body = r.Entries[len(r.Entries)-1].Body
+	}), wire.Tampered, "is not the one that was signed", nil, nil},
+	{"a flipped bit in a body", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.Entries[1].Body = flipped(r.Entries[1].Body) }),
+		wire.Tampered, "is not the one that was signed", nil, nil},
+	{"a flipped bit in a header", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.Entries[1].Header = flipped(r.Entries[1].Header) }),
+		wire.Tampered, "an entry is not as it was signed", nil, nil},
+	{"a head below what is shown", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.Head-- }),
+		wire.Tampered, "is newer than what the node calls the newest", nil, nil},
+	{"a head above all there is", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.Head += 1000 }),
+		wire.Tampered, "are missing", nil, nil},
+	{"an old copy called fresh", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.AsOf = time.Now().UnixMilli() }), "", "", nil, nil},
+	{"a fresh copy called old", onStream, "read ada@", "new", adas(func(s *liesScene, r *wire.StreamReply) { r.AsOf = 1e12 }), "", "are shown as of 2001-09-09", nil, nil},
+
+	{"the wrap of another reader", onWrap, "read ada@", "new", wraps(func(s *liesScene, _ *exchange, w *wire.Wrap) { w.Reader = s.ids["eve"] }),
+		wire.Tampered, "for another reader or key", nil, nil},
+	{"a wrap to another key", onWrap, "read ada@", "new", wraps(func(s *liesScene, _ *exchange, w *wire.Wrap) { w.Key[0]++ }),
+		wire.Tampered, "for another reader or key", nil, nil},
+	{"a wrap of an older epoch", onWrap, "read ada@", "new", wraps(func(s *liesScene, x *exchange, w *wire.Wrap) { s.otherWrap(x, w) }),
+		wire.Tampered, "the keys of epoch", nil, nil},
+	{"a wrap of other bytes", onWrap, "read ada@", "new", wraps(func(s *liesScene, _ *exchange, w *wire.Wrap) { w.Sealed = flipped(w.Sealed) }),
+		wire.Tampered, "the keys of epoch", nil, nil},
+	{"no wrap", onWrap, "read ada@", "new", always(refuse(onWrap, wire.NotExist)), "", "and not the keys to them", nothing, nil},
+
+	{"another post than was asked for", onPost, "show POST", "new", one(onPost, func(s *liesScene, r *wire.FeedItem) { r.Entry = s.run("ada")[1] }),
+		wire.Tampered, "another entry than was asked for", nil, nil},
+	{"a post under somebody else's name", onPost, "show POST", "new", one(onPost, func(s *liesScene, r *wire.FeedItem) { r.Author, r.Audience = s.ids["bob"], s.stream["bob"] }),
+		wire.Tampered, "an entry is not as it was signed", nil, nil},
+	{"a post under a stranger's name", onPost, "show POST", "new", one(onPost, func(s *liesScene, r *wire.FeedItem) { r.Author, r.Audience = s.ids["eve"], s.stream["eve"] }),
+		wire.Tampered, "somebody who is not a friend", nil, nil},
+	{"a post with another body", onPost, "show POST", "new", one(onPost, func(s *liesScene, r *wire.FeedItem) { r.Entry.Body = s.run("ada")[1].Body }),
+		wire.Tampered, "is not the one that was signed", nil, nil},
+	{"a post at another place", onPost, "show POST", "new", one(onPost, func(s *liesScene, r *wire.FeedItem) { r.Position = 1 }), "", "", nil, nil},
+}
+
+// withoutNewest takes the newest entry of ada away, and does not count it.
+func withoutNewest(s *liesScene, r *wire.StreamReply) {
+	newest := uint64(len(s.run("ada")))
+	r.Head, r.Entries = newest-1, leaveOut(newest)(s, r.Entries)
+}
+
+// otherWrap puts bob's wrap of another epoch of ada's into the place of w.
+func (s *liesScene) otherWrap(x *exchange, w *wire.Wrap) {
+	for _, e := range s.run("ada") {
+		var body wire.EpochBody
+		if s.header(e).Kind != wire.KindEpoch || wire.DecodeCBOR("epoch", e.Body, &body) != nil || body.Content.String() == x.words()[2] {
+			continue
+		}
+		s.ask("bob", "GET", fmt.Sprintf("/v1/wraps/%s/%s/%s", s.ids["ada"], s.stream["ada"], body.Content), nil, w)
+	}
+}
+
+func feed(change func(s *liesScene, r *wire.FeedReply)) func(*liesScene, string) []told {
+	return one(onFeed, change)
+}
+
+var feedLies = []lie{
+	{"two bodies in each other's place", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) {
+		at := s.posts(r)
+		a, b := &r.Items[at[0]].Entry, &r.Items[at[1]].Entry
+		a.Body, b.Body = b.Body, a.Body
+	}), wire.Tampered, "is not the one that was signed", nil, nil},
+	{"two headers in each other's place", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) {
+		at := s.posts(r)
+		a, b := &r.Items[at[0]].Entry, &r.Items[at[1]].Entry
+		a.Header, b.Header = b.Header, a.Header
+	}), wire.Tampered, "is not the one that was signed", nil, nil},
+	{"a post left out of the feed", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) {
+		i := s.posts(r)[1]
+		r.Items = slices.Delete(r.Items, i, i+1)
+	}), "", "", nil, nil},
+	{"a post left out everywhere", onFeed, "feed", "new", both(leaveOut(3)), wire.Tampered, "are missing", nil, nil},
+	{"the oldest left out everywhere", onFeed, "feed", "new", both(leaveOut(1)), wire.Tampered, "are missing", nil, nil},
+	{"a stream left out, and counted", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) {
+		r.Items = slices.DeleteFunc(r.Items, func(i wire.FeedItem) bool { return i.Author == s.ids["ada"] })
+	}), wire.Tampered, "are missing", nil, nil},
+	{"a stream left out, to a new device", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) { s.hide(r, "ada") }), "", "", onlyBob, nil},
+	{"a stream left out", onFeed, "feed", "old", feed(func(s *liesScene, r *wire.FeedReply) { s.hide(r, "ada") }), "", "cannot be read at the moment", onlyBob, nil},
+	{"one's own stream left out", onFeed, "feed", "old", feed(func(s *liesScene, r *wire.FeedReply) { s.hide(r, "bob") }), wire.Tampered, "are missing", nil, nil},
+	{"the newest left out of the feed, and not counted", onFeed, "feed", "old", feed(func(s *liesScene, r *wire.FeedReply) { s.shorten(r, "ada") }), "", "it shows less than was seen here before", withoutFirstOfAda, nil},
+	{"one's own newest left out of the feed, and not counted", onFeed, "feed", "old", feed(func(s *liesScene, r *wire.FeedReply) { s.shorten(r, "bob") }), wire.Tampered, "were rolled back", nil, nil},
+	{"every item twice", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) { r.Items = append(r.Items, r.Items...) }), "", "", nil, nil},
+	{"the feed upside down", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) { slices.Reverse(r.Items) }), wire.Tampered, "out of the order of time", nil, nil},
+	{"a later time", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) { r.Items[s.posts(r)[0]].Position += 1e9 }), wire.Tampered, "out of the order of time", nil, nil},
+	{"a friend's posts under one's own name", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) {
+		for _, i := range s.posts(r) {
+			r.Items[i].Author, r.Items[i].Audience = s.ids["bob"], s.stream["bob"]
+		}
+	}), wire.Tampered, "an entry is not as it was signed", nil, nil},
+	{"the posts of a stranger", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) {
+		var eves wire.FeedReply
+		s.ask("eve", "GET", wire.PathFeed+"?limit=100", nil, &eves)
+		r.Items, r.Streams = append(r.Items, eves.Items...), append(r.Streams, eves.Streams...)
+	}), wire.Tampered, "somebody who is not a friend", nil, nil},
+	{"a stranger's posts under a friend's name", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) {
+		for _, i := range s.posts(r) {
+			r.Items[i].Entry = s.run("eve")[1]
+		}
+	}), wire.Tampered, "an entry is not as it was signed", nil, nil},
+	{"a cursor that leads nowhere", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) { r.Cursor = "nowhere" }), wire.Unavailable, "does not go on where the node says it does", nil, nil},
+	{"the same page for ever", onFeed, "feed", "new", func(*liesScene, string) []told {
+		return []told{
+			{route: onFeed, before: func(x *exchange) { x.target, _, _ = strings.Cut(x.target, "&before=") }},
+			alter(onFeed, func(_ *exchange, r *wire.FeedReply) { r.Cursor = "again" }),
+		}
+	}, wire.Unavailable, "the node's feed does not go on", nil, nil},
+	{"a cursor for a terminal", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) { r.Cursor = "\x1b[2J" }), wire.Unavailable, "the node's feed is not understood", nil, nil},
+}
+
+// hide takes all that is somebody's out of a page of the feed.
+func (s *liesScene) hide(r *wire.FeedReply, who string) {
+	r.Items = slices.DeleteFunc(r.Items, func(i wire.FeedItem) bool { return i.Author == s.ids[who] })
+	r.Streams = slices.DeleteFunc(r.Streams, func(i wire.StreamStatus) bool { return i.Author == s.ids[who] })
+}
+
+// shorten takes somebody's newest entry out of a page of the feed.
+func (s *liesScene) shorten(r *wire.FeedReply, who string) {
+	for i := range r.Streams {
+		if r.Streams[i].Author == s.ids[who] {
+			r.Streams[i].Head--
+		}
+	}
+	i := slices.IndexFunc(r.Items, func(i wire.FeedItem) bool { return i.Author == s.ids[who] })
+	r.Items = slices.Delete(r.Items, i, i+1)
+}
+
+func withoutFirstOfAda(honest string) string {
+	posts := strings.SplitAfter(honest, "\n\n")
+	i := slices.IndexFunc(posts, func(p string) bool { return strings.Contains(p, "ada-three") })
+	return strings.Join(slices.Delete(posts, i, i+1), "")
+}
+
+// answerLies are not about what is in an answer, but about the answer itself.
+var answerLies = []lie{
+	{"an error with the status of success", onFeed, "feed", "old", raw(onFeed, 200, wire.MediaJSON, bytesOf(wire.ProblemOf(wire.NotExist))), wire.Unavailable, "is not understood", nil, nil},
+	{"success with the status of an error", onFeed, "feed", "old", raw(onFeed, 500, wire.MediaJSON, bytesOf(wire.FeedReply{Items: []wire.FeedItem{}})), wire.Unavailable, "status 500 and nothing that is understood", nil, nil},
+	{"an error that contradicts its status", onFeed, "feed", "old", raw(onFeed, 404, wire.MediaProblem, bytesOf(wire.ProblemOf(wire.Unavailable))), wire.Unavailable, "status 404 and nothing that is understood", nil, nil},
+	{"a session said to have ended", onFeed, "feed", "old", always(refuse(onFeed, wire.Unauthenticated)), wire.Unauthenticated, "has ended", nil, nil},
+	{"a redirect", onFeed, "feed", "old", raw(onFeed, 302, "text/html", func(http.ResponseWriter) {}), wire.Unavailable, "status 302 and nothing that is understood", nil, nil},
+	{"an answer of another content type", onFeed, "feed", "old", always(told{route: onFeed, after: func(x *exchange) { x.header.Set("Content-Type", "text/html") }}), "", "", nil, nil},
+	{"a page instead of an answer", onFeed, "feed", "old", raw(onFeed, 200, "text/html", func(w http.ResponseWriter) { _, _ = w.Write([]byte("<html>")) }), wire.Unavailable, "is not understood", nil, nil},
+	{"half an answer", onFeed, "feed", "old", always(told{route: onFeed, after: func(x *exchange) { x.answer = x.answer[:len(x.answer)/2] }}), wire.Unavailable, "is not understood", nil, nil},
+	{"an answer without an end", onFeed, "feed", "old", raw(onFeed, 200, wire.MediaJSON, endless), wire.Unavailable, "bytes in one answer", nil, nil},
+	{"no answer", onFeed, "feed", "old", raw(onFeed, 200, wire.MediaJSON, func(http.ResponseWriter) { panic(http.ErrAbortHandler) }), wire.Unavailable, "broke the connection", nil, nil},
+}
