@@ -1,0 +1,114 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// TestReadLies: what a node does to one stream is named when that is read.
+func TestReadLies(t *testing.T) {
+	ctx := context.Background()
+	original := newScene(t)
+	for _, l := range []struct {
+		name string
+		tell func(r *wire.StreamReply)
+		says string
+	}{
+		{"all left out and counted", func(r *wire.StreamReply) { r.Entries = []wire.Entry{} }, "are missing"},
+		{"the newest left out and counted", func(r *wire.StreamReply) { r.Entries = r.Entries[:len(r.Entries)-1] }, "are missing"},
+		{"one in the middle left out", func(r *wire.StreamReply) { r.Entries = slices.Delete(r.Entries, 1, 2) }, "does not follow"},
+		{"a head below what is shown", func(r *wire.StreamReply) { r.Head-- }, "what the node calls the newest"},
+		{"a head above what there is", func(r *wire.StreamReply) { r.Head++ }, "are missing"},
+	} {
+		t.Run(l.name, func(t *testing.T) {
+			c := original.copy()
+			bob := c.bob.again()
+			told := false
+			lie(bob, "GET", wire.PathStream, func(_ *Request, r *wire.StreamReply) {
+				if !told { // the page, and not what its epochs ask for
+					l.tell(r)
+				}
+				told = true
+			})
+			page, err := bob.Read(ctx, c.ada.address, FeedOptions{})
+			if !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), l.says) || len(page.Posts) > 0 {
+				t.Errorf("got %q, %v, want an error that says %q", texts(page), err, l.says)
+			}
+		})
+	}
+}
+
+// TestGapInOwnStream: a device that goes on in the own stream has verified all
+// that others of the same person have written in between.
+func TestGapInOwnStream(t *testing.T) {
+	ctx := context.Background()
+	original := newScene(t)
+	for name, tell := range map[string]func(r *wire.StreamReply){
+		"one in the middle left out": func(r *wire.StreamReply) { r.Entries = slices.Delete(r.Entries, 1, 2) },
+		"the first left out":         func(r *wire.StreamReply) { r.Entries = r.Entries[1:] },
+		"all left out":               func(r *wire.StreamReply) { r.Entries = []wire.Entry{} },
+	} {
+		c := original.copy()
+		phone := c.ada.again()
+		for _, text := range []string{"a", "b", "c"} {
+			phone.writes(text)
+		}
+		sent := 0
+		lie(c.ada, "GET", wire.PathStream, func(_ *Request, r *wire.StreamReply) { tell(r) })
+		c.ada.line.before = func(_ int, r *Request) error {
+			if r.Path == wire.PathEntries {
+				sent++
+			}
+			return nil
+		}
+		if _, err := c.ada.Post(ctx, "text", ""); !errors.Is(err, wire.Tampered) || sent > 0 {
+			t.Errorf("%s: %v, %d entries sent", name, err, sent)
+		}
+	}
+}
+
+// TestPartedStillServed: posts of somebody who is no friend any more are left
+// out, whatever the node goes on showing.
+func TestPartedStillServed(t *testing.T) {
+	ctx := context.Background()
+	s := newScene(t)
+	s.bob.reads("bob's", "three", "two", "one")
+	items, err := s.bob.Feed(ctx, FeedOptions{})
+	s.bob.must(err)
+	first := items.Posts[1]
+	s.bob.removes(s.ada)
+	id := streamID{first.AuthorAccount, first.AudienceID}
+	entries := s.bob.w.people[id.Author].streams[id.Audience]
+	lie(s.bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) {
+		for _, e := range slices.Backward(entries) {
+			r.Items = append(r.Items, e.FeedItem)
+		}
+		r.Streams = append(r.Streams, wire.StreamStatus{Author: id.Author, Audience: id.Audience, Head: uint64(len(entries))})
+	})
+	s.bob.reads("bob's")
+}
+
+// TestTwiceUnderOtherAudience: the posts of a friend under another audience are no
+// other posts.
+func TestTwiceUnderOtherAudience(t *testing.T) {
+	s := newScene(t)
+	bob := s.bob.again()
+	lie(bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) {
+		for _, i := range slices.Clone(r.Items) {
+			if i.Author == s.ada.me() {
+				i.Audience[0]++
+				r.Items = append(r.Items, i)
+			}
+		}
+	})
+	page, err := bob.Feed(context.Background(), FeedOptions{})
+	bob.must(err)
+	if got := texts(page); !slices.Equal(got, []string{"bob's", "three", "two", "one"}) || len(page.Problems) != 1 {
+		t.Errorf("got %q, problems %v", got, page.Problems)
+	}
+}
