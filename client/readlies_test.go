@@ -112,3 +112,76 @@ func TestTwiceUnderOtherAudience(t *testing.T) {
 		t.Errorf("got %q, problems %v", got, page.Problems)
 	}
 }
+
+// TestPageLies: what a node does to the pages of a feed themselves.
+func TestPageLies(t *testing.T) {
+	ctx := context.Background()
+	original := newScene(t)
+	for _, l := range []struct {
+		name string
+		tell func(bob *someone)
+		says string
+	}{
+		{"a cursor for a terminal", func(bob *someone) {
+			lie(bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) { r.Cursor = "\x1b[2J" })
+		}, "feed is not understood"},
+		{"a next page after nothing", func(bob *someone) {
+			lie(bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) { r.Items, r.Cursor = []wire.FeedItem{}, "more" })
+		}, "feed is not understood"},
+		{"a cursor that leads nowhere", func(bob *someone) {
+			lie(bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) { r.Cursor = "nowhere" })
+		}, "does not go on where"},
+		{"the same page for ever", func(bob *someone) {
+			bob.line.before = func(_ int, r *Request) error {
+				r.Path, _, _ = strings.Cut(r.Path, "&before=")
+				return nil
+			}
+			lie(bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) { r.Cursor = "again" })
+		}, "feed does not go on"},
+	} {
+		c := original.copy()
+		bob := c.bob.again()
+		l.tell(bob)
+		if _, err := bob.Feed(ctx, FeedOptions{Limit: 100}); !errors.Is(err, wire.Unavailable) || !strings.Contains(err.Error(), l.says) {
+			t.Errorf("%s: %v, want %q", l.name, err, l.says)
+		}
+		if n := len(bob.line.calls); n > 2*maxStalls {
+			t.Errorf("%s: asked %d times", l.name, n)
+		}
+	}
+}
+
+// TestHiddenStreams: a stream that was seen before and is not among those of the
+// feed is missed: one's own as a contradiction, a friend's with a notice. So is
+// the time since when a friend's node was not heard.
+func TestHiddenStreams(t *testing.T) {
+	ctx := context.Background()
+	original := newScene(t)
+	original.bob.reads("bob's", "three", "two", "one")
+	hide := func(c scene, who wire.AccountID) FeedPage {
+		lie(c.bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) {
+			r.Items = slices.DeleteFunc(r.Items, func(i wire.FeedItem) bool { return i.Author == who })
+			r.Streams = slices.DeleteFunc(r.Streams, func(i wire.StreamStatus) bool { return i.Author == who })
+		})
+		page, err := c.bob.Feed(ctx, FeedOptions{})
+		c.bob.must(err)
+		return page
+	}
+	if c := original.copy(); len(hide(c, c.bob.me()).Problems) != 1 {
+		t.Error("one's own stream is not missed")
+	}
+	if c := original.copy(); !slices.Equal(hide(c, c.ada.me()).Notices, []string{unreadable(c.ada.address)}) {
+		t.Error("a friend's stream is not missed")
+	}
+	c := original.copy()
+	lie(c.bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) {
+		for i := range r.Streams {
+			r.Streams[i].AsOf = 1e12
+		}
+	})
+	page, err := c.bob.Feed(ctx, FeedOptions{})
+	c.bob.must(err)
+	if len(page.Posts) != 4 || len(page.Notices) != 1 || !strings.Contains(page.Notices[0], "as of 2001-09-09") {
+		t.Errorf("an old copy: %q, notices %q", texts(page), page.Notices)
+	}
+}
