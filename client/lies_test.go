@@ -183,10 +183,10 @@ func TestFeedLies(t *testing.T) {
 		}, all, true, ""},
 		{"another reader's wrap", func(s scene) {
 			lie(s.bob, "GET", wire.PathWrap, func(_ *Request, w *wire.Wrap) { w.Reader = s.eve.me() })
-		}, all[:1], true, ""},
+		}, all[:1], true, "for another reader or key"},
 		{"a wrap to another key", func(s scene) {
 			lie(s.bob, "GET", wire.PathWrap, func(_ *Request, w *wire.Wrap) { w.Key[0]++ })
-		}, all[:1], true, ""},
+		}, all[:1], true, "for another reader or key"},
 		{"a wrap of other keys", func(s scene) {
 			lie(s.bob, "GET", wire.PathWrap, func(r *Request, w *wire.Wrap) {
 				// The node can seal to bob as well as anybody, but has no key that fits.

@@ -185,3 +185,22 @@ func TestHiddenStreams(t *testing.T) {
 		t.Errorf("an old copy: %q, notices %q", texts(page), page.Notices)
 	}
 }
+
+// TestShowFork: a post in the place of another one that was seen is refused by
+// itself too, and an epoch is no post.
+func TestShowFork(t *testing.T) {
+	ctx := context.Background()
+	s := newScene(t)
+	left, right := s.copy(), s.copy()
+	left.ada.writes("left")
+	other := right.ada.writes("right")
+	left.bob.reads("left", "bob's", "three", "two", "one")
+	left.bob.line.w = right.bob.w
+	if _, err := left.bob.Show(ctx, other.ID); !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), "seen before") {
+		t.Errorf("got %v", err)
+	}
+	epoch := right.ada.w.people[s.ada.me()].streams[s.ada.ownStream().Audience][0]
+	if _, err := right.bob.Show(ctx, epoch.Entry.ID()); !errors.Is(err, wire.NotExist) {
+		t.Errorf("an epoch: %v", err)
+	}
+}
