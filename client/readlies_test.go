@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
 )
 
 // TestReadLies: what a node does to one stream is named when that is read.
@@ -199,8 +200,39 @@ func TestShowFork(t *testing.T) {
 	if _, err := left.bob.Show(ctx, other.ID); !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), "seen before") {
 		t.Errorf("got %v", err)
 	}
-	epoch := right.ada.w.people[s.ada.me()].streams[s.ada.ownStream().Audience][0]
+	var epoch placed // the newest, whose keys bob has
+	for _, e := range right.ada.w.people[s.ada.me()].streams[s.ada.ownStream().Audience] {
+		if e.h.Kind == wire.KindEpoch {
+			epoch = e
+		}
+	}
 	if _, err := right.bob.Show(ctx, epoch.Entry.ID()); !errors.Is(err, wire.NotExist) {
 		t.Errorf("an epoch: %v", err)
+	}
+}
+
+// TestOtherKeys: keys that were pinned are not led back, and not forked, even
+// where the person has signed both.
+func TestOtherKeys(t *testing.T) {
+	ctx := context.Background()
+	c := newScene(t)
+	eve := c.bob.w.people[c.eve.me()]
+	first := eve.chain
+	pinned, err := first.Append(c.eve.nextStatement())
+	c.eve.must(err)
+	fork, err := first.Append(c.eve.nextStatement())
+	c.eve.must(err)
+	eve.chain = pinned
+	c.bob.asks(c.eve)
+	phone := c.bob.again() // has no keys of eve's yet
+	for name, chain := range map[string]*keyservice.Chain{"shorter": first, "forked": fork} {
+		eve.chain = chain
+		err := phone.do(ctx, func() error {
+			_, err := phone.keysOf(ctx, phone.vault.friend(c.eve.me()))
+			return err
+		})
+		if !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), "not those that were confirmed") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

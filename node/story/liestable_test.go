@@ -93,11 +93,9 @@ func during(command string, lies ...told) func(*liesScene, string) []told {
 }
 
 // posts are where ada's posts stand in a page of the feed, newest first.
-func (s *liesScene) posts(r *wire.FeedReply) (at []int) { return s.kinds(r, wire.KindPost) }
-
-func (s *liesScene) kinds(r *wire.FeedReply, kind wire.EntryKind) (at []int) {
+func (s *liesScene) posts(r *wire.FeedReply) (at []int) {
 	for i, item := range r.Items {
-		if item.Author == s.ids["ada"] && s.header(item.Entry).Kind == kind {
+		if item.Author == s.ids["ada"] && s.header(item.Entry).Kind == wire.KindPost {
 			at = append(at, i)
 		}
 	}
@@ -119,7 +117,11 @@ func record(r *wire.FriendsReply, id wire.AccountID) *wire.FriendRecord {
 func (s *liesScene) theirs(who, other string) wire.FriendRecord {
 	var r wire.FriendsReply
 	s.ask(who, "GET", wire.PathFriends, nil, &r)
-	return *record(&r, s.ids[other])
+	f := *record(&r, s.ids[other])
+	if len(f.OfferMade)+len(f.OfferGot) == 0 {
+		s.t.Errorf("%s has nothing about %s to lie with", who, other)
+	}
+	return f
 }
 
 // wraps changes the wraps of ada's epochs that bob asks for.
@@ -155,10 +157,10 @@ func flipped(b []byte) []byte {
 	return b
 }
 
-// signedBy is a statement of somebody who has made up keys for the occasion.
+// thief is the key of somebody who has nobody else's.
 func thief() wire.IdentitySecret { return wire.NewIdentitySecret([32]byte{1, 2, 3}) }
 
-// thiefsChain is ada's chain with a statement behind it that a thief has signed.
+// thiefsChain is somebody's chain with a statement behind it that a thief has signed.
 func (s *liesScene) thiefsChain(who string) []wire.Signed {
 	first, account, err := wire.OpenFirstKeyStatement(s.keys[who].Statements[0])
 	if err != nil {
@@ -233,7 +235,7 @@ func (s *liesScene) vaultOf(who string) (v wire.VaultReply) {
 	return v
 }
 
-// nothing is shown of ada.
+// onlyBob shows nothing of ada's.
 func onlyBob(honest string) string {
 	var posts []string
 	for _, post := range strings.SplitAfter(honest, "\n\n") {
