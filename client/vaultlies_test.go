@@ -185,6 +185,9 @@ func TestLoginLies(t *testing.T) {
 		{"a session that is none", func(c scene, s *someone) {
 			lie(s, "POST", wire.PathLogin, func(_ *Request, r *wire.LoginReply) { r.Token = wire.NewToken(random()) })
 		}, wire.Unavailable, "does not know the session"},
+		{"a vault without its beginning", func(c scene, s *someone) {
+			lie(s, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) { r.Heads = r.Heads[1:] })
+		}, wire.Tampered, "begins with version 2"},
 		{"newer keys", func(c scene, s *someone) {
 			lie(s, "POST", wire.PathKeys, func(_ *Request, r *wire.KeysReply) { r.Statements = append(r.Statements, c.ada.nextStatement()) })
 		}, wire.Tampered, ""},

@@ -180,3 +180,12 @@ func TestRegistrationOnlySaid(t *testing.T) {
 	s.line.before, s.line.after = nil, nil
 	s.must(s.tryRegister())
 }
+
+// TestOtherRegistration: a node that registers somebody else.
+func TestOtherRegistration(t *testing.T) {
+	s := newWorld(t).device("ada@one.example")
+	lie(s, "POST", wire.PathRegister, func(_ *Request, r *wire.RegisterReply) { r.Account[0]++ })
+	if err := s.tryRegister(); !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), "another account than was sent") {
+		t.Errorf("got %v", err)
+	}
+}
