@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/peerbrain/peerbrain/federation"
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -116,8 +117,12 @@ func (p peer) syncStream(ctx context.Context, ask wire.SyncStream, room int) (on
 			one.Closed = append(one.Closed, *closed)
 		}
 	}
-	if len(readers) == 0 {
-		return one, 0, false, nil // not even the head
+	if len(readers) == 0 { // not even the head, nor that it exists to whom it was never served
+		told := slices.ContainsFunc(one.Closed, func(c wire.ClosedTo) bool { return len(c.Ends) > 0 })
+		if !told {
+			return wire.SyncedStream{}, 0, false, wire.NotExist
+		}
+		return one, 0, false, nil
 	}
 	one.Head = at.Seq
 	if err := p.node.checkHave(ctx, s, ask); err != nil {

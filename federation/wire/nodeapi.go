@@ -55,7 +55,8 @@ type SyncReply struct {
 }
 
 // SyncedStream is what is new in one stream. Code is set instead of everything
-// else when this stream failed: one bad stream holds up no other.
+// else when this stream failed: one bad stream holds up no other. A stream of
+// which no reader may know is NotExist, like one that is not there.
 type SyncedStream struct {
 	Author   AccountID    `json:"author"`
 	Audience AudienceID   `json:"audience"`
