@@ -21,8 +21,12 @@ const (
 	south wire.NodeName = "south.example"
 )
 
-// worldClock is the clock of all nodes of a test. It moves when it is told to.
-type worldClock struct{ ms atomic.Int64 }
+// worldClock is the clock of all nodes of a test. It moves when it is told to;
+// a live one goes on by itself as well.
+type worldClock struct {
+	ms   atomic.Int64 // since 1970; of a live one, since now
+	live bool
+}
 
 func newWorldClock() *worldClock {
 	c := new(worldClock)
@@ -30,7 +34,13 @@ func newWorldClock() *worldClock {
 	return c
 }
 
-func (c *worldClock) now() time.Time          { return time.UnixMilli(c.ms.Load()) }
+func (c *worldClock) now() time.Time {
+	if c.live {
+		return time.Now().Add(time.Duration(c.ms.Load()) * time.Millisecond)
+	}
+	return time.UnixMilli(c.ms.Load())
+}
+
 func (c *worldClock) advance(d time.Duration) { c.ms.Add(d.Milliseconds()) }
 
 // world is some nodes that call each other without a network in between, what
@@ -42,6 +52,7 @@ type world struct {
 	nodes map[wire.NodeName]*Node
 	down  map[wire.NodeName]error // how calls to it fail
 	calls map[string]int          // by path, all nodes together
+	live  bool                    // there is a network in between (newLiveWorld)
 }
 
 func newWorld(t testing.TB) *world {
@@ -75,11 +86,15 @@ func (w *world) tryOpen(name wire.NodeName, own, copies store.Store) (*testNode,
 	if copies == nil {
 		copies = storetest.NewMemory()
 	}
-	n, err := Open(context.Background(), Options{
+	o := Options{
 		Name: name, Own: own, Copies: copies, Now: w.clock.now, SyncInterval: time.Hour,
 		Log:   slog.New(slog.NewTextHandler(testLog{w.t}, &slog.HandlerOptions{Level: slog.LevelInfo})),
 		Peers: func(o federation.ClientOptions) (Peers, error) { return worldPeers{w, o.Self}, nil },
-	})
+	}
+	if w.live {
+		o.Development, o.Peers = true, nil
+	}
+	n, err := Open(context.Background(), o)
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +212,7 @@ type testPerson struct {
 	account  wire.AccountID
 	identity wire.IdentitySecret
 	recovery wire.RecoverySecret
+	login    wire.LoginSecret
 	keys     []wire.Signed // key statements
 	newest   *wire.KeyStatement
 	slots    []byte
@@ -234,7 +250,8 @@ func (n *testNode) newPerson(handle wire.Handle) *testPerson {
 	t.Helper()
 	p := &testPerson{
 		t: t, home: n, address: wire.Address{Handle: handle, Node: n.name}, knows: map[wire.AccountID]*contact{},
-		identity: wire.NewIdentitySecret(random32()), recovery: wire.NewRecoverySecret(random32()), audience: random32(),
+		identity: wire.NewIdentitySecret(random32()), recovery: wire.NewRecoverySecret(random32()),
+		login: wire.NewLoginSecret(random32()), audience: random32(),
 	}
 	p.newest = &wire.KeyStatement{
 		Version: wire.Version, Suite: wire.Suite, Handle: handle, Node: n.name,
@@ -247,7 +264,7 @@ func (n *testNode) newPerson(handle wire.Handle) *testPerson {
 	p.account = wire.AccountID(first.Hash(wire.LabelKeyStatement))
 	slots := wire.Slots{
 		Version: wire.Version, Suite: wire.Suite, Random: random32(), Argon2: wire.DefaultArgon2,
-		Login: wire.NewLoginSecret(random32()).Public(), PasswordSlot: make([]byte, 128),
+		Login: p.login.Public(), PasswordSlot: make([]byte, 128),
 		RecoveryLogin: wire.NewRecoveryLoginSecret(random32()).Public(), RecoverySlot: make([]byte, wire.SelfKeySize),
 	}
 	p.slots = must(slots.Encode())
