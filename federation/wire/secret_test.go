@@ -104,6 +104,11 @@ func TestToken(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), text[:8]) || !got.IsZero() {
 			t.Errorf("the error tells of the token: %v", err)
 		}
+		err = got.UnmarshalText([]byte(s))
+		wantKind(t, "a malformed token in a body", err, Invalid)
+		if strings.Contains(err.Error(), text[:8]) || !got.IsZero() {
+			t.Errorf("the error tells of the token: %v", err)
+		}
 	}
 	var reply LoginReply
 	if err := DecodeJSON(EncodeJSON(LoginReply{Token: token}), &reply); err != nil || reply.Token.Reveal() != text {

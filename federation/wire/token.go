@@ -55,8 +55,11 @@ func (t Token) MarshalJSONTo(e *jsontext.Encoder) error {
 	return e.WriteToken(jsontext.String(t.Reveal()))
 }
 
-// UnmarshalText is ParseToken.
+// UnmarshalText reads what stands in a body, where it does not say who asks: what
+// is no token is Invalid there.
 func (t *Token) UnmarshalText(b []byte) (err error) {
-	*t, err = ParseToken(string(b))
-	return err
+	if *t, err = ParseToken(string(b)); err != nil {
+		return Errorf(Invalid, "token", "it is none")
+	}
+	return nil
 }
