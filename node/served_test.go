@@ -74,7 +74,7 @@ func (s *served) sends(method, path string, body []byte, header ...string) answe
 	t.Helper()
 	r := must(http.NewRequest(method, "http://"+s.addr+path, bytes.NewReader(body)))
 	r.Host = string(s.name)
-	if len(body) > 0 {
+	if body != nil {
 		r.Header.Set("Content-Type", wire.MediaJSON)
 	}
 	for _, line := range header {
