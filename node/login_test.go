@@ -210,11 +210,16 @@ func TestLoginOnAnUnreliableStore(t *testing.T) {
 	}
 }
 
-// TestLoginTellsNothing compares a person with one who does not exist: same
-// answers, same shape, same number of operations, for each step and purpose.
+// TestLoginTellsNothing compares a person with one who does not exist, and with
+// one of whom only the name is left: same answers, same shape, same number of
+// operations, for each step and purpose.
 func TestLoginTellsNothing(t *testing.T) {
 	l := newLoginNode(t, storetest.NewMemory())
-	nobody := newVisitor(t, visitorNode, "nobody_here", l.clock.now())
+	nobody, gone := newVisitor(t, visitorNode, "nobody_here", l.clock.now()), newVisitor(t, visitorNode, "gone_today1", l.clock.now())
+	must(l.Register(t.Context(), gone.request))
+	if err := l.own.Apply(t.Context(), store.Change{Key: vaultKey(gone.account)}); err != nil {
+		t.Fatal(err)
+	}
 	type cost struct{ gets, scans, scanned, applies, changes int }
 	measure := func(do func()) cost {
 		l.store.Reset()
@@ -226,7 +231,7 @@ func TestLoginTellsNothing(t *testing.T) {
 		for _, token := range []*wire.Token{nil, &device} {
 			var costs [][2]cost
 			var texts []string
-			for _, who := range []*visitor{l.ann, nobody} {
+			for _, who := range []*visitor{l.ann, nobody, gone} {
 				var c wire.ChallengeReply
 				challenge := measure(func() { c = l.challenges(t, who.handle, purpose) })
 				bad := who.answer(t, visitorNode, purpose, c, func(c *wire.Challenge) { c.Nonce[3] ^= 1 })
@@ -238,14 +243,14 @@ func TestLoginTellsNothing(t *testing.T) {
 				costs = append(costs, [2]cost{challenge, login})
 				texts = append(texts, shape(c))
 			}
-			if costs[0] != costs[1] {
-				t.Errorf("%s: ann costs the store %+v, nobody %+v", purpose, costs[0], costs[1])
+			if costs[0] != costs[1] || costs[0] != costs[2] {
+				t.Errorf("%s: ann, nobody and who is gone cost the store %+v", purpose, costs)
 			}
 			if costs[0][0].gets == 0 || costs[0][1].gets == 0 || costs[0][1].applies != 0 {
 				t.Errorf("%s: implausible costs %+v", purpose, costs[0])
 			}
-			if texts[0] != texts[1] {
-				t.Errorf("%s: challenges differ in shape: %s and %s", purpose, texts[0], texts[1])
+			if texts[0] != texts[1] || texts[0] != texts[2] {
+				t.Errorf("%s: challenges differ in shape: %s", purpose, texts)
 			}
 		}
 	}
