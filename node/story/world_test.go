@@ -80,7 +80,8 @@ type server struct {
 	data   string
 	log    string // path
 	env    []string
-	args   []string // of the command, if not the usual ones
+	flags  []string // of serve, beside the usual
+	args   []string // of the command, instead of serve and its flags
 	dir    string   // where it runs, if not here
 
 	cmd *exec.Cmd
@@ -136,7 +137,7 @@ func (s *server) start() error {
 	defer log.Close() // the process has its own
 	args := s.args
 	if args == nil {
-		args = []string{"serve", "--dev", "--name", s.name, "--listen", s.listen, "--data", s.data}
+		args = append([]string{"serve", "--dev", "--name", s.name, "--listen", s.listen, "--data", s.data}, s.flags...)
 	}
 	s.cmd = exec.Command(filepath.Join(s.bin, "peerbrain-node"), args...)
 	s.cmd.Dir = s.dir
