@@ -59,7 +59,6 @@ func newServer(a *api, table []route, o serverOptions) *server {
 		DisableStartupMessage:        true,
 		Immutable:                    true,
 		CaseSensitive:                true,
-		StrictRouting:                true,
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true, // it would read a form of any length before we are asked
 		ReduceMemoryUsage:            true,
@@ -69,7 +68,6 @@ func newServer(a *api, table []route, o serverOptions) *server {
 		WriteTimeout:                 o.write,
 		IdleTimeout:                  o.idle,
 		Concurrency:                  o.connections + 1, // listener closes what is above before fasthttp answers in its own words
-		RequestMethods:               methods,
 		ErrorHandler:                 s.refuse,
 	})
 	for _, rt := range table {

@@ -67,7 +67,12 @@ func testServer(t *testing.T, table []route, o serverOptions, log io.Writer, wra
 	if o.connections == 0 {
 		o.connections = 100
 	}
-	o.write, o.idle = 20*time.Second, 20*time.Second
+	if o.write == 0 {
+		o.write = 20 * time.Second
+	}
+	if o.idle == 0 {
+		o.idle = 20 * time.Second
+	}
 	if log == nil {
 		log = io.Discard
 	}
@@ -251,6 +256,7 @@ var refused = []struct {
 	{"a parameter of another method", head("POST /echo?a=1 HTTP/1.1", "Host: a", jsonLine, "Content-Length: 2") + "{}", 400, wire.Invalid},
 	{"an unknown method", head("BREW /echo HTTP/1.1", "Host: a"), 405, wire.Method},
 	{"another method", head("PATCH /echo HTTP/1.1", "Host: a"), 405, wire.Method},
+	{"a method of proxies", head("TRACE /federation/v1/keys HTTP/1.1", "Host: a"), 405, wire.Method},
 	{"no such path", head("GET /nothing HTTP/1.1", "Host: a"), 404, wire.NotExist},
 
 	// Bodies.
@@ -317,6 +323,7 @@ func TestServed(t *testing.T) {
 		{"no body", head("POST /echo HTTP/1.1", "Host: a", "Content-Length: 0"), `"bytes":0`},
 		{"a body", head("POST /echo HTTP/1.1", "Host: a", jsonLine, "Content-Length: 65536") + strings.Repeat("x", 65536), `"bytes":65536`},
 		{"a large body", head("PUT /echo HTTP/1.1", "Host: a", jsonLine, "Content-Length: 4194304") + strings.Repeat("x", 4194304), `"bytes":4194304`},
+		{"a long head", head("GET /echo HTTP/1.1", "Host: a", "X: "+strings.Repeat("x", 8000)), `"target":"/echo"`},
 		{"names in lower case", head("POST /echo HTTP/1.1", "host: a", "content-type: application/json", "content-length: 2") + "{}", `"bytes":2`},
 		{"a body that waits", head("POST /echo HTTP/1.1", "Host: a", jsonLine, "Content-Length: 2", "Expect: 100-continue") + "{}", ``},
 		{"between nodes", head("POST /federation/v1/%2e%2e//keys?x=1 HTTP/1.1", "Host: a", jsonLine, "Content-Length: 2") + "{}", `"target":"/federation/v1/%2e%2e//keys?x=1"`},
