@@ -168,8 +168,7 @@ func readBody(c *fasthttp.RequestCtx, r *incoming) error {
 	if r.length == 0 {
 		return nil
 	}
-	var body bytes.Buffer
-	body.Grow(min(r.length, 4<<10) + bytes.MinRead) // grows with what arrives, not with what is claimed
+	var body bytes.Buffer // grows with what arrives, not with what is claimed
 	if _, err := io.Copy(&body, io.LimitReader(c.RequestBodyStream(), int64(r.length))); err != nil {
 		return err
 	}
