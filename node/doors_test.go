@@ -167,6 +167,34 @@ func TestNamesAlike(t *testing.T) {
 	}
 }
 
+// TestTokenHasOneSpelling shows a session that is good in other ways than the one.
+func TestTokenHasOneSpelling(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	s := n.serves(nil)
+	token := s.logsIn(n.person("ann")).Token.Reveal()
+	ask := func(path string, lines ...string) int {
+		response, _, _ := says(t, s.addr, head(append([]string{"GET " + path + " HTTP/1.1", "Host: a"}, lines...)...))
+		return response.StatusCode
+	}
+	good := "Authorization: Bearer " + token
+	for _, lines := range [][]string{
+		nil, {"Authorization: " + token}, {"Authorization: bearer " + token}, {"Authorization: BEARER " + token}, {"Authorization: Bearer  " + token}, {"Authorization: Bearer\t" + token},
+		{"Authorization: Token " + token}, {"Authorization: Basic " + token}, {"Authorization: Bearer " + strings.ToUpper(token)}, {"Authorization: Bearer " + token + ","},
+		{"Authorization: Bearer " + token + "a"}, {"Authorization: Bearer " + token[:51]}, {"Authorization: Bearer " + token + "===="}, {good, good}, {good, "Authorization: Bearer x"},
+		{"Proxy-Authorization: Bearer " + token}, {"Cookie: token=" + token}, {"X-Authorization: Bearer " + token}, {"Authorization: Bearer " + token + " " + token},
+	} {
+		if got := ask(wire.PathSession, lines...); got != 401 {
+			t.Errorf("%q: got %d, want 401", lines, got)
+		}
+	}
+	if got := ask(wire.PathSession+"?access_token="+token, good); got != 400 {
+		t.Errorf("in the query: got %d, want 400", got)
+	}
+	if got := ask(wire.PathSession, "authorization:  Bearer "+token+" "); got != 200 { // spaces around a value are no part of it
+		t.Errorf("the one: got %d, want 200", got)
+	}
+}
+
 // TestPagesOverHTTP flips every bit of a cursor, hands it to somebody else, cuts
 // it and keeps it over a restart, and asks for pages of impossible sizes.
 func TestPagesOverHTTP(t *testing.T) {

@@ -125,6 +125,8 @@ func TestPublishEnds(t *testing.T) {
 			"other address": {wire.NotExist, wire.KindEpoch, []wire.FriendRequest{about(cid, wire.FriendEnd, ann.end(ben).Statement)}},
 			"no friend":     {wire.NotExist, wire.KindEpoch, []wire.FriendRequest{ann.endOf(ann.home.newPerson("dan"), random32())}},
 			"one of two":    {wire.NotExist, wire.KindEpoch, []wire.FriendRequest{ann.end(ben), ann.endOf(ann.home.newPerson("dan"), random32())}},
+			"too many":      {wire.Invalid, wire.KindEpoch, slices.Repeat([]wire.FriendRequest{ann.end(ben)}, maxEndings+1)},
+			"early":         {wire.Clock, wire.KindEpoch, []wire.FriendRequest{early(ann, func() wire.FriendRequest { return ann.end(ben) })}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				e := ann.post()
@@ -150,6 +152,13 @@ func TestPublishEnds(t *testing.T) {
 		_, err := ben.as().Stream(t.Context(), ann.account, ann.audience, 0, 0, 0)
 		kind(t, err, wire.NotExist)
 	})
+}
+
+// early makes something by a clock that is too far ahead.
+func early[T any](p *testPerson, make func() T) T {
+	p.home.world.clock.advance(wire.MaxSkew + time.Second)
+	defer p.home.world.clock.advance(-wire.MaxSkew - time.Second)
+	return make()
 }
 
 // Many devices of one person write at once: each entry has one winner.

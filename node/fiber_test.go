@@ -247,6 +247,9 @@ var refused = []struct {
 	{"a letter beyond ASCII", head("GET /\xc3\xa9cho HTTP/1.1", "Host: a"), 400, wire.Invalid},
 	{"an empty query", head("GET /echo? HTTP/1.1", "Host: a"), 400, wire.Invalid},
 	{"two queries", head("GET /echo?a=1?b=2 HTTP/1.1", "Host: a"), 400, wire.Invalid},
+	{"two queries in a value", head("GET /echo?a=1?b HTTP/1.1", "Host: a"), 400, wire.Invalid},
+	{"an empty query of nothing", head("GET /nothing? HTTP/1.1", "Host: a"), 400, wire.Invalid},
+	{"two values", head("GET /echo?a=1=2 HTTP/1.1", "Host: a"), 400, wire.Invalid},
 	{"an unknown parameter", head("GET /echo?c=1 HTTP/1.1", "Host: a"), 400, wire.Invalid},
 	{"a parameter in another case", head("GET /echo?A=1 HTTP/1.1", "Host: a"), 400, wire.Invalid},
 	{"a parameter twice", head("GET /echo?a=1&b=2&a=1 HTTP/1.1", "Host: a"), 400, wire.Invalid},
@@ -716,6 +719,29 @@ func TestRoutes(t *testing.T) {
 		if !slices.Contains(all, name) {
 			t.Errorf("%s is not served", name)
 		}
+	}
+}
+
+// TestNothingFollowsHeaders hands the parser more than the head of one request.
+func TestNothingFollowsHeaders(t *testing.T) {
+	if headers, err := parseHeaders("A: b\r\n\r\nC: d\r\n"); err == nil {
+		t.Errorf("got %q", headers)
+	}
+}
+
+// TestCheckAlone shows what our own check refuses that the library refuses before
+// it, in the release that is used today.
+func TestCheckAlone(t *testing.T) {
+	host, length := [2]string{"Host", "a"}, [2]string{"Content-Length", "0"}
+	for _, test := range []struct {
+		headers [][2]string
+		want    wire.Kind
+	}{
+		{[][2]string{host, length}, ""}, {nil, wire.Invalid}, {[][2]string{host, host}, wire.Invalid}, {[][2]string{host, {"HOST", "b"}}, wire.Invalid},
+		{[][2]string{{"Host", ""}}, wire.Invalid}, {[][2]string{host, length, length}, wire.Invalid}, {[][2]string{host, length, {"content-length", "2"}}, wire.Invalid},
+	} {
+		r := incoming{method: "POST", target: "/", headers: test.headers}
+		kind(t, r.check("HTTP/1.1"), test.want)
 	}
 }
 

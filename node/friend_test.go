@@ -296,10 +296,11 @@ func TestPeerDeliver(t *testing.T) {
 		"another's words": {wire.Invalid, north, func(r *wire.PeerFriendRequest) {
 			r.FriendStatement = cid.offer(ben).FriendStatement
 		}},
-		"to nobody":        {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.To.Handle = "nobody" }},
-		"to another node":  {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.To = cid.address }},
-		"to other account": {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.ToAccount = cid.account }},
-		"from nobody":      {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.From.Handle = "nobody" }},
+		"to nobody":             {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.To.Handle = "nobody" }},
+		"to another node":       {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.To = cid.address }},
+		"to the name elsewhere": {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.To.Node = west.name }},
+		"to other account":      {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.ToAccount = cid.account }},
+		"from nobody":           {wire.NotExist, north, func(r *wire.PeerFriendRequest) { r.From.Handle = "nobody" }},
 		"accept of none": {wire.NotExist, north, func(r *wire.PeerFriendRequest) {
 			r.FriendStatement = ann.acceptOf(ben, random32()).FriendStatement
 		}},

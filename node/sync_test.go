@@ -213,6 +213,19 @@ func TestSyncAnswersStreamByStream(t *testing.T) {
 			t.Errorf("stream %d: got %+v, want %+v", i, got, want[i])
 		}
 	}
+
+	// What is a copy here is served by nobody but its author's node, not even to
+	// somebody who has a wrap of it.
+	other.pulls(home)
+	dan := home.person("dan")
+	must(ben.as().Keys(t.Context(), wire.KeysRequest{Address: dan.address}))
+	name := keyservice.WrapName{Author: ann.account, Audience: ann.audience, Commitment: ann.content, Reader: dan.account}
+	if err := other.copies.Apply(t.Context(), wrapChange(name, ann.wrapFor(dan))); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, other, north, ann, 0, dan); got.Code != wire.NotExist {
+		t.Errorf("a copy is served: %d entries", len(got.Entries))
+	}
 	_, err = home.peer(south).Sync(t.Context(), wire.SyncRequest{Streams: make([]wire.SyncStream, wire.MaxSyncStreams+1)})
 	kind(t, err, wire.Invalid)
 	_, err = home.peer(south).Sync(t.Context(), wire.SyncRequest{Streams: []wire.SyncStream{
@@ -485,6 +498,7 @@ func TestPeerKeys(t *testing.T) {
 	for name, r := range map[string]wire.KeysRequest{
 		"nobody":        {Address: wire.Address{Handle: "nobody", Node: north}},
 		"elsewhere":     {Address: ben.address},
+		"like one here": {Address: wire.Address{Handle: "ann", Node: south}},
 		"other account": {Address: ann.address, Account: &ben.account},
 	} {
 		_, err := home.peer("west.example").Keys(t.Context(), r)
