@@ -220,11 +220,14 @@ func TestSyncAnswersStreamByStream(t *testing.T) {
 	dan := home.person("dan")
 	must(ben.as().Keys(t.Context(), wire.KeysRequest{Address: dan.address}))
 	name := keyservice.WrapName{Author: ann.account, Audience: ann.audience, Commitment: ann.content, Reader: dan.account}
-	if err := other.copies.Apply(t.Context(), wrapChange(name, ann.wrapFor(dan))); err != nil {
+	wrap := ann.wrapFor(dan)
+	if err := other.copies.Apply(t.Context(), wrapChange(name, wrap)); err != nil {
 		t.Fatal(err)
 	}
-	if got := ask(t, other, north, ann, 0, dan); got.Code != wire.NotExist {
-		t.Errorf("a copy is served: %d entries", len(got.Entries))
+	one.Readers = []wire.SyncReader{{Account: dan.account, Have: sealedHash(wrap.Sealed)}}
+	reply, err = other.peer(north).Sync(t.Context(), wire.SyncRequest{Streams: []wire.SyncStream{one}})
+	if err != nil || reply.Streams[0].Code != wire.NotExist {
+		t.Errorf("a copy is served: %d entries, %v", len(reply.Streams[0].Entries), err)
 	}
 	_, err = home.peer(south).Sync(t.Context(), wire.SyncRequest{Streams: make([]wire.SyncStream, wire.MaxSyncStreams+1)})
 	kind(t, err, wire.Invalid)
