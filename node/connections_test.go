@@ -36,7 +36,7 @@ func TestIdleConnections(t *testing.T) {
 // TestReaderWhoDoesNotRead asks for more than lies between two ends of a
 // connection, and takes nothing of it: it is not kept for ever.
 func TestReaderWhoDoesNotRead(t *testing.T) {
-	large := strings.Repeat("x", 64<<20)
+	large := strings.Repeat("x", 24<<20)
 	table := []route{{method: "GET", pattern: "/large", open: true, serve: func(context.Context, *api, *incoming) (any, error) { return large, nil }}}
 	var capped *cappedListener
 	addr := testServer(t, table, serverOptions{write: 100 * time.Millisecond}, nil, func(l net.Listener) net.Listener {
