@@ -174,7 +174,7 @@ func TestLimits(t *testing.T) {
 	elsewhere := map[string][]string{
 		"node document": {"TestStatementLimits", "TestHostileAnswers"}, "page": {"TestPagesOverHTTP", "TestPageBytes", "TestStreamPages"}, "wrap": {"TestWraps"},
 		"key statements of one account": {"TestParseChainRefuses", "TestChain"}, "offers named by one end": {"TestFriendshipForgets"},
-		"vault heads in one answer": {"TestManyVaults"}, "request signature": {"TestTimes"}, "text of a post": {"TestPostRefusals"},
+		"vault heads in one answer": {"TestManyVaults"}, "request signature": {"TestTimes"}, "text of a post": {"TestPostRefusals"}, "statements waiting for a friend's node": {"TestDeliveryWaits"},
 	}
 	tests := allTests(t)
 	_, table, _ := strings.Cut(string(must(os.ReadFile("../docs/protocol.md"))), "\n## Limits\n")

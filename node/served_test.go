@@ -130,7 +130,7 @@ func (s *served) logsIn(p *testPerson) wire.LoginReply {
 func (n *testNode) signs(to wire.NodeName, method, path string, body []byte) []string {
 	var keys nodeKeys
 	must(read(context.Background(), n.own, "node/keys", &keys))
-	key := wire.NewNodeRequestSecret(keys.Request)
+	key := wire.NewNodeRequestSecret(keys.Request.Reveal())
 	sum, nonce, created := sha256.Sum256(body), wire.Nonce(random32()), n.world.clock.now().Unix()
 	digest := "SHA-256=" + base64.StdEncoding.EncodeToString(sum[:])
 	signed := fmt.Sprintf("(request-target): %s %s\n(created): %d\n(expires): %d\nhost: %s\ndigest: %s\npeerbrain-nonce: %s",
