@@ -18,7 +18,7 @@ func BenchmarkVerifyRequest(b *testing.B) {
 			b.StopTimer()
 			secrets := testSecrets(string(nodeA))
 			for range batch {
-				requests = append(requests, newPen(nodeA, nodeB, secrets, time.Now()).write())
+				requests = append(requests, write(newPen(nodeA, nodeB, secrets, time.Now())))
 			}
 			b.StartTimer()
 		}
@@ -33,9 +33,9 @@ func BenchmarkVerifyRequest(b *testing.B) {
 // BenchmarkEd25519Verify is the signature alone, over a signing string.
 func BenchmarkEd25519Verify(b *testing.B) {
 	p := penOfA()
-	p.write()
-	message := []byte(p.signingString())
-	pub, sig := p.key.Public().(ed25519.PublicKey), ed25519.Sign(p.key, message)
+	write(p)
+	message := []byte(p.SigningString())
+	pub, sig := p.Key.Public().(ed25519.PublicKey), ed25519.Sign(p.Key, message)
 	b.ReportAllocs()
 	for b.Loop() {
 		if !ed25519.Verify(pub, message, sig) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/peerbrain/peerbrain/federation/forgery"
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
@@ -18,10 +19,9 @@ import (
 func FuzzSignatureHeader(f *testing.F) {
 	good := *header(ptr(honest()), "Signature")
 	f.Add(good)
-	for _, v := range shapes() {
-		if v.after != nil && v.before == nil {
-			r := honest()
-			v.after(&r)
+	for _, v := range forgery.Shapes() {
+		if v.After != nil && v.Before == nil {
+			r := v.Write(penOfA())
 			for _, h := range r.Headers {
 				f.Add(h[1])
 			}

@@ -47,7 +47,7 @@ func serverOf(t testing.TB, c *Client, marks *markShelf) *Server {
 	return s
 }
 
-func honest() RawRequest { return newPen(nodeA, nodeB, testSecrets(string(nodeA)), time.Now()).write() }
+func honest() RawRequest { return write(penOfA()) }
 
 func wantStatus(t testing.TB, what string, s *Server, r RawRequest, want int) {
 	t.Helper()
@@ -70,9 +70,9 @@ func TestTimes(t *testing.T) {
 			{-300, 0, 200}, {-299, 1, 200}, {-301, -1, 401}, {-300, -1, 401}, {-60, -1, 401},
 			{10, 11, 200}, {10, 310, 200}, {10, 311, 401}, {11, 12, 401}, {11, 60, 401},
 		} {
-			p := newPen(nodeA, nodeB, testSecrets(string(nodeA)), time.Now())
-			p.created, p.expires = seconds(c.created), seconds(c.expires)
-			wantStatus(t, "created "+strconv.FormatInt(c.created, 10)+" expires "+strconv.FormatInt(c.expires, 10), s, p.write(), c.want)
+			p := penOfA()
+			p.Created, p.Expires = p.At(c.created), p.At(c.expires)
+			wantStatus(t, "created "+strconv.FormatInt(c.created, 10)+" expires "+strconv.FormatInt(c.expires, 10), s, write(p), c.want)
 		}
 	})
 }
@@ -105,16 +105,16 @@ func TestServerRefusesEarly(t *testing.T) {
 	r := honest()
 	r.Body = make([]byte, MaxRequest+1)
 	wantStatus(t, "a huge body", s, r, 413)
-	p := newPen(nodeA, nodeB, testSecrets(string(nodeA)), time.Now())
-	p.target = wire.PathPeerSync
-	p.body = string(wire.EncodeJSON(wire.SyncRequest{Streams: make([]wire.SyncStream, wire.MaxSyncStreams+1)}))
-	wantStatus(t, "too many streams", s, p.write(), 413)
-	p = newPen(nodeA, nodeB, testSecrets(string(nodeA)), time.Now())
-	p.body = `{"address":"bob@b.example","address":"eve@b.example"}`
-	wantStatus(t, "duplicate members", s, p.write(), 400)
-	p = newPen(nodeA, nodeB, testSecrets(string(nodeA)), time.Now())
-	p.body = strings.Repeat("[", 20000)
-	wantStatus(t, "deep JSON", s, p.write(), 400)
+	p := penOfA()
+	p.Target = wire.PathPeerSync
+	p.Body = string(wire.EncodeJSON(wire.SyncRequest{Streams: make([]wire.SyncStream, wire.MaxSyncStreams+1)}))
+	wantStatus(t, "too many streams", s, write(p), 413)
+	p = penOfA()
+	p.Body = `{"address":"bob@b.example","address":"eve@b.example"}`
+	wantStatus(t, "duplicate members", s, write(p), 400)
+	p = penOfA()
+	p.Body = strings.Repeat("[", 20000)
+	wantStatus(t, "deep JSON", s, write(p), 400)
 }
 
 // TestForwardedHeaders are believed by nobody and hurt nobody.
@@ -155,8 +155,8 @@ func TestImpossibleNames(t *testing.T) {
 	}
 	for _, n := range []wire.NodeName{nodeB, "127.0.0.1", "localhost", "localhost:80", "A.example", "a.example.", "", "x", "a.example:80"} {
 		p := penOfA()
-		p.keyID = keyID(n, testSecrets(string(nodeA)).Request.Public())
-		wantStatus(t, string(n), s, p.write(), 401)
+		p.KeyID = keyID(n, testSecrets(string(nodeA)).Request.Public())
+		wantStatus(t, string(n), s, write(p), 401)
 	}
 	if asked != 0 {
 		t.Errorf("%d documents were asked for", asked)
@@ -177,7 +177,7 @@ func TestDelegatedHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	for host, want := range map[wire.NodeName]int{nodeB: 200, "api.b.example": 200, "x.b.example": 401} {
-		wantStatus(t, string(host), s, newPen(nodeA, host, testSecrets(string(nodeA)), time.Now()).write(), want)
+		wantStatus(t, string(host), s, write(newPen(nodeA, host, testSecrets(string(nodeA)), time.Now())), want)
 	}
 }
 

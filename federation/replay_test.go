@@ -7,10 +7,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/peerbrain/peerbrain/federation/forgery"
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
-func penOfA() *pen { return newPen(nodeA, nodeB, testSecrets(string(nodeA)), time.Now()) }
+func penOfA() *forgery.Pen { return newPen(nodeA, nodeB, testSecrets(string(nodeA)), time.Now()) }
 
 // TestRestart takes what was accepted before a restart, honest requests at once
 // after it, and honest requests once the mark is behind.
@@ -23,8 +24,8 @@ func TestRestart(t *testing.T) {
 			var accepted []RawRequest
 			for i := range 50 {
 				p := penOfA()
-				p.created = seconds(int64(i%14 - 3)) // clocks differ
-				r := p.write()
+				p.Created = p.At(int64(i%14 - 3)) // clocks differ
+				r := write(p)
 				if s.Serve(t.Context(), r).Status == 200 {
 					accepted = append(accepted, r)
 				}
@@ -91,8 +92,8 @@ func TestMarkFromAhead(t *testing.T) {
 		s := newServer(t, marks)
 		for range 100 {
 			p := penOfA()
-			p.created = seconds(10)
-			wantStatus(t, "ahead", s, p.write(), 200)
+			p.Created = p.At(10)
+			wantStatus(t, "ahead", s, write(p), 200)
 			if want := (time.Now().Unix() + 10) * 1000; marks.mark < want {
 				t.Fatalf("a mark of %d, want %d", marks.mark, want)
 			}
@@ -173,7 +174,7 @@ func TestNonceBounds(t *testing.T) {
 // restart.
 func TestReplay(t *testing.T) {
 	a, b := startNode(t), startNode(t)
-	r := newPen(a.name, b.name, a.secrets, time.Now()).write()
+	r := write(newPen(a.name, b.name, a.secrets, time.Now()))
 	if status, got := b.send(r); status != 200 {
 		t.Fatalf("the honest request: %d %s", status, got)
 	}
@@ -181,7 +182,7 @@ func TestReplay(t *testing.T) {
 		t.Errorf("its replay: %d %s", status, got)
 	}
 	for range 20 {
-		r := newPen(a.name, b.name, a.secrets, time.Now()).write()
+		r := write(newPen(a.name, b.name, a.secrets, time.Now()))
 		results := make(chan int, 16)
 		var wg sync.WaitGroup
 		for range cap(results) {
@@ -199,9 +200,9 @@ func TestReplay(t *testing.T) {
 		}
 	}
 	again := newPen(a.name, b.name, a.secrets, time.Now())
-	again.nonce = *header(&r, "Peerbrain-Nonce")
-	again.expires = seconds(200)
-	if status, _ := b.send(again.write()); status != 401 {
+	again.Nonce = *header(&r, "Peerbrain-Nonce")
+	again.Expires = again.At(200)
+	if status, _ := b.send(write(again)); status != 401 {
 		t.Errorf("a nonce used again in another request: %d", status)
 	}
 	b.restart()

@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/peerbrain/peerbrain/federation/forgery"
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
@@ -89,53 +91,56 @@ func makeVectors(t *testing.T) vectors {
 	}
 	v.Accepted = vectorOf("honest", vectorTime, r)
 	p := fixedPen()
-	p.write() // for the digest
-	v.SigningString = p.signingString()
+	write(p) // for the digest
+	v.SigningString = p.SigningString()
 	for _, f := range vectorForgeries() {
-		v.Refused = append(v.Refused, vectorOf(f.name, vectorTime, f.write(fixedPen())))
+		v.Refused = append(v.Refused, vectorOf(f.Name, vectorTime, RawRequest(f.Write(fixedPen()))))
 	}
 	v.Refused = append(v.Refused, vectorOf("one second after it expired", vectorTime+requestLifetime+1, r), vectorOf("eleven seconds before it was created", vectorTime-11, r))
 	return v
 }
 
 // fixedPen writes the accepted request.
-func fixedPen() *pen {
+func fixedPen() *forgery.Pen {
 	p := newPen(nodeA, nodeB, testSecrets(string(nodeA)), time.Unix(vectorTime, 0))
-	p.expires = "1767225720"
+	p.Expires = "1767225720"
 	var n wire.Nonce
 	for i := range n {
 		n[i] = byte(i)
 	}
-	p.nonce = n.String()
+	p.Nonce = n.String()
 	return p
 }
 
-// vectorForgeries are those of TestForgeries that depend on nothing but the
-// request.
-func vectorForgeries() (out []forgery) {
+// vectorForgeries are those of the list that depend on nothing but the request.
+func vectorForgeries() (out []forgery.Forgery) {
 	thief := testSecrets("thief")
-	all := append(append(unsigned(), digests()...), shapes()...)
-	all = append(all, []forgery{
-		{"F2 another key under this key id", func(p *pen) { p.key = thief.Request.Private() }, nil},
-		{"F3 other host", nil, set("Host", "other.example")},
-		{"F3 other host, signed", func(p *pen) { p.host = "other.example" }, nil},
-		{"F4 method", nil, func(r *RawRequest) { r.Method = "PUT" }},
-		{"F4 other path", nil, func(r *RawRequest) { r.Target = wire.PathPeerSync }},
-		{"F4 signed query", func(p *pen) { p.target += "?a=b" }, nil},
-		{"F4 escape", func(p *pen) { p.target = "/federation%2Fv1/keys" }, nil},
-		{"F4 line break in the path", nil, func(r *RawRequest) { r.Target += "%0A(created): 1" }},
-		{"F7 a life of 301 s", func(p *pen) { p.expires = "1767225901" }, nil},
-		{"F7 2^63", func(p *pen) { p.expires = "9223372036854775808" }, nil},
-		{"F7 leading zero", func(p *pen) { p.created = "0" + p.created }, nil},
-		{"F8 algorithm ed25519", func(p *pen) { p.algorithm = "ed25519" }, nil},
-		{"F8 key id of 31 bytes", func(p *pen) { p.keyID = p.keyID[:len(p.keyID)-2] }, nil},
-	}...)
-	for _, f := range all {
-		if !strings.Contains(f.name, "base64url") { // its body is not the one of the others
+	before := func(name string, change func(*forgery.Pen)) forgery.Forgery {
+		return forgery.Forgery{Name: name, Before: change}
+	}
+	after := func(name string, change func(*forgery.Request)) forgery.Forgery {
+		return forgery.Forgery{Name: name, After: change}
+	}
+	for _, f := range slices.Concat(forgery.Unsigned(), forgery.Digests(keysRoute()), forgery.Shapes()) {
+		if !strings.Contains(f.Name, "base64url") { // its body is not the one of the others
 			out = append(out, f)
 		}
 	}
-	return out
+	return append(out,
+		before("F2 another key under this key id", func(p *forgery.Pen) { p.Key = thief.Request.Private() }),
+		after("F3 other host", func(r *forgery.Request) { *r.Header("Host") = "other.example" }),
+		before("F3 other host, signed", func(p *forgery.Pen) { p.Host = "other.example" }),
+		after("F4 method", func(r *forgery.Request) { r.Method = "PUT" }),
+		after("F4 other path", func(r *forgery.Request) { r.Target = wire.PathPeerSync }),
+		before("F4 signed query", func(p *forgery.Pen) { p.Target += "?a=b" }),
+		before("F4 escape", func(p *forgery.Pen) { p.Target = "/federation%2Fv1/keys" }),
+		after("F4 line break in the path", func(r *forgery.Request) { r.Target += "%0A(created): 1" }),
+		before("F7 a life of 301 s", func(p *forgery.Pen) { p.Expires = "1767225901" }),
+		before("F7 2^63", func(p *forgery.Pen) { p.Expires = "9223372036854775808" }),
+		before("F7 leading zero", func(p *forgery.Pen) { p.Created = "0" + p.Created }),
+		before("F8 algorithm ed25519", func(p *forgery.Pen) { p.Algorithm = "ed25519" }),
+		before("F8 key id of 31 bytes", func(p *forgery.Pen) { p.KeyID = p.KeyID[:len(p.KeyID)-2] }),
+	)
 }
 
 // TestVectors makes the vectors anew and finds the same, and judges each of

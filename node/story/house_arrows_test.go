@@ -22,10 +22,11 @@ func withinAny(p string, roots []string) bool {
 // import its own part. Nothing here points up, and node and client do not meet.
 var floors = map[string][]string{
 	"federation/wire":     {},
-	"federation":          {"federation/wire"},
+	"federation":          {"federation/wire", "federation/forgery"},
+	"federation/forgery":  {"federation/wire"},
 	"keyservice":          {"federation/wire"},
 	"node/store":          {"federation/wire"},
-	"node":                {"federation/wire", "federation", "keyservice", "node/store"},
+	"node":                {"federation/wire", "federation", "federation/forgery", "keyservice", "node/store"},
 	"node/peerbrain-node": {"federation/wire", "federation", "keyservice", "node/store", "node", "client/web"},
 	"client/internal":     {"federation/wire", "keyservice"},
 	"client":              {"federation/wire", "keyservice", "client/internal"},
@@ -41,6 +42,9 @@ const (
 	wasmBinary  = "client/web/wasm"
 	pageFolder  = "client/web" // files only, so the node's binary may serve them
 )
+
+// kits are for tests: nothing but tests imports them, so that no binary links one.
+var kits = []string{"federation/forgery", "node/store/storetest"}
 
 // webFrameworks are imported by one file of package node, and by tests beside
 // it or among the stories, which measure against them.
@@ -60,6 +64,7 @@ func TestArrows(t *testing.T) {
 	report(t, arrowFaults(code))
 	report(t, meetingFaults(code))
 	report(t, frameworkFaults(code))
+	report(t, kitFaults(code))
 }
 
 // arrowFaults finds the imports that floors does not allow.
@@ -82,6 +87,18 @@ func arrowFaults(code []houseFile) (faults []string) {
 			ours = ours || partOf(to) != ""
 			if ours && partOf(to) != part && !slices.Contains(floors[part], partOf(to)) {
 				faults = append(faults, fmt.Sprintf("%s: %s may not import %s", f.path, part, to))
+			}
+		}
+	}
+	return faults
+}
+
+// kitFaults finds what imports a kit and is no test.
+func kitFaults(code []houseFile) (faults []string) {
+	for _, f := range code {
+		for _, to := range f.imports() {
+			if slices.Contains(kits, to) && !f.isTest() {
+				faults = append(faults, fmt.Sprintf("%s: %s is for tests", f.path, to))
 			}
 		}
 	}

@@ -77,6 +77,13 @@ func TestGuards(t *testing.T) {
 		{"code beside the stories", arrowFaults, []string{"node/story/a.go", importing("story")}, "tests only"},
 		{"a folder of no floor", arrowFaults, []string{"tools/a.go", importing("tools")}, "no place in the house"},
 
+		{"a kit in tests", kitFaults, []string{
+			"federation/a_test.go", importing("federation", "federation/forgery"),
+			"node/a_test.go", importing("node", "federation/forgery", "node/store/storetest"),
+		}, ""},
+		{"a kit in a node", kitFaults, []string{"node/a.go", importing("node", "federation/forgery")}, "federation/forgery is for tests"},
+		{"a kit in a kit", kitFaults, []string{"node/store/storetest/a.go", importing("storetest", "federation/forgery")}, "is for tests"},
+
 		{"apart", meetingFaults, []string{
 			"node/a.go", importing("node", "keyservice"),
 			"client/a.go", importing("client", "keyservice"),
