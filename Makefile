@@ -3,7 +3,7 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 20s
 
-.PHONY: help build demo test race lint fuzz figures cover clean
+.PHONY: help build demo test race lint fuzz forge figures cover clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 	test $$n -gt 0 || { echo "no fuzz targets found" >&2; exit 1; }; \
 	test -z "$$failed" || { echo "$$n fuzz targets, failed:$$failed" >&2; exit 1; }; \
 	echo "$$n fuzz targets, none failed"
+
+forge: ## send every forgery to a running development node (NODE=host:port)
+	@test -n "$(NODE)" || { echo 'which node? make forge NODE=localhost:8081' >&2; exit 2; }
+	go test -count=1 -timeout 10m -v -run '^TestForge$$' ./node -args -node=$(NODE)
 
 figures: ## print the sizes and rules that the house is held to, and where we are
 	go test -count=1 -v -run '^TestFigures$$' ./node/story

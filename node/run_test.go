@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/peerbrain/peerbrain/federation"
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store/bolt"
 )
@@ -236,14 +237,19 @@ func TestEveryRouteAsksWho(t *testing.T) {
 }
 
 // TestFederationIsBehindTheVerifier sends unsigned requests to everything below
-// the prefix, in every method: one answer, the same for all.
+// the prefix, in every method: one answer, the same for all. The table of routes
+// has one way in, and every path that the verifier knows is below it.
 func TestFederationIsBehindTheVerifier(t *testing.T) {
+	for _, rt := range routes() {
+		if strings.HasPrefix(rt.pattern, "/federation") && (rt.method != "*" || rt.pattern != federationPrefix+"*") {
+			t.Errorf("%s %s goes past the one route of federation", rt.method, rt.pattern)
+		}
+	}
 	r := runs(t, devConfig(t))
 	addr := strings.TrimPrefix(r.url, "http://")
 	var want string
-	for _, target := range []string{
-		wire.PathPeerKeys, wire.PathPeerFriends, wire.PathPeerSync, wire.PathPeerSync + "?x=1", "/federation/v1/%6beys", "/federation/", "/federation/v1//keys",
-	} {
+	targets := new(federation.Server).Paths()
+	for _, target := range append(targets, wire.PathPeerSync+"?x=1", "/federation/v1/%6beys", "/federation/", "/federation/v1//keys") {
 		for _, method := range []string{"POST", "GET", "PUT", "DELETE"} {
 			body := "{}"
 			if method == "GET" || method == "DELETE" {

@@ -19,6 +19,7 @@ var someAddress = netip.MustParseAddr("192.0.2.7")
 // does it; package client cannot be used here.
 type visitor struct {
 	handle   wire.Handle
+	identity wire.IdentitySecret
 	login    wire.LoginSecret
 	recovery wire.RecoveryLoginSecret
 	slots    *wire.Slots
@@ -28,15 +29,18 @@ type visitor struct {
 
 func newVisitor(t testing.TB, node wire.NodeName, handle wire.Handle, now time.Time) *visitor {
 	t.Helper()
-	v := &visitor{handle: handle, login: wire.NewLoginSecret(random32()), recovery: wire.NewRecoveryLoginSecret(random32())}
-	identity, recovery := wire.NewIdentitySecret(random32()), wire.NewRecoverySecret(random32())
+	v := &visitor{
+		handle: handle, identity: wire.NewIdentitySecret(random32()),
+		login: wire.NewLoginSecret(random32()), recovery: wire.NewRecoveryLoginSecret(random32()),
+	}
+	recovery := wire.NewRecoverySecret(random32())
 	k := &wire.KeyStatement{
 		Version: wire.Version, Suite: wire.Suite, Handle: handle, Node: node,
-		Identity: identity.Public(), Encryption: encryptionKey(t), Recovery: recovery.Public(),
+		Identity: v.identity.Public(), Encryption: encryptionKey(t), Recovery: recovery.Public(),
 		RecoveryBox: encryptionKey(t), SealedSelfKey: make([]byte, wire.SelfKeySize),
 		Signer: wire.ByIdentity, Created: now.UnixMilli(),
 	}
-	statement, err := k.Sign(identity)
+	statement, err := k.Sign(v.identity)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +59,7 @@ func newVisitor(t testing.TB, node wire.NodeName, handle wire.Handle, now time.T
 	head, err := (&wire.VaultHead{
 		Version: wire.Version, Suite: wire.Suite, Account: v.account, Counter: 1,
 		VaultHash: wire.VaultHash(vault), SlotsHash: wire.SlotsHash(slots), Created: now.UnixMilli(),
-	}).Sign(identity)
+	}).Sign(v.identity)
 	if err != nil {
 		t.Fatal(err)
 	}

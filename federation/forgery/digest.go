@@ -67,7 +67,7 @@ func readings() []Forgery {
 		early(before("F5 transfer encoding", extra("Transfer-Encoding", "chunked"))),
 		early(before("F5 trailer", extra("Trailer", "Digest"))),
 		early(before("F5 other content type", func(p *Pen) { p.ContentType = "text/plain" })),
-		before("F5 content type with charset", func(p *Pen) { p.ContentType += "; charset=utf-8" }),
+		early(before("F5 content type with charset", func(p *Pen) { p.ContentType += "; charset=utf-8" })),
 		early(after("F5 no content type", func(r *Request) { r.Drop("Content-Type") })),
 	}
 }

@@ -18,9 +18,10 @@ import (
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
-// A Suite attacks one node at its address. Its parts are called one by one, so
-// that the caller can look at the node in between; each reports to t what was
-// not refused, or not as it has to be.
+// A Suite attacks one node at its address. What its Routes ask is for Me to ask;
+// Other, and the nodes that the suite makes up, may ask what the first one asks.
+// Its parts are called one by one, so that the caller can look at the node in
+// between; each reports to t what was not refused, or not as it has to be.
 type Suite struct {
 	Addr      string        // host:port, spoken to in plain HTTP
 	Name      wire.NodeName // as it calls itself
@@ -29,6 +30,8 @@ type Suite struct {
 	// Blind says that the node cannot ask Me who Me is, as nodes with a public
 	// name cannot: no honest request passes, so none is sent.
 	Blind bool
+	// State, if set, tells what the node has stored: each forgery leaves it alone.
+	State func() string
 
 	Refused int // forgeries
 	Passed  int // controls
@@ -111,6 +114,7 @@ func (s *Suite) refuses(t *testing.T, what string, r Request, early bool) {
 		return
 	}
 	s.Refused++
+	defer s.still(t, what)()
 	a := s.one(t, what, r)
 	if s.refusal == "" {
 		s.refusal = a.Head
@@ -129,6 +133,7 @@ func (s *Suite) refuses(t *testing.T, what string, r Request, early bool) {
 func (s *Suite) refusesRaw(t *testing.T, what string, raw []byte) {
 	t.Helper()
 	s.Refused++
+	defer s.still(t, what)()
 	answers, err := s.Send(raw)
 	if len(answers) == 0 && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("%s: no answer: %v", what, err)
@@ -136,6 +141,19 @@ func (s *Suite) refusesRaw(t *testing.T, what string, raw []byte) {
 	for _, a := range answers {
 		if a.Status < 400 || a.Status > 499 {
 			t.Errorf("%s: got %d %s, want 4xx\n%s", what, a.Status, a.Body, raw)
+		}
+	}
+}
+
+// still returns what is to be called after a forgery.
+func (s *Suite) still(t *testing.T, what string) func() {
+	if s.State == nil {
+		return func() {}
+	}
+	before := s.State()
+	return func() {
+		if s.State() != before {
+			t.Errorf("%s: it changed what is stored", what)
 		}
 	}
 }
@@ -168,8 +186,11 @@ func (s *Suite) Meet(t *testing.T, nodes ...*Node) {
 	t.Helper()
 	for _, n := range nodes {
 		for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
-			a := s.one(t, "a first contact", s.write(n))
+			r := s.write(n)
+			a := s.one(t, "a first contact", r)
 			if a.Status == 200 {
+				s.Passed++
+				s.accepted = append(s.accepted, r)
 				break
 			}
 			if time.Now().After(end) {
@@ -181,13 +202,11 @@ func (s *Suite) Meet(t *testing.T, nodes ...*Node) {
 
 func (s *Suite) write(n *Node) Request { return s.Pen(n, s.Routes[0]).Write() }
 
-// Controls sends the honest requests of both nodes.
+// Controls sends the honest request of each route.
 func (s *Suite) Controls(t *testing.T) {
 	t.Helper()
 	for _, route := range s.Routes {
-		for _, n := range []*Node{s.Me, s.Other} {
-			s.passes(t, "the honest request", route, s.Pen(n, route).Write())
-		}
+		s.passes(t, "the honest request", route, s.Pen(s.Me, route).Write())
 	}
 }
 
