@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/peerbrain/peerbrain/federation"
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -84,7 +83,7 @@ func (p peer) Sync(ctx context.Context, r wire.SyncRequest) (wire.SyncReply, err
 			return wire.SyncReply{}, ctx.Err()
 		}
 		if err != nil {
-			one, more = wire.SyncedStream{Code: wire.ProblemOf(err).Code}, false
+			one, more = wire.SyncedStream{Code: wire.KindOf(err)}, false
 			if one.Code == wire.Internal {
 				p.node.log.Error("a stream could not be served", "to", string(p.name), "author", ask.Author.String(), "error", err)
 			}
@@ -98,13 +97,17 @@ func (p peer) Sync(ctx context.Context, r wire.SyncRequest) (wire.SyncReply, err
 }
 
 // syncStream answers about one stream, with about room bytes at most. It returns
-// how many it took, and whether there is more.
+// how many it took, and whether there is more. Where nobody may read it, the
+// answer is the same as for a stream that does not exist: audiences may be
+// guessed, such as those of two people.
 func (p peer) syncStream(ctx context.Context, ask wire.SyncStream, room int) (one wire.SyncedStream, size int, more bool, err error) {
-	s := p.node.streams.get(streamName{ask.Author, ask.Audience})
-	if s == nil || s.copy || s.head.Load().Seq == 0 {
-		return one, 0, false, wire.NotExist
+	name := streamName{ask.Author, ask.Audience}
+	s := p.node.streams.get(name)
+	if s == nil || s.copy {
+		s = newStream(name, false)
 	}
 	at := s.state()
+	ended := false
 	var readers []wire.SyncReader
 	for _, r := range ask.Readers {
 		closed, err := p.closed(ctx, s, r.Account)
@@ -115,14 +118,14 @@ func (p peer) syncStream(ctx context.Context, ask wire.SyncStream, room int) (on
 			readers = append(readers, r)
 		} else {
 			one.Closed = append(one.Closed, *closed)
+			ended = ended || len(closed.Ends) > 0
 		}
 	}
-	if len(readers) == 0 { // not even the head, nor that it exists to whom it was never served
-		told := slices.ContainsFunc(one.Closed, func(c wire.ClosedTo) bool { return len(c.Ends) > 0 })
-		if !told {
-			return wire.SyncedStream{}, 0, false, wire.NotExist
+	if at.Seq == 0 || len(readers) == 0 {
+		if ended {
+			return one, 0, false, nil // not even the head
 		}
-		return one, 0, false, nil
+		return one, 0, false, wire.NotExist
 	}
 	one.Head = at.Seq
 	if err := p.node.checkHave(ctx, s, ask); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -83,6 +84,61 @@ func TestClosedThroughSync(t *testing.T) {
 	other.pulls(home)
 	if got := ben.state(ann); got != wire.StateNone {
 		t.Fatalf("got %q", got)
+	}
+}
+
+// TestSyncTellsNoStranger asks about a stream, and about one that does not exist,
+// for everybody who may not read: the answers differ in nothing. Audiences can be
+// guessed (wire.DirectAudience), so a difference would tell who writes to whom.
+func TestSyncTellsNoStranger(t *testing.T) {
+	w := newWorld(t)
+	home, other, third := w.open(north, nil, nil), w.open(south, nil, nil), w.open("west.example", nil, nil)
+	ann, ben, cid, dan := home.person("ann"), other.person("ben"), other.person("cid"), other.person("dan")
+	eve := third.person("eve")
+	ann.befriend(ben)
+	ann.befriend(cid)
+	ann.publish(ann.epoch(), ann.end(cid)) // and ben, who has no wrap yet, is a friend
+	if s := ann.home.streams.get(streamName{ann.account, ann.audience}); s == nil || s.state().Seq == 0 {
+		t.Fatal("there is no stream to ask about")
+	}
+	for name, c := range map[string]struct {
+		from    wire.NodeName
+		readers []wire.AccountID
+		code    wire.Kind
+		ends    int
+	}{
+		"nobody":                          {south, nil, wire.NotExist, 0},
+		"a friend without a wrap":         {south, []wire.AccountID{ben.account}, wire.NotExist, 0},
+		"a stranger":                      {south, []wire.AccountID{dan.account}, wire.NotExist, 0},
+		"a friend of another node's":      {third.name, []wire.AccountID{ben.account}, wire.NotExist, 0},
+		"an ex-friend of another node's":  {third.name, []wire.AccountID{cid.account}, wire.NotExist, 0},
+		"the author, by another node":     {third.name, []wire.AccountID{ann.account}, wire.NotExist, 0},
+		"a stranger of that node":         {third.name, []wire.AccountID{eve.account}, wire.NotExist, 0},
+		"an ex-friend, who is told why":   {south, []wire.AccountID{cid.account}, "", 1},
+		"an ex-friend beside a stranger":  {south, []wire.AccountID{dan.account, cid.account}, "", 1},
+		"an ex-friend by two nodes' lies": {third.name, []wire.AccountID{cid.account, ann.account, ben.account}, wire.NotExist, 0},
+	} {
+		ask := func(author wire.AccountID, audience wire.AudienceID) wire.SyncedStream {
+			one := wire.SyncStream{Author: author, Audience: audience}
+			for _, r := range c.readers {
+				one.Readers = append(one.Readers, wire.SyncReader{Account: r})
+			}
+			reply := must(home.peer(c.from).Sync(t.Context(), wire.SyncRequest{Streams: []wire.SyncStream{one}}))
+			got := reply.Streams[0]
+			got.Author, got.Audience = wire.AccountID{}, wire.AudienceID{} // what was asked
+			return got
+		}
+		got := ask(ann.account, ann.audience)
+		ends := 0
+		for _, c := range got.Closed {
+			ends += len(c.Ends)
+		}
+		if got.Code != c.code || ends != c.ends || got.Head != 0 || len(got.Entries)+len(got.Wraps) > 0 {
+			t.Errorf("%s: got %+v, want code %q and %d ends", name, got, c.code, c.ends)
+		}
+		if none := ask(ann.account, random32()); !reflect.DeepEqual(none, got) {
+			t.Errorf("%s: got\n%+v\nand about no stream\n%+v", name, got, none)
+		}
 	}
 }
 
