@@ -299,18 +299,31 @@ func TestForeign(t *testing.T) {
 		"to another account":        {wire.PathPeerFriends, deliver(func(r *wire.PeerFriendRequest) { r.ToAccount = eve.account }), wire.NotExist},
 	} {
 		p := forgery.NewPen(a.Me.Signer, a.Name, forgery.Route{Path: row.path, Body: string(row.body)}, time.Now())
-		r := p.Write()
-		answers, err := a.Send(r.Bytes())
-		if err != nil || len(answers) != 1 {
-			t.Fatalf("%s: %d answers, %v", name, len(answers), err)
-		}
-		var problem wire.Problem
-		if err := wire.DecodeJSON([]byte(answers[0].Body), &problem); err != nil || problem.Code != row.want || problem.Status != answers[0].Status {
-			t.Errorf("%s: got %d %s, want %s", name, answers[0].Status, answers[0].Body, row.want)
-		}
+		a.wantProblem(t, name, p.Write(), row.want)
 	}
+	// A node that lists my key in its document may show my request as its own, and
+	// gets what it would for one that it signed itself.
+	thief := forgery.Listen(t)
+	thief.Publish(thief.Good(), forgery.Entry(a.Me.Request.Public()))
+	mine := forgery.Route{Path: wire.PathPeerFriends, Body: string(wire.EncodeJSON(a.delivery(a.offers[1])))}
+	p := forgery.NewPen(a.Me.Signer, a.Name, mine, time.Now())
+	p.KeyID = forgery.KeyID(thief.Name, a.Me.Request.Public())
+	a.wantProblem(t, "my words as another node's", p.Write(), wire.Forbidden)
 	if after := friends(); !reflect.DeepEqual(after, before) {
 		t.Errorf("got %+v, want %+v as before", after, before)
 	}
 	a.Controls(t)
+}
+
+// wantProblem sends a request of a verified node, which the API refuses.
+func (a *attack) wantProblem(t *testing.T, what string, r forgery.Request, want wire.Kind) {
+	t.Helper()
+	answers, err := a.Send(r.Bytes())
+	if err != nil || len(answers) != 1 {
+		t.Fatalf("%s: %d answers, %v", what, len(answers), err)
+	}
+	var problem wire.Problem
+	if err := wire.DecodeJSON([]byte(answers[0].Body), &problem); err != nil || problem.Code != want || problem.Status != answers[0].Status {
+		t.Errorf("%s: got %d %s, want %s", what, answers[0].Status, answers[0].Body, want)
+	}
 }
