@@ -145,7 +145,8 @@ func TestContentLength(t *testing.T) {
 	wantStatus(t, "no length", s, r, 200)
 }
 
-// TestImpossibleNames are asked about nowhere.
+// TestImpossibleNames are asked about nowhere, nor is anybody about a key that
+// can be none.
 func TestImpossibleNames(t *testing.T) {
 	s := newServer(t, &markShelf{})
 	asked := 0
@@ -158,8 +159,20 @@ func TestImpossibleNames(t *testing.T) {
 		p.KeyID = keyID(n, testSecrets(string(nodeA)).Request.Public())
 		wantStatus(t, string(n), s, write(p), 401)
 	}
+	key := wire.Nonce(testSecrets("x").Request.Public()).String()
+	for _, k := range []string{"", key[:51], key + "a", strings.ToUpper(key), key[:51] + "b", key + "/" + key, key[:50] + "=="} {
+		p := penOfA()
+		p.KeyID = string(nodeA) + "/" + k
+		wantStatus(t, "key "+k, s, write(p), 401)
+	}
 	if asked != 0 {
 		t.Errorf("%d documents were asked for", asked)
+	}
+	p := penOfA()
+	p.KeyID = string(nodeA) + "/" + key
+	wantStatus(t, "an unknown key", s, write(p), 401)
+	if asked != 1 {
+		t.Errorf("%d documents were asked for about an unknown key, want 1", asked)
 	}
 }
 
