@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 	"github.com/peerbrain/peerbrain/federation"
 	"github.com/peerbrain/peerbrain/federation/forgery"
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
+	"github.com/peerbrain/peerbrain/node/store/bolt"
 )
 
 var forgeNode = flag.String("node", "", "the `host:port` of a running node for TestForge to attack; without it the test starts one")
@@ -207,6 +210,36 @@ func copied(t *testing.T, folder string) string {
 	return to
 }
 
+// recordsIn reads all records of both stores from a copy, but for what verified
+// requests move: the replay mark, the documents of nodes, and when the keys of
+// somebody elsewhere were last asked for.
+func recordsIn(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	folder = copied(t, folder)
+	all := map[string]string{}
+	for _, file := range []string{"own.db", "copies.db"} {
+		s, err := bolt.Open(filepath.Join(folder, file), bolt.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rec, err := range s.Scan(t.Context(), store.Query{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc([]string{"replay/", "peer/", "address/"}, func(p string) bool { return strings.HasPrefix(rec.Key, p) }) {
+				all[file+" "+rec.Key] = string(rec.Value)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(all) < 5 {
+		t.Fatalf("only %d records are stored", len(all))
+	}
+	return all
+}
+
 // TestForge is the same from outside: nothing but requests, to a node that may
 // run anywhere. It attacks what -node says, which "make forge NODE=host:port"
 // sets, and without it a development node and one with a public name.
@@ -247,7 +280,8 @@ func forge(t *testing.T, r *running) {
 // with the one 401; what they are told is decided by the request alone, or is the
 // same as for what does not exist, and nothing is done.
 func TestForeign(t *testing.T) {
-	a := attacks(t, runs(t, devConfig(t)))
+	c := devConfig(t)
+	a := attacks(t, runs(t, c))
 	a.begins(t)
 	token := a.logsIn(t, a.bob).Token
 	friends := func() (all wire.FriendsReply) {
@@ -258,6 +292,7 @@ func TestForeign(t *testing.T) {
 	if len(before.Friends) != 1 || before.Friends[0].State != wire.StateIncoming {
 		t.Fatalf("got %+v, want mallory's offer", before)
 	}
+	stored := recordsIn(t, c.Data)
 	eve := newVisitor(t, a.Other.Name, "eve", time.Now())
 	a.Other.Register(eve.address(a.Other.Name), eve.request.KeyStatement)
 	nobody := wire.Address{Handle: "nobody_here", Node: a.name}
@@ -311,6 +346,15 @@ func TestForeign(t *testing.T) {
 	a.wantProblem(t, "my words as another node's", p.Write(), wire.Forbidden)
 	if after := friends(); !reflect.DeepEqual(after, before) {
 		t.Errorf("got %+v, want %+v as before", after, before)
+	}
+	for key, value := range recordsIn(t, c.Data) {
+		if stored[key] != value {
+			t.Errorf("the record %s was changed", key)
+		}
+		delete(stored, key)
+	}
+	if len(stored) > 0 {
+		t.Errorf("records were deleted: %v", slices.Collect(maps.Keys(stored)))
 	}
 	a.Controls(t)
 }
