@@ -70,7 +70,7 @@ func (v *visitor) address(n wire.NodeName) wire.Address {
 func (v *visitor) offers(t *testing.T, at wire.NodeName, to *visitor, there wire.NodeName, n int64) wire.Signed {
 	t.Helper()
 	s, err := (&wire.Offer{
-		Version: wire.Version, Suite: wire.Suite, From: v.account, FromHandle: v.handle, FromNode: at,
+		Version: wire.Version, Suite: wire.Suite, From: v.account, FromHandle: v.handle, FromNode: at, KeySeq: v.keySeq,
 		To: to.account, ToHandle: to.handle, ToNode: there, Audience: wire.AudienceID(random32()), Created: time.Now().UnixMilli() + n,
 	}).Sign(v.identity)
 	if err != nil {
@@ -309,6 +309,8 @@ func TestForeign(t *testing.T) {
 	}{
 		"keys of one of the asking node": {wire.PathPeerKeys, keys(wire.KeysRequest{Address: a.mallory.address(a.Me.Name)}), wire.NotExist},
 		"keys of one of a third node":    {wire.PathPeerKeys, keys(wire.KeysRequest{Address: eve.address(a.Other.Name)}), wire.NotExist},
+		"keys of bob at a third node":    {wire.PathPeerKeys, keys(wire.KeysRequest{Address: a.bob.address(a.Other.Name)}), wire.NotExist},
+		"to bob at a third node":         {wire.PathPeerFriends, deliver(func(r *wire.PeerFriendRequest) { r.To.Node = a.Other.Name }), wire.NotExist},
 		"keys of nobody":                 {wire.PathPeerKeys, keys(wire.KeysRequest{Address: nobody}), wire.NotExist},
 		"keys under another account":     {wire.PathPeerKeys, keys(wire.KeysRequest{Address: a.bob.address(a.name), Account: &eve.account}), wire.NotExist},
 		"an offer of a third node's": {wire.PathPeerFriends, deliver(func(r *wire.PeerFriendRequest) {
@@ -325,6 +327,13 @@ func TestForeign(t *testing.T) {
 			thief := *a.mallory
 			thief.identity = eve.identity
 			r.Statement = thief.offers(t, a.Me.Name, a.bob, a.name, 0)
+		}), wire.Invalid},
+		"my words under another's account": {wire.PathPeerFriends, deliver(func(r *wire.PeerFriendRequest) { r.FromAccount = eve.account }), wire.Invalid},
+		"words that name another address": {wire.PathPeerFriends, deliver(func(r *wire.PeerFriendRequest) {
+			r.Statement = a.mallory.offers(t, a.Me.Name, a.bob, a.Other.Name, 0)
+		}), wire.Invalid},
+		"words from another address": {wire.PathPeerFriends, deliver(func(r *wire.PeerFriendRequest) {
+			r.Statement = a.mallory.offers(t, a.Other.Name, a.bob, a.name, 0)
 		}), wire.Invalid},
 		"words that were altered":   {wire.PathPeerFriends, deliver(func(r *wire.PeerFriendRequest) { r.Statement[len(r.Statement)-1] ^= 1 }), wire.Invalid},
 		"words to another":          {wire.PathPeerFriends, deliver(func(r *wire.PeerFriendRequest) { r.Statement = a.mallory.offers(t, a.Me.Name, eve, a.Other.Name, 0) }), wire.Invalid},
@@ -357,6 +366,38 @@ func TestForeign(t *testing.T) {
 		t.Errorf("records were deleted: %v", slices.Collect(maps.Keys(stored)))
 	}
 	a.Controls(t)
+}
+
+// TestReplacedKey delivers an offer that is signed with a key its maker has
+// replaced, as who stole it would, and one with the new key.
+func TestReplacedKey(t *testing.T) {
+	a := attacks(t, runs(t, devConfig(t)))
+	a.begins(t)
+	moll := newVisitor(t, a.Me.Name, "moll", time.Now())
+	first, _, err := wire.OpenFirstKeyStatement(moll.request.KeyStatement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	renewed := *moll
+	renewed.identity, renewed.keySeq = wire.NewIdentitySecret(random32()), 1
+	next := *first
+	next.Account, next.Seq, next.Prev = moll.account, 1, moll.request.KeyStatement.Hash(wire.LabelKeyStatement)
+	next.Identity = renewed.identity.Public()
+	second, err := next.Sign(moll.identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Me.Register(moll.address(a.Me.Name), moll.request.KeyStatement, second)
+	deliver := func(v *visitor) forgery.Request {
+		r := a.delivery(v.offers(t, a.Me.Name, a.bob, a.name, 0))
+		r.From, r.FromAccount = moll.address(a.Me.Name), moll.account
+		return forgery.NewPen(a.Me.Signer, a.Name, forgery.Route{Path: wire.PathPeerFriends, Body: string(wire.EncodeJSON(r))}, time.Now()).Write()
+	}
+	a.wantProblem(t, "the key that was replaced", deliver(moll), wire.Invalid)
+	r := deliver(&renewed)
+	if answers, err := a.Send(r.Bytes()); err != nil || len(answers) != 1 || answers[0].Status != 200 {
+		t.Errorf("the new key: got %+v, %v", answers, err)
+	}
 }
 
 // wantProblem sends a request of a verified node, which the API refuses.

@@ -97,6 +97,7 @@ func TestSyncTellsNoStranger(t *testing.T) {
 	eve := third.person("eve")
 	ann.befriend(ben)
 	ann.befriend(cid)
+	ben.reads(ann)
 	ann.publish(ann.epoch(), ann.end(cid)) // and ben, who has no wrap yet, is a friend
 	if s := ann.home.streams.get(streamName{ann.account, ann.audience}); s == nil || s.state().Seq == 0 {
 		t.Fatal("there is no stream to ask about")
@@ -139,6 +140,16 @@ func TestSyncTellsNoStranger(t *testing.T) {
 		if none := ask(ann.account, random32()); !reflect.DeepEqual(none, got) {
 			t.Errorf("%s: got\n%+v\nand about no stream\n%+v", name, got, none)
 		}
+	}
+	// A copy is served to nobody, its author's node included.
+	if s := other.streams.get(streamName{ann.account, ann.audience}); s == nil || !s.copy || s.state().Seq == 0 {
+		t.Fatal("there is no copy to ask about")
+	}
+	reply := must(other.peer(north).Sync(t.Context(), wire.SyncRequest{Streams: []wire.SyncStream{
+		{Author: ann.account, Audience: ann.audience, Readers: []wire.SyncReader{{Account: ann.account}}},
+	}}))
+	if got := reply.Streams[0]; got.Code != wire.NotExist || got.Head != 0 || len(got.Entries) > 0 {
+		t.Errorf("a copy: got %+v, want not_exist", got)
 	}
 }
 

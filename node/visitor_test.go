@@ -20,6 +20,7 @@ var someAddress = netip.MustParseAddr("192.0.2.7")
 type visitor struct {
 	handle   wire.Handle
 	identity wire.IdentitySecret
+	keySeq   uint64 // of the key statement that has identity
 	login    wire.LoginSecret
 	recovery wire.RecoveryLoginSecret
 	slots    *wire.Slots
