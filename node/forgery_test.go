@@ -368,9 +368,9 @@ func TestForeign(t *testing.T) {
 	a.Controls(t)
 }
 
-// TestReplacedKey delivers an offer that is signed with a key its maker has
+// TestReplacedKeyDelivers hands over an offer that is signed with a key its maker has
 // replaced, as who stole it would, and one with the new key.
-func TestReplacedKey(t *testing.T) {
+func TestReplacedKeyDelivers(t *testing.T) {
 	a := attacks(t, runs(t, devConfig(t)))
 	a.begins(t)
 	moll := newVisitor(t, a.Me.Name, "moll", time.Now())
