@@ -83,7 +83,7 @@ func (p peer) Sync(ctx context.Context, r wire.SyncRequest) (wire.SyncReply, err
 			return wire.SyncReply{}, ctx.Err()
 		}
 		if err != nil {
-			one, more = wire.SyncedStream{Code: wire.KindOf(err)}, false
+			one, more = wire.SyncedStream{Code: wire.ProblemOf(err).Code}, false
 			if one.Code == wire.Internal {
 				p.node.log.Error("a stream could not be served", "to", string(p.name), "author", ask.Author.String(), "error", err)
 			}
