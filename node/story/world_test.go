@@ -26,6 +26,9 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if page := os.Getenv(plainVariable); page != "" {
+		servePlain(page)
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
 		if dir := binaries.dir; dir != "" {
 			_ = os.RemoveAll(dir) // a leftover in the temporary folder fails nothing
@@ -41,7 +44,7 @@ var binaries struct {
 	err  error
 }
 
-// built returns the folder of both commands.
+// built returns the folder of both commands, made as by `make build`.
 func built(t testing.TB) string {
 	t.Helper()
 	b := &binaries
@@ -53,7 +56,7 @@ func built(t testing.TB) string {
 		if b.dir, b.err = os.MkdirTemp("", "peerbrain-story-"); b.err != nil {
 			return
 		}
-		b.err = build(root, b.dir, "./"+nodeBinary, "./"+peerBinary)
+		b.err = build(root, b.dir, "-trimpath", "-ldflags", "-s -w", "./"+nodeBinary, "./"+peerBinary) // as make build does
 	})
 	if b.err != nil {
 		t.Fatal(b.err)
@@ -64,7 +67,7 @@ func built(t testing.TB) string {
 // build puts binaries of the repository into dir; args are what go build takes.
 func build(root, dir string, args ...string) error {
 	cmd := exec.Command("go", append([]string{"build", "-o", dir + string(filepath.Separator)}, args...)...)
-	cmd.Dir = root
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
@@ -130,6 +133,14 @@ func freePort() (int, error) {
 
 // start runs the node and waits until it serves.
 func (s *server) start() error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	return s.serves()
+}
+
+// begin runs the node.
+func (s *server) begin() error {
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -148,7 +159,7 @@ func (s *server) start() error {
 	}
 	s.end = make(chan error, 1)
 	go func(cmd *exec.Cmd, end chan<- error) { end <- cmd.Wait() }(s.cmd, s.end)
-	return s.serves()
+	return nil
 }
 
 func (s *server) serves() error {

@@ -1,0 +1,345 @@
+package story_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/peerbrain/peerbrain/client"
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// What nodes do over HTTP, as processes of their own, each figure beside what
+// the machine can do in the same run. `make bench` prints the tables of
+// docs/benchmarks.md; -benchtime 1x is enough, each measures its own rounds.
+
+// startNode starts a node of its own, which ends with the benchmark. It takes
+// members' word for where they are, so that they do not share one budget.
+func startNode(t testing.TB, name string) *server {
+	s := must(newServer(built(t), t.TempDir(), name))
+	s.flags = []string{"--proxies", "127.0.0.1"}
+	must(0, s.start())
+	t.Cleanup(func() {
+		memberClient.CloseIdleConnections()
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *server) pid() int { return s.cmd.Process.Pid }
+
+// load is something that is asked of the node.
+func (s *server) load(round func() [][][]byte) *load {
+	return &load{at: s.listen, pid: s.pid(), round: round}
+}
+
+func (p plain) load(round func() [][][]byte) *load { return &load{at: p.at, pid: p.pid, round: round} }
+
+// posting is a round in which each of the authors sends posts, signed when the
+// round is made.
+func posting(authors []*member, each int) func() [][][]byte {
+	return func() [][][]byte {
+		round := make([][][]byte, len(authors))
+		inParallel(len(authors), func(i int) {
+			for range each {
+				round[i] = append(round[i], authors[i].post())
+			}
+		})
+		return round
+	}
+}
+
+// publish lets the authors write so many posts each.
+func publish(authors []*member, each int) {
+	for done := 0; done < each; done += 50 {
+		for some := range slices.Chunk(authors, 64) {
+			(&load{at: some[0].home.listen, pid: os.Getpid(), round: posting(some, min(50, each-done))}).run()
+		}
+	}
+}
+
+// BenchmarkPost: posts of 600 bytes of text, acknowledged when they are on disk.
+func BenchmarkPost(b *testing.B) {
+	once(b, func() {
+		node, fiber := startNode(b, "node"), newPlain(b, []byte("{}"))
+		authors := newMembers(b, node, "author", 64)
+		sample := authors[0].post()
+		authors[0].publishes(sample)
+		before, stored := node.size("own.db"), 0
+		alone, crowd := node.load(posting(authors[:1], 400)), node.load(posting(authors, 150))
+		plainOne, plainCrowd := fiber.load(same(1, 2000, sample)), fiber.load(same(64, 300, sample))
+		disk := &fsyncLoop{path: filepath.Join(b.TempDir(), "loop"), bytes: sample}
+		interleave(alone, disk, plainOne, crowd, plainCrowd)
+		stored = len(alone.times) + len(crowd.times)
+		row := func(name string, l, beside *load) []any {
+			return []any{name, l.rate(), l.percentile(50), l.percentile(99), l.micros(), l.rate() / beside.rate()}
+		}
+		tabulate("Posts over HTTP, fsynced",
+			[]any{"what", "posts/s", "p50", "p99", "server's CPU each, us", "of plain fiber"},
+			row("1 client", alone, plainOne), row("64 clients", crowd, plainCrowd),
+			row("plain fiber reads the same, 1 client", plainOne, plainOne), row("plain fiber, 64 clients", plainCrowd, plainCrowd),
+			[]any{"write and fsync the same bytes in a loop", 1 / percentile(disk.times, 50).Seconds(), percentile(disk.times, 50), percentile(disk.times, 99), "", ""})
+		each := float64(node.size("own.db")-before) / float64(stored)
+		tabulate("Disk for a post", []any{"posts", "bytes each", "ciphertext", "ratio", "goal"},
+			[]any{stored, each, sealedPost, each / sealedPost, "2.2"})
+	})
+}
+
+// publishes sends one post that was signed before.
+func (m *member) publishes(request []byte) {
+	c := dial(m.home.listen)
+	c.ask(request)
+	must(0, c.Close())
+}
+
+func (s *server) size(file string) int64 { return must(os.Stat(filepath.Join(s.data, file))).Size() }
+
+// BenchmarkFeed: pages of 50 posts of 600 bytes of text of somebody with 200
+// friends, beside plain fiber with the same bytes in memory; as friends grow, and
+// as posts grow.
+func BenchmarkFeed(b *testing.B) {
+	once(b, func() {
+		node := startNode(b, "node")
+		authors := newMembers(b, node, "author", 2000)
+		few, some, many := newMember(b, node, "few"), newMember(b, node, "some"), newMember(b, node, "many")
+		few.befriends(authors[:20])
+		some.befriends(authors[:200])
+		many.befriends(authors)
+		publish(authors, 5)
+		page := some.page(50)
+		fiber := newPlain(b, page)
+		get := some.request("GET", wire.PathFeed+"?limit=50", nil)
+		one, crowd := node.load(same(1, 500, get)), node.load(same(16, 100, get))
+		plainOne, plainCrowd := fiber.load(same(1, 5000, get)), fiber.load(same(16, 1000, get))
+		interleave(one, plainOne, crowd, plainCrowd)
+		row := func(name string, l, beside *load) []any {
+			return []any{name, l.rate(), l.percentile(50), l.percentile(99), l.micros(), l.rate() / beside.rate()}
+		}
+		tabulate(fmt.Sprintf("Feed pages of 50 posts, %s bytes, 200 friends", thousands(len(page))),
+			[]any{"what", "pages/s", "p50", "p99", "server's CPU each, us", "of plain fiber"},
+			row("1 client", one, plainOne), row("16 clients", crowd, plainCrowd),
+			row("plain fiber, 1 client", plainOne, plainOne), row("plain fiber, 16 clients", plainCrowd, plainCrowd))
+
+		byFriends := []*load{node.load(few.feed(200)), node.load(many.feed(200))}
+		interleave(byFriends[0], byFriends[1])
+		ratios("Feed page of 50 as friends grow", "friends", []string{"20", "2,000"}, byFriends)
+	})
+}
+
+// BenchmarkFeedGrowth: the same page where 200 friends wrote 1,000 posts in all,
+// and where they wrote 100,000.
+func BenchmarkFeedGrowth(b *testing.B) {
+	once(b, func() {
+		var loads []*load
+		for _, each := range []int{5, 500} {
+			node := startNode(b, fmt.Sprint("node", each))
+			authors, reader := newMembers(b, node, "author", 200), newMember(b, node, "reader")
+			reader.befriends(authors)
+			publish(authors, each)
+			loads = append(loads, node.load(reader.feed(200)))
+		}
+		interleave(loads[0], loads[1])
+		ratios("Feed page of 50 as posts grow, 200 friends", "posts", []string{"1,000", "100,000"}, loads)
+	})
+}
+
+// feed is a round of pages for one client.
+func (m *member) feed(times int) func() [][][]byte {
+	return same(1, times, m.request("GET", wire.PathFeed+"?limit=50", nil))
+}
+
+// page returns the bytes of a page, which has to have so many items.
+func (m *member) page(items int) []byte {
+	r := must(http.NewRequest("GET", "http://"+m.home.listen+wire.PathFeed+fmt.Sprint("?limit=", items), nil))
+	r.Header.Set("Authorization", "Bearer "+m.token.Reveal())
+	answer := must(memberClient.Do(r))
+	defer answer.Body.Close()
+	var b bytes.Buffer
+	must(b.ReadFrom(answer.Body))
+	var reply wire.FeedReply
+	must(0, wire.DecodeJSON(b.Bytes(), &reply))
+	if len(reply.Items) != items {
+		m.Fatalf("a page of %d items, %d were expected", len(reply.Items), items)
+	}
+	return b.Bytes()
+}
+
+func ratios(title, what string, names []string, loads []*load) {
+	rows := [][]any{{what, "p50", "p99", "server's CPU each, us", "ratio of p50", "goal"}}
+	for i, l := range loads {
+		rows = append(rows, []any{names[i], l.percentile(50), l.percentile(99), l.micros(), float64(l.percentile(50)) / float64(loads[0].percentile(50)), "1.5"})
+	}
+	tabulate(title, rows...)
+}
+
+// BenchmarkTwoNodes: a post on one node until a friend on another reads it, who
+// asks again and again; and the feed there of 200 friends elsewhere.
+func BenchmarkTwoNodes(b *testing.B) {
+	once(b, func() {
+		left, right := startNode(b, "left"), startNode(b, "right")
+		authors, reader := newMembers(b, left, "author", 200), newMember(b, right, "reader")
+		reader.befriends(authors)
+		publish(authors, 5)
+		reader.waitsFor(authors[199], 6)
+		var times []time.Duration
+		for i := range 100 {
+			author := authors[i]
+			post := author.post()
+			start := time.Now()
+			author.publishes(post)
+			reader.waitsFor(author, author.stream.Seq)
+			times = append(times, time.Since(start))
+		}
+		page := reader.page(50)
+		fiber := newPlain(b, page)
+		get := reader.request("GET", wire.PathFeed+"?limit=50", nil)
+		copied, plain := right.load(same(16, 100, get)), fiber.load(same(16, 1000, get))
+		interleave(copied, plain)
+		tabulate("A post until a friend on another node has read it", []any{"p50", "p99", "goal p50", "goal p99"},
+			[]any{percentile(times, 50), percentile(times, 99), "5 ms", "30 ms"})
+		tabulate("Feed pages of 50 posts of 200 friends elsewhere, 16 clients", []any{"pages/s", "p50", "p99", "server's CPU each, us", "of plain fiber"},
+			[]any{copied.rate(), copied.percentile(50), copied.percentile(99), copied.micros(), copied.rate() / plain.rate()})
+	})
+}
+
+// waitsFor asks for a stream until it has so many entries.
+func (m *member) waitsFor(author *member, seq uint64) {
+	for deadline := time.Now().Add(newsArrive); ; {
+		var reply wire.StreamReply
+		path := fmt.Sprintf("/v1/streams/%s/%s?limit=1&after=%d", author.account, author.audience, seq-1)
+		if m.ask("GET", path, nil, &reply); len(reply.Entries) == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			m.Fatalf("entry %d of %s did not arrive", seq, author.address())
+		}
+	}
+}
+
+// BenchmarkLogin: what the node spends on a log-in, challenge included.
+func BenchmarkLogin(b *testing.B) {
+	once(b, func() {
+		node := startNode(b, "node")
+		m := newMember(b, node, "ada")
+		var cpu []float64
+		var times []time.Duration
+		for range rounds {
+			const each = 200
+			before := cpuTime(node.pid())
+			for range each {
+				m.token = wire.Token{}
+				start := time.Now()
+				m.logIn()
+				times = append(times, time.Since(start))
+			}
+			cpu = append(cpu, float64((cpuTime(node.pid())-before).Microseconds())/each)
+		}
+		tabulate("Log-in, both requests", []any{"p50", "p99", "node's CPU each, us", "goal"},
+			[]any{percentile(times, 50), percentile(times, 99), median(cpu), "150"})
+	})
+}
+
+// BenchmarkProcess: how long a node takes to start, what it needs while nobody
+// asks, and how large the binaries are.
+func BenchmarkProcess(b *testing.B) {
+	once(b, func() {
+		node := startNode(b, "node")
+		row := func(name string) []any {
+			var starts []time.Duration
+			for range rounds {
+				must(0, node.stop())
+				start := time.Now()
+				must(0, node.begin())
+				for !node.answers() {
+					time.Sleep(100 * time.Microsecond)
+				}
+				starts = append(starts, time.Since(start))
+			}
+			return []any{name, percentile(starts, 50), memory(node.pid(), "VmRSS"), memory(node.pid(), "RssAnon")}
+		}
+		empty := row("empty")
+		authors := newMembers(b, node, "author", 200)
+		publish(authors, 100)
+		tabulate("A node by itself", []any{"what", "start until it serves", "resident, MiB", "of it anonymous, MiB"}, empty, row("200 people, 20,000 posts"))
+		sizes := func(name string) float64 { return float64(must(os.Stat(filepath.Join(built(b), name))).Size()) / 1e6 }
+		tabulate("Binaries, stripped", []any{"what", "MB", "goal"},
+			[]any{"peerbrain-node", sizes("peerbrain-node"), "20"}, []any{"peerbrain", sizes("peerbrain"), "12"})
+	})
+}
+
+// answers reports whether the node takes connections, and waits until it serves
+// the first.
+func (s *server) answers() bool {
+	probe, err := net.Dial("tcp", s.listen)
+	if err != nil {
+		return false
+	}
+	c := &connection{probe, bufio.NewReader(probe)}
+	c.ask(fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", wire.PathHealth, s.name))
+	must(0, c.Close())
+	return true
+}
+
+// BenchmarkUnfriend: what a client does to remove one of 500 friends, with the
+// real SDK over HTTP: a wrap for each of the others.
+func BenchmarkUnfriend(b *testing.B) {
+	once(b, func() {
+		node := startNode(b, "node")
+		ada := register(b, node, "ada", client.NewHTTPTransport())
+		friends := newMembers(b, node, "friend", 500)
+		for _, f := range friends {
+			asks(b, ada, f)
+		}
+		var times []time.Duration
+		var cpu []float64
+		for _, f := range friends[:2*rounds] {
+			before, start := cpuTime(os.Getpid()), time.Now()
+			must(ada.RemoveFriend(context.Background(), f.address()))
+			times = append(times, time.Since(start))
+			cpu = append(cpu, float64((cpuTime(os.Getpid()) - before).Milliseconds()))
+		}
+		tabulate("Unfriending with 500 friends", []any{"p50", "client's CPU, ms", "goal, ms"}, []any{percentile(times, 50), median(cpu), "150"})
+	})
+}
+
+// register founds an account with the real SDK.
+func register(t testing.TB, home *server, handle string, transport client.Transport) *client.Person {
+	folder := must(client.OpenFolder(context.Background(), t.TempDir()))
+	t.Cleanup(func() {
+		if err := folder.Close(); err != nil {
+			t.Error(err)
+		}
+		if h, ok := transport.(*client.HTTPTransport); ok {
+			h.Close()
+		}
+	})
+	return must(client.New(transport, folder).Register(context.Background(), client.RegisterOptions{
+		Address:  wire.Address{Handle: wire.Handle(handle), Node: wire.NodeName(home.name)},
+		Password: must(client.NewPassword([]byte("correct horse battery staple"))), Device: "laptop",
+		ShowCode: func(string) error { return nil },
+	}))
+}
+
+// asks makes friends of a person of the SDK and a member.
+func asks(t testing.TB, p *client.Person, m *member) {
+	must(p.AddFriend(context.Background(), m.address(), true))
+	var list wire.FriendsReply
+	m.ask("GET", wire.PathFriends, nil, &list)
+	for _, f := range list.Friends {
+		if f.State == wire.StateIncoming {
+			m.accept(&member{home: m.home, handle: f.Address.Handle, account: f.Account}, f.OfferGot.Hash(wire.LabelOffer))
+			return
+		}
+	}
+	t.Fatalf("%s was not asked", m.address())
+}

@@ -1,0 +1,220 @@
+package story_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// What drives nodes as hard as they go. Clients are bare connections with
+// requests that were written beforehand: on the same machine, whatever they cost
+// is taken from the node.
+
+// A connection sends one request after the other.
+type connection struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func dial(at string) *connection {
+	c := must(net.Dial("tcp", at))
+	return &connection{c, bufio.NewReaderSize(c, 256<<10)}
+}
+
+// ask sends a request and reads the answer to its end. Any status but 200 panics.
+func (c *connection) ask(request []byte) {
+	must(c.Write(request))
+	length := -1
+	for first := true; ; first = false {
+		line := must(c.in.ReadSlice('\n'))
+		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200")) {
+			panic(fmt.Sprintf("%.60q: %s", request, line))
+		}
+		if v, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			length = must(strconv.Atoi(string(bytes.TrimSpace(v))))
+		}
+		if len(line) <= 2 {
+			break
+		}
+	}
+	must(c.in.Discard(length))
+}
+
+// A load is one thing to be measured: what its clients ask for, client by client,
+// in one round.
+type load struct {
+	at    string // host:port
+	pid   int    // whose CPU is counted
+	round func() [][][]byte
+
+	rates, cpu []float64 // of each round: requests/s, and us for each request
+	times      []time.Duration
+}
+
+// run measures one round.
+func (l *load) run() {
+	requests := l.round()
+	total := 0
+	clients := make([]*connection, len(requests))
+	for i, list := range requests {
+		clients[i], total = dial(l.at), total+len(list)
+	}
+	times := make([][]time.Duration, len(requests))
+	before, start := cpuTime(l.pid), time.Now()
+	var all sync.WaitGroup
+	for i, list := range requests {
+		all.Go(func() {
+			for _, r := range list {
+				sent := time.Now()
+				clients[i].ask(r)
+				times[i] = append(times[i], time.Since(sent))
+			}
+		})
+	}
+	all.Wait()
+	took, used := time.Since(start), cpuTime(l.pid)-before
+	for _, c := range clients {
+		must(0, c.Close())
+	}
+	l.rates = append(l.rates, float64(total)/took.Seconds())
+	l.cpu = append(l.cpu, float64(used.Microseconds())/float64(total))
+	l.times = append(l.times, slices.Concat(times...)...)
+}
+
+const rounds = 5
+
+// interleave runs all loads in turn, so that what disturbs one disturbs all.
+func interleave(loads ...interface{ run() }) {
+	for range rounds {
+		for _, l := range loads {
+			l.run()
+		}
+	}
+}
+
+func (l *load) rate() float64   { return median(l.rates) }
+func (l *load) micros() float64 { return median(l.cpu) }
+
+// percentile of the times of all rounds together.
+func (l *load) percentile(p int) time.Duration { return percentile(l.times, p) }
+
+func percentile(times []time.Duration, p int) time.Duration {
+	slices.Sort(times)
+	return times[(len(times)-1)*p/100]
+}
+
+func median(list []float64) float64 {
+	list = slices.Sorted(slices.Values(list))
+	return list[len(list)/2]
+}
+
+// same is a round in which so many clients ask the same so often.
+func same(clients, times int, request []byte) func() [][][]byte {
+	round := slices.Repeat([][][]byte{slices.Repeat([][]byte{request}, times)}, clients)
+	return func() [][][]byte { return round }
+}
+
+// An fsyncLoop writes and syncs the same bytes again and again at the end of a
+// file, which is what the disk can do at best.
+type fsyncLoop struct {
+	path  string
+	bytes []byte
+	times []time.Duration
+}
+
+func (l *fsyncLoop) run() {
+	f := must(os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600))
+	for range 500 {
+		start := time.Now()
+		must(f.Write(l.bytes))
+		must(0, f.Sync())
+		l.times = append(l.times, time.Since(start))
+	}
+	must(0, f.Close())
+}
+
+// cpuTime is what a process used so far, in user and kernel (proc(5), in ticks
+// of 10 ms).
+func cpuTime(pid int) time.Duration {
+	text := string(must(os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))))
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+2:])
+	ticks := must(strconv.Atoi(fields[11])) + must(strconv.Atoi(fields[12]))
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+// memory is one figure of /proc/PID/status, in MiB.
+func memory(pid int, name string) float64 {
+	for line := range strings.Lines(string(must(os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))))) {
+		if v, ok := strings.CutPrefix(line, name+":"); ok {
+			return must(strconv.ParseFloat(strings.Fields(v)[0], 64)) / 1024
+		}
+	}
+	panic("no " + name)
+}
+
+// once makes a benchmark of something that measures by itself. It needs what
+// Linux tells of processes.
+func once(b *testing.B, measure func()) {
+	if runtime.GOOS != "linux" {
+		b.Skip("what a process used is read as Linux tells it")
+	}
+	for range b.N {
+		measure()
+	}
+}
+
+// tabulate prints a table in Markdown: title, heads and rows.
+func tabulate(title string, rows ...[]any) {
+	fmt.Printf("\n### %s\n\n", title)
+	for i, row := range rows {
+		for _, cell := range row {
+			fmt.Print("| ", show(cell), " ")
+		}
+		fmt.Println("|")
+		if i == 0 {
+			fmt.Println(strings.Repeat("| --- ", len(row)) + "|")
+		}
+	}
+	fmt.Println()
+}
+
+// show writes figures as a reader wants them: three digits, and a unit.
+func show(cell any) string {
+	switch v := cell.(type) {
+	case time.Duration:
+		switch {
+		case v < time.Millisecond:
+			return show(float64(v)/1e3) + " us"
+		case v < time.Second:
+			return show(float64(v)/1e6) + " ms"
+		}
+		return show(v.Seconds()) + " s"
+	case int:
+		return thousands(v)
+	case float64:
+		switch {
+		case v >= 1000:
+			return thousands(int(v))
+		case v >= 100:
+			return fmt.Sprintf("%.0f", v)
+		}
+		return fmt.Sprintf("%.3g", v)
+	}
+	return fmt.Sprint(cell)
+}
+
+func thousands(v int) string {
+	if v < 1000 {
+		return fmt.Sprint(v)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(v/1000), v%1000)
+}
