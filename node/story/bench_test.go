@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/peerbrain/peerbrain/client"
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
@@ -265,7 +264,7 @@ func BenchmarkProcess(b *testing.B) {
 				}
 				starts = append(starts, time.Since(start))
 			}
-			return []any{name, percentile(starts, 50), memory(node.pid(), "VmRSS"), memory(node.pid(), "RssAnon")}
+			return []any{name, percentile(starts, 50), resident(node.pid(), "VmRSS"), resident(node.pid(), "RssAnon")}
 		}
 		empty := row("empty")
 		authors := newMembers(b, node, "author", 200)
@@ -295,10 +294,10 @@ func (s *server) answers() bool {
 func BenchmarkUnfriend(b *testing.B) {
 	once(b, func() {
 		node := startNode(b, "node")
-		ada := register(b, node, "ada", client.NewHTTPTransport())
+		ada := register(b, node, "ada", newMeter(b))
 		friends := newMembers(b, node, "friend", 500)
 		for _, f := range friends {
-			asks(b, ada, f)
+			befriends(b, ada, f)
 		}
 		var times []time.Duration
 		var cpu []float64
@@ -310,36 +309,4 @@ func BenchmarkUnfriend(b *testing.B) {
 		}
 		tabulate("Unfriending with 500 friends", []any{"p50", "client's CPU, ms", "goal, ms"}, []any{percentile(times, 50), median(cpu), "150"})
 	})
-}
-
-// register founds an account with the real SDK.
-func register(t testing.TB, home *server, handle string, transport client.Transport) *client.Person {
-	folder := must(client.OpenFolder(context.Background(), t.TempDir()))
-	t.Cleanup(func() {
-		if err := folder.Close(); err != nil {
-			t.Error(err)
-		}
-		if h, ok := transport.(*client.HTTPTransport); ok {
-			h.Close()
-		}
-	})
-	return must(client.New(transport, folder).Register(context.Background(), client.RegisterOptions{
-		Address:  wire.Address{Handle: wire.Handle(handle), Node: wire.NodeName(home.name)},
-		Password: must(client.NewPassword([]byte("correct horse battery staple"))), Device: "laptop",
-		ShowCode: func(string) error { return nil },
-	}))
-}
-
-// asks makes friends of a person of the SDK and a member.
-func asks(t testing.TB, p *client.Person, m *member) {
-	must(p.AddFriend(context.Background(), m.address(), true))
-	var list wire.FriendsReply
-	m.ask("GET", wire.PathFriends, nil, &list)
-	for _, f := range list.Friends {
-		if f.State == wire.StateIncoming {
-			m.accept(&member{home: m.home, handle: f.Address.Handle, account: f.Account}, f.OfferGot.Hash(wire.LabelOffer))
-			return
-		}
-	}
-	t.Fatalf("%s was not asked", m.address())
 }

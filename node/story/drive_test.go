@@ -151,8 +151,8 @@ func cpuTime(pid int) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// memory is one figure of /proc/PID/status, in MiB.
-func memory(pid int, name string) float64 {
+// resident is one figure of /proc/PID/status, in MiB.
+func resident(pid int, name string) float64 {
 	for line := range strings.Lines(string(must(os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))))) {
 		if v, ok := strings.CutPrefix(line, name+":"); ok {
 			return must(strconv.ParseFloat(strings.Fields(v)[0], 64)) / 1024
