@@ -56,8 +56,8 @@ func EncodeCBOR(v any) []byte {
 // but the bytes EncodeCBOR writes for the result. what names the object in the
 // error.
 func DecodeCBOR(what string, b []byte, v any) error {
-	if err := cborDec.Unmarshal(b, v); err != nil {
-		return Errorf(Invalid, what, "not the expected CBOR: %v", err)
+	if err := DecodeOwn(what, b, v); err != nil {
+		return err
 	}
 	if !bytes.Equal(EncodeCBOR(v), b) {
 		return Errorf(Invalid, what, "not in the deterministic encoding")
@@ -80,4 +80,14 @@ func LaterVersion(b []byte) bool {
 func above(item []byte, n uint64) bool {
 	var v uint64
 	return len(item) > 0 && item[0]>>5 == 0 && cborLoose.Unmarshal(item, &v) == nil && v > n
+}
+
+// DecodeOwn is DecodeCBOR for what the caller wrote with EncodeCBOR and kept
+// where nobody else writes. It is not encoded again to compare, which takes half
+// of the time.
+func DecodeOwn(what string, b []byte, v any) error {
+	if err := cborDec.Unmarshal(b, v); err != nil {
+		return Errorf(Invalid, what, "not the expected CBOR: %v", err)
+	}
+	return nil
 }

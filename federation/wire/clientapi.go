@@ -195,6 +195,8 @@ type FeedItem struct {
 	Audience AudienceID `json:"audience"`
 	Entry    Entry      `json:"entry"`
 	Position int64      `json:"position"` // min(created, arrival), ms since 1970
+
+	kept []byte // see Keep
 }
 
 // FeedReply is a page of the feed, newest first, entries of every kind: the
@@ -211,4 +213,6 @@ type StreamStatus struct {
 	Audience AudienceID `json:"audience"`
 	Head     uint64     `json:"head"`
 	AsOf     int64      `json:"as_of"` // when the author's node was last heard, ms since 1970
+
+	kept []byte // see Keep
 }

@@ -13,6 +13,9 @@ import (
 // EncodeJSON writes v for an API answer or request. It panics on types that
 // cannot be encoded: that is a programming error, no input reaches it.
 func EncodeJSON(v any) []byte {
+	if page, ok := v.(FeedReply); ok {
+		return page.encode()
+	}
 	b, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		panic("wire: " + err.Error())

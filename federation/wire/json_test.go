@@ -59,7 +59,7 @@ func apiTypes() []any {
 	}
 }
 
-// fill sets every field below v to something that is not zero.
+// fill sets every field below v that travels to something that is not zero.
 func fill(v reflect.Value) {
 	switch v.Interface().(type) {
 	case Handle:
@@ -75,7 +75,9 @@ func fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			fill(v.Field(i))
+			if v.Type().Field(i).IsExported() {
+				fill(v.Field(i))
+			}
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))

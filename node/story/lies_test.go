@@ -493,7 +493,7 @@ func (s *liesScene) lieTo(l lie, honest string) {
 		honest = l.shows(honest)
 	}
 	if l.kind == "" {
-		if err != nil || !strings.Contains(errs, l.says) || plain(out) != plain(honest) {
+		if err != nil || !strings.Contains(errs, l.says) || unnamed(out) != unnamed(honest) {
 			s.t.Errorf("%q prints %v, %q and %q, want %q and %q", l.does, err, out, errs, honest, l.says)
 		}
 	} else {
@@ -534,13 +534,13 @@ func (s *liesScene) lieToSDK(l lie) {
 var changes = regexp.MustCompile(`[a-z2-7]{52}|[0-9A-Z]{4}(-[0-9A-Z]{4}){8}`)
 
 // plain is an output without the ids and codes that differ from run to run.
-func plain(out string) string { return changes.ReplaceAllString(out, "ID") }
+func unnamed(out string) string { return changes.ReplaceAllString(out, "ID") }
 
 // subset checks that nothing is shown that an honest node would not show.
 func (s *liesScene) subset(out, honest string) {
 	s.t.Helper()
-	for line := range strings.Lines(plain(out)) {
-		if !strings.Contains(plain(honest), line) {
+	for line := range strings.Lines(unnamed(out)) {
+		if !strings.Contains(unnamed(honest), line) {
 			s.t.Errorf("shows %q, which is not in %q", line, honest)
 		}
 	}

@@ -1,0 +1,74 @@
+package wire
+
+import (
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Pages of the feed are most of what a node sends, and consist of the same parts
+// again and again. So a part can keep its JSON: a page is then put together by
+// copying, to the very bytes that it would be encoded to (TestFeedEncoding).
+
+// Keep returns i with its JSON beside it. It must not be changed any more.
+func (i FeedItem) Keep() FeedItem {
+	i.kept = EncodeJSON(i)
+	return i
+}
+
+// Keep returns s with its JSON beside it, but for Head and AsOf: they may change,
+// the others may not.
+func (s StreamStatus) Keep() StreamStatus {
+	s.kept = s.beginning()
+	return s
+}
+
+func (s *StreamStatus) beginning() []byte {
+	return []byte(`{"author":"` + s.Author.String() + `","audience":"` + s.Audience.String() + `","head":`)
+}
+
+func (i *FeedItem) append(b []byte) []byte {
+	if i.kept == nil {
+		return append(b, EncodeJSON(i)...)
+	}
+	return append(b, i.kept...)
+}
+
+func (s *StreamStatus) append(b []byte) []byte {
+	if s.kept == nil {
+		b = append(b, s.beginning()...)
+	} else {
+		b = append(b, s.kept...)
+	}
+	b = append(strconv.AppendUint(b, s.Head, 10), `,"as_of":`...)
+	return append(strconv.AppendInt(b, s.AsOf, 10), '}')
+}
+
+// encode is EncodeJSON for pages of the feed.
+func (r *FeedReply) encode() []byte {
+	const room = 256 // for a status, and for what is around the parts
+	size := room + len(r.Cursor) + room*len(r.Streams)
+	for i := range r.Items {
+		size += 1 + len(r.Items[i].kept)
+	}
+	b := append(make([]byte, 0, size), `{"items":[`...)
+	for i := range r.Items {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = r.Items[i].append(b)
+	}
+	b = append(b, ']')
+	if r.Cursor != "" {
+		b = append(b, `,"cursor":`...)
+		b, _ = jsontext.AppendQuote(b, r.Cursor) // fails for bad UTF-8 alone, which no cursor is
+	}
+	b = append(b, `,"streams":[`...)
+	for i := range r.Streams {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = r.Streams[i].append(b)
+	}
+	return append(b, "]}"...)
+}
