@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -15,8 +16,21 @@ import (
 
 // A circle is what friendRecords of one person add up to.
 type circle struct {
-	friends []friendLink
+	friends []friendOf
 	records int // friends or not
+}
+
+// A friendOf is a friend in somebody's circle, and what readable said of their
+// stream.
+type friendOf struct {
+	friendLink
+	known atomic.Pointer[entitled] // nil: not asked, or not allowed
+}
+
+// entitled says that a stream may be read while an epoch is its newest.
+type entitled struct {
+	stream  *stream
+	content wire.Commitment // of the epoch
 }
 
 // A friendLink is a friend and their stream.
@@ -31,7 +45,7 @@ type circles struct {
 	mu      sync.Mutex
 	lists   *lru.Cache[wire.AccountID, *circle]
 	bonds   *lru.Cache[pair, bool]
-	changes [256]uint64 // by the first byte of me: what was read before one does not count
+	changes [256]uint64 // by the first byte of a person: what was read before one does not count
 }
 
 func (c *circles) init() {
@@ -39,11 +53,15 @@ func (c *circles) init() {
 	c.bonds = newCache[pair, bool](1 << 16)
 }
 
+// forget drops what follows from a friendRecord. That of an author is among what
+// the circle of the reader remembers, so it concerns both.
 func (c *circles) forget(p pair) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.changes[p.me[0]]++
-	c.lists.Remove(p.me)
+	for _, who := range []wire.AccountID{p.me, p.other} {
+		c.changes[who[0]]++
+		c.lists.Remove(who)
+	}
 	c.bonds.Remove(p)
 }
 
@@ -79,7 +97,7 @@ func (n *Node) circle(ctx context.Context, me wire.AccountID) (*circle, error) {
 		}
 		c.records++
 		if r.Friendship.State() == wire.StateFriend {
-			c.friends = append(c.friends, r.link())
+			c.friends = append(c.friends, friendOf{friendLink: r.link()})
 		}
 	}
 	n.circles.remember(me, before, func() { n.circles.lists.Add(me, c) })

@@ -71,7 +71,7 @@ func (n *Node) openCursor(reader wire.AccountID, s string) (p place, err error) 
 type lane struct {
 	stream *stream
 	place  place
-	record *entryRecord // nil until it is needed: the place of a head is in memory
+	item   *item // nil until it is needed: the place of a head is in memory
 }
 
 // lanes are a heap, the newest first.
@@ -111,19 +111,19 @@ func (p *Person) Feed(ctx context.Context, limit int, cursor string) (wire.FeedR
 	if err != nil {
 		return wire.FeedReply{}, err
 	}
-	reply := wire.FeedReply{Items: []wire.FeedItem{}, Streams: []wire.StreamStatus{}}
-	var merge lanes
-	for _, s := range streams {
+	reply := wire.FeedReply{Items: make([]wire.FeedItem, 0, limit), Streams: make([]wire.StreamStatus, len(streams))}
+	all, merge := make([]lane, len(streams)), make(lanes, 0, len(streams))
+	for i, s := range streams {
 		at := s.state()
-		reply.Streams = append(reply.Streams, wire.StreamStatus{
-			Author: s.name.author, Audience: s.name.audience, Head: at.Seq, AsOf: p.node.asOf(s),
-		})
-		l, err := p.node.lane(ctx, s, at, after)
+		reply.Streams[i] = s.status
+		reply.Streams[i].Head, reply.Streams[i].AsOf = at.Seq, p.node.asOf(s)
+		found, err := p.node.lane(ctx, s, at, after)
 		if err != nil {
 			return wire.FeedReply{}, err
 		}
-		if l != nil {
-			merge = append(merge, l)
+		if found.stream != nil {
+			all[i] = found
+			merge = append(merge, &all[i])
 		}
 	}
 	heap.Init(&merge)
@@ -137,13 +137,14 @@ func (p *Person) Feed(ctx context.Context, limit int, cursor string) (wire.FeedR
 // readableStreams returns what the person may read: their own, and those of
 // their friends.
 func (p *Person) readableStreams(ctx context.Context) ([]*stream, error) {
-	list := p.node.streams.of(p.account)
 	c, err := p.node.circle(ctx, p.account)
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range c.friends {
-		s, err := p.node.readable(ctx, p.account, l.stream)
+	own := p.node.streams.of(p.account)
+	list := append(make([]*stream, 0, len(own)+len(c.friends)), own...)
+	for i := range c.friends {
+		s, err := p.node.readableFriend(ctx, p.account, &c.friends[i])
 		if errors.Is(err, wire.NotExist) {
 			continue
 		}
@@ -155,23 +156,27 @@ func (p *Person) readableStreams(ctx context.Context) ([]*stream, error) {
 	return list, nil
 }
 
-// lane returns a stream at its newest entry below after, nil if there is none.
-// Places along a stream rise with seq, so it is found by halving.
-func (n *Node) lane(ctx context.Context, s *stream, at streamHead, after *place) (*lane, error) {
+// lane returns a stream at its newest entry below after; a zero lane if there is
+// none. Places along a stream rise with seq, so it is found in steps from the
+// newest on that double, and then by halving: what is asked for is mostly near.
+func (n *Node) lane(ctx context.Context, s *stream, at streamHead, after *place) (lane, error) {
 	head := placeOf(s.name, at.Seq, at.position)
 	if after == nil || head.before(*after) {
-		return &lane{stream: s, place: head}, nil
+		return lane{stream: s, place: head}, nil
 	}
-	var found *lane
+	var found lane
 	low, high := uint64(1), at.Seq // the last below after is before high
-	for low < high {
+	for step := uint64(1); low < high; {
 		middle := low + (high-low)/2
-		r, err := n.entry(ctx, s, middle)
-		if err != nil {
-			return nil, err
+		if found.stream == nil && step < high-middle {
+			middle, step = high-step, 2*step
 		}
-		if p := placeOf(s.name, middle, r.position()); p.before(*after) {
-			low, found = middle+1, &lane{s, p, r}
+		i, err := n.item(ctx, s, middle)
+		if err != nil {
+			return lane{}, err
+		}
+		if p := placeOf(s.name, middle, i.Position); p.before(*after) {
+			low, found = middle+1, lane{s, p, i}
 		} else {
 			high = middle
 		}
@@ -185,23 +190,23 @@ func (n *Node) merge(ctx context.Context, m *lanes, limit int, reply *wire.FeedR
 	size := 0
 	for len(*m) > 0 && len(reply.Items) < limit {
 		l := (*m)[0]
-		if l.record == nil {
-			if l.record, err = n.entry(ctx, l.stream, l.place.Seq); err != nil {
+		if l.item == nil {
+			if l.item, err = n.item(ctx, l.stream, l.place.Seq); err != nil {
 				return last, err
 			}
 		}
-		if size += l.record.entry().Size(); size > wire.MaxPageBytes && len(reply.Items) > 0 {
+		if size += l.item.Entry.Size(); size > wire.MaxPageBytes && len(reply.Items) > 0 {
 			return last, nil
 		}
-		reply.Items, last = append(reply.Items, l.record.item(l.stream.name)), l.place
+		reply.Items, last = append(reply.Items, l.item.FeedItem), l.place
 		if l.place.Seq == 1 {
 			heap.Pop(m)
 			continue
 		}
-		if l.record, err = n.entry(ctx, l.stream, l.place.Seq-1); err != nil {
+		if l.item, err = n.item(ctx, l.stream, l.place.Seq-1); err != nil {
 			return last, err
 		}
-		l.place = placeOf(l.stream.name, l.place.Seq-1, l.record.position())
+		l.place = placeOf(l.stream.name, l.place.Seq-1, l.item.Position)
 		heap.Fix(m, 0)
 	}
 	return last, nil

@@ -69,6 +69,7 @@ type Node struct {
 	pulls    flights[wire.NodeName, struct{}]
 
 	streams streams
+	items   items
 	circles circles
 	follows follows
 	queue   deliveries
@@ -129,6 +130,7 @@ func newNode(o Options) *Node {
 	n.wraps = newCache[keyservice.WrapName, wire.Hash](1 << 16)
 	n.people = newCache[wire.AccountID, wire.Handle](1 << 16)
 	n.streams.init()
+	n.items.init()
 	n.circles.init()
 	n.follows.init()
 	n.queue.init()

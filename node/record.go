@@ -171,7 +171,7 @@ type highWaterRecord struct {
 // decodeRecord reads the value of rec into v, a pointer to a zero record. A
 // record that cannot be read is no fault of whoever asks: the error has no kind.
 func decodeRecord(rec store.Record, v any) error {
-	if err := wire.DecodeCBOR("record", rec.Value, v); err != nil {
+	if err := wire.DecodeOwn("record", rec.Value, v); err != nil {
 		return fmt.Errorf("record %q: %v", rec.Key, err)
 	}
 	return nil

@@ -34,8 +34,9 @@ func entryKey(s streamName, seq uint64) string { return streamKey(s) + hex16(seq
 
 // A stream is one that this node has, its own person's or a copy.
 type stream struct {
-	name streamName
-	copy bool // of an author elsewhere
+	name   streamName
+	copy   bool              // of an author elsewhere
+	status wire.StreamStatus // to begin one with
 
 	appending sync.Mutex // held to append, and to change the two below
 	unsettled bool       // what follows from the newest entry may not have been done
@@ -58,7 +59,7 @@ type streamHead struct {
 func (s *stream) state() streamHead { return *s.head.Load() }
 
 func newStream(name streamName, copied bool) *stream {
-	s := &stream{name: name, copy: copied}
+	s := &stream{name: name, copy: copied, status: wire.StreamStatus{Author: name.author, Audience: name.audience}.Keep()}
 	s.head.Store(new(streamHead))
 	return s
 }
@@ -271,6 +272,25 @@ func (n *Node) readable(ctx context.Context, reader wire.AccountID, name streamN
 	_, err := n.wrapHash(ctx, s, s.head.Load().content, reader)
 	if errors.Is(err, wire.NotExist) {
 		return nil, none
+	}
+	return s, err
+}
+
+// readableFriend is readable for a friend in the reader's circle. The answer is
+// remembered there, for the epoch that it was given about: it rests on nothing
+// else that could change but the two friendRecords, and a change of either drops
+// the circle.
+func (n *Node) readableFriend(ctx context.Context, reader wire.AccountID, f *friendOf) (*stream, error) {
+	if known := f.known.Load(); known != nil && known.stream.head.Load().content == known.content {
+		return known.stream, nil
+	}
+	var about wire.Commitment
+	if s := n.streams.get(f.stream); s != nil {
+		about = s.head.Load().content // before it is asked: should it change, the answer counts for nothing
+	}
+	s, err := n.readable(ctx, reader, f.stream)
+	if err == nil {
+		f.known.Store(&entitled{s, about})
 	}
 	return s, err
 }

@@ -163,7 +163,8 @@ func (p *Person) refresh(ctx context.Context, which func(friendLink) bool) error
 		return err
 	}
 	nodes := make(map[wire.NodeName]bool)
-	for _, l := range c.friends {
+	for i := range c.friends {
+		l := c.friends[i].friendLink
 		if l.node != p.node.name && which(l) && !nodes[l.node] && p.node.follows.stale(l.node, pullStale) {
 			nodes[l.node] = true
 		}
