@@ -3,7 +3,7 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 20s
 
-.PHONY: help build demo test race lint fuzz forge figures cover clean
+.PHONY: help build demo test race lint fuzz forge sabotage exfriend slow bench figures cover clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,18 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 forge: ## send every forgery to a running development node (NODE=host:port)
 	@test -n "$(NODE)" || { echo 'which node? make forge NODE=localhost:8081' >&2; exit 2; }
 	go test -count=1 -timeout 10m -v -run '^TestForge$$' ./node -args -node=$(NODE)
+
+exfriend: ## play HISTORIES (10000) random friendships against ex-friends
+	HISTORIES=$(or $(HISTORIES),10000) go test -count=1 -timeout 0 -v -run '^TestExFriends$$' ./client
+
+slow: ## hold 10,000 slow connections to a node
+	SLOW_CLIENTS=10000 go test -count=1 -v -run '^TestSlowClients$$' ./node/story
+
+# Each benchmark measures its own rounds, so one run of each is enough. What goes
+# wrong is printed, and ends with 1.
+bench: ## measure everything, and print the tables of docs/benchmarks.md (Linux)
+	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./node/story | \
+		awk '/^[|#]/ || /^$$/ && last != "" {print; fflush()} /panic|FAIL|_test.go:/ {print; bad = 1} {last = $$0} /^ok/ {done = 1} END {exit bad || !done}'
 
 figures: ## print the sizes and rules that the house is held to, and where we are
 	go test -count=1 -v -run '^TestFigures$$' ./node/story

@@ -4,6 +4,7 @@ import "testing"
 
 // A chain of one statement, as most are: what a node pays for a first contact.
 func BenchmarkParseChain(b *testing.B) {
+	b.ReportAllocs()
 	o := newOwner(b)
 	for b.Loop() {
 		must(ParseChain(o.chain))
@@ -11,6 +12,7 @@ func BenchmarkParseChain(b *testing.B) {
 }
 
 func BenchmarkOpenEntry(b *testing.B) {
+	b.ReportAllocs()
 	o := newOwner(b)
 	c := must(ParseChain(o.chain))
 	s := statements["entry"].sign(o, o.account, 0, o.identities[0])

@@ -43,6 +43,7 @@ func BenchmarkPublish(b *testing.B) {
 			}
 			var left atomic.Int64
 			left.Store(int64(b.N))
+			b.ReportAllocs()
 			b.ResetTimer()
 			var all sync.WaitGroup
 			for _, w := range list {
@@ -80,6 +81,7 @@ func BenchmarkFeed(b *testing.B) {
 	}
 	for name, cursor := range map[string]string{"first": "", "second": first.Cursor} {
 		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
 			for b.Loop() {
 				if reply, err := p.Feed(b.Context(), 50, cursor); err != nil || len(reply.Items) != 50 {
 					b.Fatal(len(reply.Items), err)

@@ -73,3 +73,19 @@ func BenchmarkDecodeJSONPage(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkEncodeFeed writes a page of 50 posts of 600 bytes for somebody with
+// 200 friends, of parts that keep their JSON.
+func BenchmarkEncodeFeed(b *testing.B) {
+	page := somePage(50, 200, "cursor", true)
+	header := must(postEntry(EntryID(seedOf("previous")), []byte("body")).Sign(aliceKey))
+	for i := range page.Items {
+		page.Items[i].Entry = Entry{header, bytes.Repeat([]byte{7}, 1096)}
+		page.Items[i] = page.Items[i].Keep()
+	}
+	b.SetBytes(int64(len(EncodeJSON(page))))
+	b.ReportAllocs()
+	for b.Loop() {
+		EncodeJSON(page)
+	}
+}

@@ -533,7 +533,7 @@ func (s *liesScene) lieToSDK(l lie) {
 
 var changes = regexp.MustCompile(`[a-z2-7]{52}|[0-9A-Z]{4}(-[0-9A-Z]{4}){8}`)
 
-// plain is an output without the ids and codes that differ from run to run.
+// unnamed is an output without the ids and codes that differ from run to run.
 func unnamed(out string) string { return changes.ReplaceAllString(out, "ID") }
 
 // subset checks that nothing is shown that an honest node would not show.
