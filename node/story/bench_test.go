@@ -2,11 +2,9 @@ package story_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -157,20 +155,19 @@ func (m *member) feed(times int) func() [][][]byte {
 	return same(1, times, m.request("GET", wire.PathFeed+"?limit=50", nil))
 }
 
-// page returns the bytes of a page, which has to have so many items.
+// page returns the bytes of a page of the feed, as soon as all that is readable
+// by then has so many items.
 func (m *member) page(items int) []byte {
-	r := must(http.NewRequest("GET", "http://"+m.home.listen+wire.PathFeed+fmt.Sprint("?limit=", items), nil))
-	r.Header.Set("Authorization", "Bearer "+m.token.Reveal())
-	answer := must(memberClient.Do(r))
-	defer answer.Body.Close()
-	var b bytes.Buffer
-	must(b.ReadFrom(answer.Body))
-	var reply wire.FeedReply
-	must(0, wire.DecodeJSON(b.Bytes(), &reply))
-	if len(reply.Items) != items {
-		m.Fatalf("a page of %d items, %d were expected", len(reply.Items), items)
+	for deadline := time.Now().Add(newsArrive); ; time.Sleep(nextLook) {
+		var reply wire.FeedReply
+		m.ask("GET", wire.PathFeed+fmt.Sprint("?limit=", items), nil, &reply)
+		if len(reply.Items) == items {
+			return wire.EncodeJSON(reply)
+		}
+		if time.Now().After(deadline) {
+			m.Fatalf("a page of %d items, %d were expected", len(reply.Items), items)
+		}
 	}
-	return b.Bytes()
 }
 
 func ratios(title, what string, names []string, loads []*load) {

@@ -137,6 +137,13 @@ var memberClient = &http.Client{Timeout: 60 * time.Second, Transport: &http.Tran
 
 // ask asks the home node and decodes its answer into out, nil for none.
 func (m *member) ask(method, path string, in, out any) {
+	if status, got := m.try(method, path, in, out); status > 299 {
+		panic(fmt.Sprintf("%s: %s %s: status %d, %s", m.handle, method, path, status, got))
+	}
+}
+
+// try asks the home node, and returns what it refuses.
+func (m *member) try(method, path string, in, out any) (status int, refused []byte) {
 	var body io.Reader
 	if in != nil {
 		body = bytes.NewReader(wire.EncodeJSON(in))
@@ -154,13 +161,12 @@ func (m *member) ask(method, path string, in, out any) {
 	defer answer.Body.Close()
 	got := must(io.ReadAll(answer.Body))
 	if answer.StatusCode > 299 {
-		panic(fmt.Sprintf("%s: %s %s: status %d, %s", m.handle, method, path, answer.StatusCode, got))
+		return answer.StatusCode, got
 	}
 	if out != nil {
-		if err := wire.DecodeJSON(got, out); err != nil {
-			panic(err)
-		}
+		must(0, wire.DecodeJSON(got, out))
 	}
+	return answer.StatusCode, nil
 }
 
 func (m *member) address() wire.Address {
@@ -187,20 +193,27 @@ func (m *member) offer(to *member) wire.Hash {
 		Version: wire.Version, Suite: wire.Suite, From: m.account, FromHandle: m.handle, FromNode: wire.NodeName(m.home.name),
 		To: to.account, ToHandle: to.handle, ToNode: wire.NodeName(to.home.name), Audience: m.audience, Created: time.Now().UnixMilli(),
 	}).Sign(m.identity))
-	m.tell(to, wire.FriendOffer, s)
+	m.ask("POST", wire.PathFriends, wire.FriendRequest{
+		Address: to.address(), FriendStatement: wire.FriendStatement{Kind: wire.FriendOffer, Statement: s},
+	}, nil)
 	return s.Hash(wire.LabelOffer)
 }
 
+// accept accepts an offer, as soon as it has arrived.
 func (m *member) accept(from *member, offer wire.Hash) {
-	m.tell(from, wire.FriendAccept, must((&wire.Accept{
+	s := must((&wire.Accept{
 		Version: wire.Version, Suite: wire.Suite, From: m.account, To: from.account, Offer: offer, Audience: m.audience, Created: time.Now().UnixMilli(),
-	}).Sign(m.identity)))
-}
-
-func (m *member) tell(to *member, kind wire.FriendKind, s wire.Signed) {
-	m.ask("POST", wire.PathFriends, wire.FriendRequest{
-		Address: to.address(), FriendStatement: wire.FriendStatement{Kind: kind, Statement: s},
-	}, nil)
+	}).Sign(m.identity))
+	r := wire.FriendRequest{Address: from.address(), FriendStatement: wire.FriendStatement{Kind: wire.FriendAccept, Statement: s}}
+	for deadline := time.Now().Add(newsArrive); ; time.Sleep(nextLook) {
+		status, refused := m.try("POST", wire.PathFriends, r, nil)
+		if status < 300 {
+			return
+		}
+		if status != http.StatusNotFound || time.Now().After(deadline) {
+			panic(fmt.Sprintf("%s accepts %s: status %d, %s", m.handle, from.handle, status, refused))
+		}
+	}
 }
 
 // befriends makes friends of m and all others, each with a wrap for the other.
