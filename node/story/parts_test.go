@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,17 +62,21 @@ func BenchmarkParts(b *testing.B) {
 				costs[p.benchmark].measure(programs[p.folder], p)
 			}
 		}
-		rows := [][]any{{"what", "time", "allocations", "ratio of rates"}}
+		rows := [][]any{{"what", "time", "allocations", "its rate"}}
 		for _, p := range parts {
 			c := costs[p.benchmark]
 			ratio := any("")
 			if p.beside != "" {
-				ratio = fmt.Sprintf("%s of %s", show(median(costs[p.beside].nanos)/median(c.nanos)), p.beside)
+				ratio = show(median(costs[p.beside].nanos)/median(c.nanos)) + " of " + nameOf(p.beside)
 			}
 			rows = append(rows, []any{p.name, time.Duration(median(c.nanos)), int(median(c.allocs)), ratio})
 		}
 		tabulate("Single steps", rows...)
 	})
+}
+
+func nameOf(benchmark string) string {
+	return parts[slices.IndexFunc(parts, func(p part) bool { return p.benchmark == benchmark })].name
 }
 
 // testBinary builds the tests of a package.
