@@ -8,5 +8,8 @@
 // it was written on. Each guard is a function from files or a graph to a list
 // of faults, shown to find its fault in house_guard_test.go.
 //
+// Its benchmarks drive nodes over HTTP, and all packages' benchmarks in rounds;
+// `make bench` prints what docs/benchmarks.md says.
+//
 // Nothing here is imported by, or linked into, any binary.
 package story_test
