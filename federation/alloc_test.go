@@ -12,7 +12,7 @@ func TestAllocations(t *testing.T) {
 	s := newServer(t, &markShelf{})
 	var requests []RawRequest
 	for range 21 { // one is to warm up
-		requests = append(requests, newPen(nodeA, nodeB, testSecrets(string(nodeA)), time.Now()).write())
+		requests = append(requests, write(newPen(nodeA, nodeB, testSecrets(string(nodeA)), time.Now())))
 	}
 	got := testing.AllocsPerRun(len(requests)-1, func() {
 		if _, err := s.verify(t.Context(), requests[0]); err != nil {

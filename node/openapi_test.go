@@ -176,7 +176,7 @@ func (s *spec) compare(t *testing.T, typ reflect.Type, seen map[string]bool) {
 	var required []any
 	names := map[string]bool{}
 	for _, f := range reflect.VisibleFields(typ) {
-		if f.Anonymous {
+		if f.Anonymous || !f.IsExported() {
 			continue // its members are visible too
 		}
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
