@@ -24,8 +24,12 @@ var _ federation.API = peer{}
 // peer binds which node is asking. The caller has verified that.
 func (n *Node) peer(name wire.NodeName) federation.API { return peer{n, name} }
 
-// Keys returns the keys of a person of this node, else NotExist.
+// Keys returns the keys of a person of this node, else NotExist. Throttled for a
+// node that asks for so many that it might be trying names.
 func (p peer) Keys(ctx context.Context, r wire.KeysRequest) (wire.KeysReply, error) {
+	if err := p.node.door.throttle.take(askPeerKeys, string(p.name)); err != nil {
+		return wire.KeysReply{}, err
+	}
 	if r.Address.Node != p.node.name {
 		return wire.KeysReply{}, noSuchPerson(r.Address)
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -556,6 +557,22 @@ func TestKeysOfAnOddNode(t *testing.T) {
 	}
 	_, err := ann.as().Keys(t.Context(), wire.KeysRequest{Address: ben.address})
 	kind(t, err, wire.Update)
+}
+
+// TestPeerLookupsAreRationed: a node that tries names is stopped, and no other.
+func TestPeerLookupsAreRationed(t *testing.T) {
+	home := newWorld(t).open(north, nil, nil)
+	ask := func(node wire.NodeName) error {
+		_, err := home.peer(node).Keys(t.Context(), wire.KeysRequest{Address: wire.Address{Handle: "nobody", Node: north}})
+		return err
+	}
+	for i := range 3000 {
+		if err := ask(south); !errors.Is(err, wire.NotExist) {
+			t.Fatalf("look-up %d: %v", i+1, err)
+		}
+	}
+	kind(t, ask(south), wire.Throttled)
+	kind(t, ask("west.example"), wire.NotExist)
 }
 
 func TestPeerKeys(t *testing.T) {

@@ -28,6 +28,7 @@ const (
 	askRegister  budgetName = "registrations from an address"
 	askHeads     budgetName = "head queries from an address"
 	askKeys      budgetName = "key look-ups of an account"
+	askPeerKeys  budgetName = "key look-ups of another node"
 )
 
 // A rate allows count at once, and count more in each span, evenly.
@@ -57,6 +58,7 @@ var budgets = map[budgetName]budget{
 	askRegister:     {rates: [2]rate{{10, time.Minute}, {100, 24 * time.Hour}}},
 	askHeads:        {rates: [2]rate{{60, time.Minute}}},
 	askKeys:         {rates: [2]rate{{120, time.Minute}}},
+	askPeerKeys:     {rates: [2]rate{{3000, time.Minute}}},
 }
 
 const (

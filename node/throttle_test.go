@@ -57,6 +57,7 @@ func TestBudgets(t *testing.T) {
 		{askHeads, false, 60, time.Second, 0},
 		{askKeys, false, 120, time.Second / 2, 0},
 		{askKeys, true, 12000, 5 * time.Millisecond, 0},
+		{askPeerKeys, false, 3000, 20 * time.Millisecond, 0},
 	} {
 		t.Run(fmt.Sprintf("%s development=%v", test.name, test.development), func(t *testing.T) {
 			clock := newTestClock()
