@@ -43,6 +43,11 @@ forge: ## send every forgery to a running development node (NODE=host:port)
 	@test -n "$(NODE)" || { echo 'which node? make forge NODE=localhost:8081' >&2; exit 2; }
 	go test -count=1 -timeout 10m -v -run '^TestForge$$' ./node -args -node=$(NODE)
 
+# ONLY=REGEXP chooses by file and name, SAMPLE=N at random, SEED=N the same again.
+sabotage: ## remove each verification in turn: tests must fail (ONLY, SAMPLE, SEED)
+	PEERBRAIN_SABOTAGE="$(or $(ONLY),1)" PEERBRAIN_SABOTAGE_SAMPLE="$(SAMPLE)" PEERBRAIN_SABOTAGE_SEED="$(SEED)" \
+		go test -count=1 -v -timeout 2h -run '^TestSabotage$$' ./node/story
+
 exfriend: ## play HISTORIES (10000) random friendships against ex-friends
 	HISTORIES=$(or $(HISTORIES),10000) go test -count=1 -timeout 0 -v -run '^TestExFriends$$' ./client
 
