@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"testing"
+	"unicode"
 
 	"github.com/peerbrain/peerbrain/client/internal/seal"
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -109,5 +110,25 @@ func FuzzFiles(f *testing.F) {
 		}
 		p.loadPeer(s.Account)
 		c.resumeFounding(data, RegisterOptions{Address: s.Address})
+	})
+}
+
+// FuzzRefusal: what a node answers instead of a success becomes an error that can
+// be shown, and never one that only a reader's own checks make.
+func FuzzRefusal(f *testing.F) {
+	f.Add(uint16(409), wire.EncodeJSON(wire.ProblemOf(wire.Errorf(wire.Conflict, "entry", "late"))))
+	f.Add(uint16(500), []byte("<html>"))
+	f.Add(uint16(400), []byte(`{"status":400,"code":"tampered","detail":"x"}`))
+	f.Add(uint16(400), []byte(`{"status":400,"code":"invalid","detail":"\u001b[2J\u202e"}`))
+	f.Fuzz(func(t *testing.T, status uint16, body []byte) {
+		err := refusal("one.example", &Response{Status: int(status), Body: body})
+		if k := wire.KindOf(err); k == wire.Tampered || k != wire.Unavailable && k != wire.Internal && k.Status() != int(status) {
+			t.Errorf("status %d, %q: kind %s", status, body, k)
+		}
+		for _, r := range err.Error() {
+			if !unicode.IsPrint(r) {
+				t.Errorf("%q shows %U", body, r)
+			}
+		}
 	})
 }

@@ -2,8 +2,11 @@ package wire
 
 import (
 	"bytes"
+	"crypto/ecdh"
 	"encoding"
 	"testing"
+	"time"
+	"unicode"
 )
 
 // FuzzStatements signs arbitrary payloads with the right key, so that the fuzzer
@@ -229,4 +232,64 @@ func readSaid(kind, hash, at byte) said {
 		return accepts(from, own^1, int64(at))
 	}
 	return ends(from, int64(at), hash)
+}
+
+// FuzzPublicKeys: an Ed25519 key that is imported is canonical and none of those
+// that verify anything; with the X25519 half of an encryption key the standard
+// library can make a secret.
+func FuzzPublicKeys(f *testing.F) {
+	good := encryptionKeyOf("alice encryption")
+	identity := aliceKey.Public()
+	f.Add(identity[:], good[1184:])
+	for _, u := range []byte{0, 1, 9} {
+		f.Add(append([]byte{u}, make([]byte, 31)...), append([]byte{u}, make([]byte, 31)...))
+	}
+	for _, last := range []byte{0x7f, 0xff} { // p, and p with the sign bit
+		f.Add(append(append([]byte{0xed}, filled(30, 0xff)...), last), append(append([]byte{0xed}, filled(30, 0xff)...), last))
+	}
+	secret := must(ecdh.X25519().NewPrivateKey(filled(32, 7)))
+	f.Fuzz(func(t *testing.T, edwards, montgomery []byte) {
+		if len(edwards) != 32 || len(montgomery) != 32 {
+			return
+		}
+		if key := IdentityKey(edwards); CheckEd25519("key", key) == nil {
+			var y [32]byte
+			copy(y[:], edwards)
+			y[31] &= 0x7f
+			if littleEndian(y[:]).Cmp(curveP) >= 0 {
+				t.Errorf("%x is imported, and not canonical", key)
+			}
+		}
+		key := good
+		copy(key[1184:], montgomery)
+		err := CheckEncryptionKey("key", key)
+		other := must(ecdh.X25519().NewPublicKey(montgomery))
+		if _, failed := secret.ECDH(other); (err == nil) && failed != nil {
+			t.Errorf("%x is imported, and gives no secret: %v", montgomery, failed)
+		}
+	})
+}
+
+// FuzzProblem: whatever a node says of a failure is of a known kind, and fit for
+// a terminal.
+func FuzzProblem(f *testing.F) {
+	f.Add(EncodeJSON(ProblemOf(Errorf(Invalid, "handle", "%q is too long", "x"))))
+	f.Add([]byte(`{"type":"about:blank","title":"x","status":429,"code":"throttled","retry_after_s":9007199254740991}`))
+	f.Add([]byte(`{"status":400,"code":"tampered","detail":"\u001b[2J\u202e"}`))
+	f.Add([]byte(`{"status":400,"code":"invalid","retry_after_s":-1,"field":"\ufeff"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var p Problem
+		if DecodeJSON(b, &p) != nil {
+			return
+		}
+		e := p.Err()
+		if e.Kind.Status() == 500 && e.Kind != Internal || e.RetryAfter < 0 || e.RetryAfter > 24*time.Hour {
+			t.Errorf("%q is %q, again in %v", b, e.Kind, e.RetryAfter)
+		}
+		for _, r := range e.Field + e.Detail {
+			if !unicode.IsPrint(r) {
+				t.Errorf("%q shows %U", b, r)
+			}
+		}
+	})
 }
