@@ -149,6 +149,12 @@ func TestGuards(t *testing.T) {
 		{"formatted", formatFaults, []string{"p/a.go", "package p\n\nvar x = 1\n"}, ""},
 		{"not formatted", formatFaults, []string{"p/a.go", "package p\n\nvar x=1\n"}, "gofmt"},
 
+		{"a corpus", corpusFaults, []string{"p/a_test.go", "package p\nfunc FuzzA(f *testing.F) {}", "p/testdata/fuzz/FuzzA/1", "go test fuzz v1\nint(1)\n"}, ""},
+		{"no corpus", corpusFaults, []string{"p/a_test.go", "package p\nfunc FuzzA(f *testing.F) {}"}, "FuzzA: the target has no corpus"},
+		{"no target", corpusFaults, []string{"p/testdata/fuzz/FuzzA/1", "go test fuzz v1\n"}, "FuzzA: the corpus has no target"},
+		{"a corpus of something else", corpusFaults, []string{"p/a_test.go", "package p\nfunc FuzzA(f *testing.F) {}", "p/testdata/fuzz/FuzzA/1", "x"}, "p/testdata/fuzz/FuzzA/1: is no input"},
+		{"a large corpus", corpusFaults, []string{"p/a_test.go", "package p\nfunc FuzzA(f *testing.F) {}", "p/testdata/fuzz/FuzzA/1", "go test fuzz v1\n" + lines(300<<10)}, "at most"},
+
 		{"nothing left over", leftoverFaults, []string{"a.md", "see https://node.example/work/x, ./tmp/x, /usr/bin/env; TO" + "DO(alice): a; context.TO" + "DO()"}, ""},
 		{"a path", leftoverFaults, []string{"a.md", "x\ncd /" + "work/main"}, "a.md:2: the path /"},
 		{"a quoted path", leftoverFaults, []string{"a.sh", `DIR="/` + `tmp/xyz"`}, "a.sh:1: the path /"},
