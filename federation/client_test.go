@@ -283,3 +283,17 @@ func TestRefusedForGood(t *testing.T) {
 		}
 	}
 }
+
+// TestHugeRequest shows that nothing is asked of anybody for a request that no
+// node would read.
+func TestHugeRequest(t *testing.T) {
+	c, err := NewClient(ClientOptions{Self: nodeB, Secrets: testSecrets("b"), Peers: newShelf(), Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	_, err = c.To(nodeA).Deliver(t.Context(), wire.PeerFriendRequest{FriendStatement: wire.FriendStatement{Statement: make(wire.Signed, MaxRequest)}})
+	if !errors.Is(err, wire.TooLarge) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -110,11 +110,26 @@ func TestServerRefusesEarly(t *testing.T) {
 	p.Body = string(wire.EncodeJSON(wire.SyncRequest{Streams: make([]wire.SyncStream, wire.MaxSyncStreams+1)}))
 	wantStatus(t, "too many streams", s, write(p), 413)
 	p = penOfA()
+	p.Target = wire.PathPeerSync
+	p.Body = string(wire.EncodeJSON(wire.SyncRequest{Streams: []wire.SyncStream{{Readers: make([]wire.SyncReader, wire.MaxSyncReaders+1)}}}))
+	wantStatus(t, "too many readers", s, write(p), 413)
+	p = penOfA()
 	p.Body = `{"address":"bob@b.example","address":"eve@b.example"}`
 	wantStatus(t, "duplicate members", s, write(p), 400)
 	p = penOfA()
 	p.Body = strings.Repeat("[", 20000)
 	wantStatus(t, "deep JSON", s, write(p), 400)
+}
+
+// TestUnendedSignature shows that the last quotation mark belongs to the form.
+func TestUnendedSignature(t *testing.T) {
+	good := *header(ptr(honest()), "Signature")
+	if err := new(claim).readSignature(good); err != nil {
+		t.Fatal(err)
+	}
+	if new(claim).readSignature(strings.TrimSuffix(good, `"`)) == nil {
+		t.Error("a signature without an end is read")
+	}
 }
 
 // TestForwardedHeaders are believed by nobody and hurt nobody.

@@ -158,6 +158,11 @@ func TestNonceBounds(t *testing.T) {
 	if got := fill("small.example", 1000, 10); got != 10 {
 		t.Errorf("a small peer got %d places, want 10", got)
 	}
+	r.total = maxNonces
+	if got := fill("late.example", 1000, 1); got != 0 {
+		t.Error("a place beyond the last is given")
+	}
+	r.total = maxFree + maxWhenBusy + 10
 	if err := r.remember(claimOf("greedy.example", 5, 1000, 1300), 1299); !errors.Is(err, errReplayed) {
 		t.Errorf("its replay just before expiry: %v", err)
 	}

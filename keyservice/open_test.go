@@ -107,6 +107,11 @@ func TestOpenEntryBody(t *testing.T) {
 		_, err := c.OpenEntry(wire.Entry{Header: header, Body: wire.Bytes(body)})
 		kind(t, err, wire.Tampered)
 	}
+	h, e := epoch(o, 0, 0, 1, nil)
+	h.BodySize++
+	e.Header = must(h.Sign(o.identities[0]))
+	_, err := c.OpenEntry(e)
+	kind(t, err, wire.Tampered)
 }
 
 func TestOpenVaultRecord(t *testing.T) {
@@ -195,9 +200,12 @@ func TestEpochWithAMislabelledHead(t *testing.T) {
 	c := must(ParseChain(o.chain))
 	mislabelled := *o
 	mislabelled.identities = []wire.IdentitySecret{o.identities[1], o.identities[1]}
-	_, e := epoch(&mislabelled, 1, 0, 1, nil)
-	_, _, err := c.OpenEpoch(must(c.OpenEntry(e)), e.Body, 0)
-	kind(t, err, wire.Tampered)
+	mislabelled.identities = append(mislabelled.identities, o.identities[1])
+	for _, named := range []int{0, 2} {
+		_, e := epoch(&mislabelled, 1, named, 1, nil)
+		_, _, err := c.OpenEpoch(must(c.OpenEntry(e)), e.Body, 0)
+		kind(t, err, wire.Tampered)
+	}
 }
 
 // Older keys open what was signed under them.

@@ -20,6 +20,7 @@ func entryRules() []rule[EntryHeader] {
 		{"no author", func(h *EntryHeader) { h.Author = AccountID{} }, Invalid},
 		{"no audience", func(h *EntryHeader) { h.Audience = AudienceID{} }, Invalid},
 		{"seq 0", func(h *EntryHeader) { h.Seq, h.Prev = 0, EntryID{} }, Invalid},
+		{"seq 0 with a previous", func(h *EntryHeader) { h.Kind, h.Seq, h.Epoch = KindEpoch, 0, 0 }, Invalid},
 		{"seq at the limit", func(h *EntryHeader) { h.Seq = MaxInteger }, ""},
 		{"seq above the limit", func(h *EntryHeader) { h.Seq = MaxInteger + 1 }, Invalid},
 		{"key seq above the limit", func(h *EntryHeader) { h.KeySeq = MaxInteger + 1 }, Invalid},
@@ -89,6 +90,10 @@ func TestEntryBody(t *testing.T) {
 	}
 	_, err = OpenEntry(good, bobKey.Public())
 	wantKind(t, "another author's key", err, Tampered)
+	claim := postEntry(EntryID(seedOf("previous")), body)
+	claim.BodySize++
+	_, err = OpenEntry(Entry{must(claim.Sign(aliceKey)), body}, aliceKey.Public())
+	wantKind(t, "another size than is claimed", err, Tampered)
 }
 
 // The sealing context binds all of the place and nothing of the ciphertext.
@@ -199,6 +204,11 @@ func TestEpochBodyBelongs(t *testing.T) {
 	open("a first with a link", epochEntry(later), later, 0, Tampered)
 	open("a later one without", laterEpoch(first), first, 3, Tampered)
 	open("other bytes than signed", h, first, 3, Tampered)
+	b.Content[0] ^= 1
+	open("as many other bytes", h, must(b.Encode()), 3, Tampered)
+	size := *h
+	size.BodySize++
+	open("another size than is claimed", &size, later, 3, Tampered)
 	post := *h
 	post.Kind = KindPost
 	open("a post", &post, later, 3, Tampered)

@@ -80,7 +80,7 @@ func TestBytes(t *testing.T) {
 	}{
 		{"", true}, {"AA", true}, {"AAA", true}, {"AAAA", true}, {"-_-_", true},
 		{"A", false}, {"AB", false}, {"AAB", false}, {"AA==", false}, {"AAA=", false}, {"+/+/", false},
-		{"AA\n", false}, {"A\nA", false}, {"AA\r\n", false}, {"\n", false}, {" AA", false}, {"AA AA", false}, {"AA\x00", false}, {"éé", false},
+		{"AA\n", false}, {"AA\r", false}, {"A\nA", false}, {"AA\r\n", false}, {"\n", false}, {" AA", false}, {"AA AA", false}, {"AA\x00", false}, {"éé", false},
 	} {
 		var b Bytes
 		err := b.UnmarshalText([]byte(c.text))

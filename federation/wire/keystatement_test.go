@@ -94,6 +94,10 @@ func TestKeyStatementChain(t *testing.T) {
 		}
 	}
 	k := nextStatement(account, hash)
+	k.Signer = ByRecovery
+	_, err := OpenNextKeyStatement(raw(LabelKeyStatement, EncodeCBOR(k), newSeed(seedOf("nobody"))), account, first, hash)
+	wantKind(t, "by a stranger, names recovery", err, Tampered)
+	k.Signer = ByIdentity
 	if s := must(k.Sign(aliceKey)); !bytes.Equal(s, raw(LabelKeyStatement, EncodeCBOR(k), aliceKey.seed)) {
 		t.Error("Sign does not sign with the identity key")
 	}

@@ -34,6 +34,7 @@ func nodeDocumentRules() []rule[NodeDocument] {
 		{"one key for two purposes", func(d *NodeDocument) { d.Keys = append(d.Keys, NodeKey{KeyForLog, d.Keys[0].Key, t0, t0 + 1}) }, Invalid},
 		{"the root key as online key", func(d *NodeDocument) { d.Keys[0].Key = NodeRequestKey(d.Root) }, Invalid},
 		{"an online key of low order", func(d *NodeDocument) { d.Keys[0].Key = NodeRequestKey{1} }, Invalid},
+		{"a root key of low order", func(d *NodeDocument) { d.Root = NodeRootKey{1} }, Invalid},
 		{"an empty span", func(d *NodeDocument) { d.Keys[0].NotAfter = d.Keys[0].NotBefore }, Invalid},
 		{"a negative time", func(d *NodeDocument) { d.Keys[0].NotBefore = -1 }, Invalid},
 		{"after the year 9999", func(d *NodeDocument) { d.Keys[0].NotAfter = maxTime + 1 }, Invalid},

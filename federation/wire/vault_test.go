@@ -11,6 +11,7 @@ func vaultHeadRules() []rule[VaultHead] {
 		{"a later one", func(v *VaultHead) { v.Counter, v.Prev = 2, seedOf("prev") }, ""},
 		{"no account", func(v *VaultHead) { v.Account = AccountID{} }, Invalid},
 		{"counter 0", func(v *VaultHead) { v.Counter = 0 }, Invalid},
+		{"counter 0 with a previous", func(v *VaultHead) { v.Counter, v.Prev = 0, seedOf("prev") }, Invalid},
 		{"the first with a previous", func(v *VaultHead) { v.Prev = seedOf("prev") }, Invalid},
 		{"a later one without", func(v *VaultHead) { v.Counter = 2 }, Invalid},
 		{"counter at the limit", func(v *VaultHead) { v.Counter, v.Prev = MaxInteger, seedOf("prev") }, ""},
