@@ -316,6 +316,15 @@ func TestLoginChecksWhatItIsSent(t *testing.T) {
 			t.Errorf("device %q: got %v, want invalid", name, err)
 		}
 	}
+	for _, change := range []func(*wire.LoginRequest){
+		func(r *wire.LoginRequest) { r.Handle = "Ann" }, func(r *wire.LoginRequest) { r.Purpose = "Login" },
+	} {
+		r := good
+		change(&r)
+		if _, err := l.Login(t.Context(), r, someAddress); !errors.Is(err, wire.Invalid) {
+			t.Errorf("log-in %q, %q: got %v, want invalid", r.Handle, r.Purpose, err)
+		}
+	}
 	good.Device = "Büro, 2. Stock"
 	if _, err := l.Login(t.Context(), good, someAddress); err != nil {
 		t.Error(err)

@@ -455,6 +455,33 @@ func TestLyingNode(t *testing.T) {
 	}
 }
 
+// TestAnswerOfAnother: what was not asked for is not taken, nor an end of the stream
+// before the one that is known.
+func TestAnswerOfAnother(t *testing.T) {
+	w := newWorld(t)
+	ann, ben := w.open(north, nil, nil).person("ann"), w.open(south, nil, nil).person("ben")
+	ann.befriend(ben)
+	ann.posts(2)
+	ben.home.pulls(ann.home)
+	list, _ := ben.home.follows.of(north)
+	head := ben.home.streams.get(list[0].stream).state().Seq
+	for name, change := range map[string]func(*wire.SyncedStream){
+		"author":   func(s *wire.SyncedStream) { s.Author = random32() },
+		"audience": func(s *wire.SyncedStream) { s.Audience = random32() },
+		"head":     func(s *wire.SyncedStream) { s.Head-- },
+	} {
+		got := wire.SyncedStream{Author: ann.account, Audience: ann.audience, Head: head}
+		if _, err := ben.home.takeStream(t.Context(), list[0], got); err != nil {
+			t.Fatal(err)
+		}
+		change(&got)
+		_, err := ben.home.takeStream(t.Context(), list[0], got)
+		if kind(t, err, wire.Tampered); err == nil {
+			t.Error(name)
+		}
+	}
+}
+
 func TestKeys(t *testing.T) {
 	w := newWorld(t)
 	home, other := w.open(north, nil, nil), w.open(south, nil, nil)
