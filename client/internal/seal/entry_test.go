@@ -83,6 +83,17 @@ func TestEntryPadding(t *testing.T) {
 	}
 }
 
+// TestOpenEntryOfAnEpoch shows that the body of an epoch entry is never taken for a
+// sealed one, even if its author seals something there.
+func TestOpenEntryOfAnEpoch(t *testing.T) {
+	h, k := header(), NewContentKey()
+	h.Kind, h.Epoch = wire.KindEpoch, h.Seq
+	body := must(sealBytes("entry", k.secret, h.Context(), must(entryBuckets.pad("entry", []byte("hi")))))
+	h.BodyHash, h.BodySize = wire.BodyHash(body), uint64(len(body))
+	_, err := OpenEntry(&h, k, body)
+	wantTampered(t, "entry", err)
+}
+
 func TestSealEntryRefuses(t *testing.T) {
 	k := NewContentKey()
 	for name, c := range map[string]struct {
