@@ -1,11 +1,13 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"testing"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store"
+	"github.com/peerbrain/peerbrain/node/store/storetest"
 )
 
 // TestDamagedRecords shows that a record that cannot be read is an error of the
@@ -60,5 +62,64 @@ func TestDamagedRecords(t *testing.T) {
 				t.Errorf("got %v, want an error of the node", err)
 			}
 		})
+	}
+}
+
+// TestDamagedKeys: a node does not start with records whose keys it did not write.
+func TestDamagedKeys(t *testing.T) {
+	account, audience := wire.AccountID{1}.String(), wire.AudienceID{2}.String()
+	for _, key := range []string{
+		"entry/x", "entry/x/" + audience + "/" + hex16(1), "entry/" + account + "/x/" + hex16(1), "entry/" + account + "/" + audience + "/first",
+		"deliver/x", "deliver/south.example/x/" + account, "deliver/south.example/" + account + "/x",
+	} {
+		n := newWorld(t).open(north, nil, nil)
+		if err := n.own.Apply(t.Context(), put(key, &entryRecord{Version: recordVersion})); err != nil {
+			t.Fatal(err)
+		}
+		_, err := n.world.tryOpen(n.name, n.own, n.copies)
+		if err == nil {
+			err = n.loadHead(t.Context(), newStream(streamName{wire.AccountID{1}, wire.AudienceID{2}}, false))
+		}
+		if err == nil || wire.KindOf(err) != wire.Internal {
+			t.Errorf("%s: got %v", key, err)
+		}
+	}
+}
+
+// TestDamagedVault: heads that are missing, or no heads, are an error of the node.
+func TestDamagedVault(t *testing.T) {
+	for name, damage := range map[string]func(*testNode, *testPerson) store.Change{
+		"a head that is none": func(_ *testNode, ann *testPerson) store.Change {
+			return put(vaultKey(ann.account), &vaultRecord{Version: recordVersion, Head: wire.Signed{1}})
+		},
+		"a missing head": func(n *testNode, ann *testPerson) store.Change {
+			return store.Change{Key: keysOf(t, n.own, "vhead/"+ann.account.String())[1]}
+		},
+	} {
+		n := newWorld(t).open(north, nil, nil)
+		ann := n.person("ann")
+		ann.putVault()
+		ann.putVault()
+		if err := n.own.Apply(t.Context(), damage(n, ann)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ann.as().Vault(t.Context(), 1); err == nil || wire.KindOf(err) != wire.Internal {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// TestFirstStatementStays: of two statements with one number, the first is kept.
+func TestFirstStatementStays(t *testing.T) {
+	l, account := ledger{storetest.NewMemory()}, wire.AccountID{1}
+	first, second := wire.Signed(bytes.Repeat([]byte{1}, 100)), wire.Signed(bytes.Repeat([]byte{2}, 100))
+	for range 2 {
+		if err := l.SaveStatements(t.Context(), account, 0, []wire.Signed{first}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kind(t, l.SaveStatements(t.Context(), account, 0, []wire.Signed{second}), wire.Conflict)
+	if got, err := l.Statements(t.Context(), account); err != nil || len(got) != 1 || !bytes.Equal(got[0], first) {
+		t.Errorf("got %x, %v", got, err)
 	}
 }
