@@ -189,7 +189,7 @@ func (s sabotage) run(t *testing.T, root string) (noticed int) {
 
 // test runs tests of a package with one removal, 0 for none.
 func (s sabotage) test(root, pkg, tests string, number int) (out string, err error) {
-	run := exec.Command(filepath.Join(s.dir, path.Base(pkg)+".test"), "-test.failfast", "-test.timeout=2m", "-test.run=^("+tests+")$")
+	run := exec.Command(filepath.Join(s.dir, path.Base(pkg)+".test"), "-test.failfast", "-test.timeout=10m", "-test.run=^("+tests+")$")
 	run.Dir = filepath.Join(root, filepath.FromSlash(pkg))
 	run.Env = append(os.Environ(), fmt.Sprintf("SABOTAGE=%d", number))
 	b, err := run.CombinedOutput()

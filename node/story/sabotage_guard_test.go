@@ -137,7 +137,7 @@ func TestSwitches(t *testing.T) {
 		want bool
 	}{
 		{"PASS", nil, false}, {"--- FAIL: TestA", failed, true}, {"panic: nil pointer", failed, true},
-		{"--- FAIL: TestA\npanic: test timed out after 2m0s", failed, false}, {"no such file", failed, false},
+		{"--- FAIL: TestA\npanic: test timed out after 10m0s", failed, false}, {"no such file", failed, false},
 	} {
 		if verdict, good := judge(c.out, c.err); good != c.want {
 			t.Errorf("%q, %v is judged %s", c.out, c.err, fmt.Sprint(verdict))
