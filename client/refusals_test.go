@@ -47,7 +47,7 @@ func TestFilesOfALaterRelease(t *testing.T) {
 	w := newWorld(t)
 	ada := w.newPerson("ada@one.example")
 	files := maps.Clone(ada.device.files)
-	for _, b := range [][]byte{{0xff}, wire.EncodeCBOR(&sessionFile{Version: 2}), wire.EncodeCBOR(&known{Version: 2})} {
+	for _, b := range [][]byte{{0xff}, wire.EncodeCBOR(&sessionFile{Version: 2}), wire.EncodeCBOR(&known{Version: 2}), wire.EncodeCBOR(&foundingFile{Version: 2})} {
 		ada.device.files[fileSession] = b
 		if _, err := ada.client().Resume(ctx); !errors.Is(err, wire.Update) {
 			t.Errorf("session %x: got %v", b, err)

@@ -87,9 +87,10 @@ func TestQueryIsClear(t *testing.T) {
 	for query, ok := range map[string]bool{
 		"limit=1": true, "limit=100": true, "limit=0": false, "limit=101": false, "limit=01": false, "limit=-1": false, "limit=x": false,
 		"limit=": false, "limit": false, "limit=1&limit=1": false, "limit=1=2": false, "other=1": false, "limit=1&": false, "limit=18446744073709551616": false,
+		"before=a": true, "before=": false, "before": false, "before=a=b": false, "before=a&limit=1": true,
 	} {
 		r := &incoming{target: "/v1/feed?" + query}
-		err := r.readQuery([]string{"limit"})
+		err := r.readQuery([]string{"limit", "before"})
 		if err == nil {
 			_, err = r.limit()
 		}
