@@ -6,7 +6,8 @@
 // repository to its own conventions: which package may import which, one
 // comment for each package, no init, sizes, layout, and nothing of the machine
 // it was written on. Each guard is a function from files or a graph to a list
-// of faults, shown to find its fault in house_guard_test.go.
+// of faults, shown to find its fault in house_guard_test.go. sabotage*_test.go
+// removes each verification from the code in turn, and wants tests to fail.
 //
 // Its benchmarks drive nodes over HTTP, and all packages' benchmarks in rounds;
 // `make bench` prints what docs/benchmarks.md says.
