@@ -22,6 +22,9 @@ func FuzzPlain(f *testing.F) {
 				t.Errorf("plain(%q) holds %U", s, r)
 			}
 		}
+		if strings.ContainsAny(shown, "\x1b\r\u009b\u202e\u2066\u2028\ufeff") {
+			t.Errorf("plain(%q) is %q", s, shown)
+		}
 		if plain(shown) != shown || strings.ContainsAny(oneLine(s), "\n\r\t") {
 			t.Errorf("plain(%q) is %q, on one line %q", s, shown, oneLine(s))
 		}
