@@ -68,7 +68,7 @@ func (r removal) switched(n int) (text string, ok bool) {
 	switch before := r.old[:s.from]; {
 	case r.new == before+never+was+")"+r.old[s.to:]:
 		return fmt.Sprintf("(!sabotaged(%d) && (%s))", n, was), true
-	case r.new == before+nothing+r.old[s.to:]:
+	case r.new == before+noError+r.old[s.to:]:
 		return fmt.Sprintf("sabotagedCall(%d, %s)", n, was), true
 	}
 	return r.new[s.from : len(r.new)-len(r.old)+s.to], false

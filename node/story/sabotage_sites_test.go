@@ -96,7 +96,7 @@ func (s *siteFinder) Visit(n ast.Node) ast.Visitor {
 			last := n.Results[len(n.Results)-1]
 			if _, ok := last.(*ast.CallExpr); ok {
 				if m := lastCall.FindStringSubmatch(s.text(last)); m != nil {
-					s.found = append(s.found, site{s.span(last), s.function + ": without " + m[1], nothing})
+					s.found = append(s.found, site{s.span(last), s.function + ": without " + m[1], noError})
 				}
 			}
 		}

@@ -182,7 +182,7 @@ func (s span) holds(inner span) bool { return s.from <= inner.from && inner.to <
 // What a removal makes of a condition, and of the last call of a function.
 const (
 	never   = "false && ("
-	nothing = "error(nil)"
+	noError = "error(nil)"
 )
 
 // span returns what r changes, when its old text begins at at: the whole of it,
@@ -195,7 +195,7 @@ func (r removal) span(at int) span {
 			}
 		}
 	}
-	if before, after, ok := strings.Cut(r.new, nothing); ok && strings.HasPrefix(r.old, before) && strings.HasSuffix(r.old, after) {
+	if before, after, ok := strings.Cut(r.new, noError); ok && strings.HasPrefix(r.old, before) && strings.HasSuffix(r.old, after) {
 		return span{at + len(before), at + len(r.old) - len(after)}
 	}
 	return span{at, at + len(r.old)}
