@@ -92,11 +92,10 @@ func (n *Node) pullBatch(ctx context.Context, node wire.NodeName, batch []follow
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			level := n.log.Warn
 			if errors.Is(err, wire.NotExist) {
-				level = n.log.Debug // the author has not begun it yet
+				continue // the author has not begun it yet
 			}
-			level("a stream could not be copied", "node", string(node), "stream", f.stream.String(), "error", err)
+			n.log.Warn("a stream could not be copied", "node", string(node), "stream", f.stream.String(), "error", err)
 		}
 		if !reply.More || !progress {
 			return nil
