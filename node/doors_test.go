@@ -196,7 +196,8 @@ func TestTokenHasOneSpelling(t *testing.T) {
 }
 
 // TestPagesOverHTTP flips every bit of a cursor, hands it to somebody else, cuts
-// it and keeps it over a restart, and asks for pages of impossible sizes.
+// it and keeps it over a restart, and asks for pages of impossible sizes, and for a
+// post by no id.
 func TestPagesOverHTTP(t *testing.T) {
 	w := newWorld(t)
 	n := w.open(north, nil, nil)
@@ -236,6 +237,9 @@ func TestPagesOverHTTP(t *testing.T) {
 	}
 	if got, _ := feed("?limit=2", token); strings.Contains(cursor, ann.account.String()) || !strings.Contains(got.body, cursor) {
 		t.Errorf("the cursor tells of its place, or changes: %s", got.body)
+	}
+	if got := s.sends("GET", "/v1/posts/x", nil, token); got.status != 400 {
+		t.Errorf("a post whose id is none: got %d %s", got.status, got.body)
 	}
 	stream := "/v1/streams/" + ann.account.String() + "/" + ann.audience.String()
 	size := func(path string) int { // of the page, or the status

@@ -154,6 +154,43 @@ func TestPublishEnds(t *testing.T) {
 	})
 }
 
+// TestPublishEndsWait: an end has to wait like all that is told, and is refused
+// where too much waits already.
+func TestPublishEndsWait(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann, ben := n.person("ann"), n.person("ben")
+	ann.befriend(ben)
+	end, p := ann.end(ben), pair{ann.account, ben.account}
+	r, _, err := n.friendship(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Queue = slices.Repeat([]queuedRecord{{end.Kind, end.Statement}}, wire.MaxFriendQueue)
+	if err := n.own.Apply(t.Context(), put(friendKey(p), r)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = ann.as().Publish(t.Context(), wire.PublishRequest{Entry: ann.epoch(), Ends: []wire.FriendRequest{end}})
+	kind(t, err, wire.Limit)
+}
+
+// TestPostOfNoEntry: an id that was noted before its entry, which never came, or
+// where another one came, is that of no post.
+func TestPostOfNoEntry(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann := n.person("ann")
+	_, none := ann.as().Post(t.Context(), random32())
+	kind(t, none, wire.NotExist)
+	for _, seq := range []uint64{1, 99} {
+		id := wire.EntryID(random32())
+		if err := n.own.Apply(t.Context(), put(idKey(id), &idRecord{recordVersion, ann.account, ann.audience, seq})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ann.as().Post(t.Context(), id); err == nil || err.Error() != none.Error() {
+			t.Errorf("entry %d: got %v, want %v", seq, err, none)
+		}
+	}
+}
+
 // early makes something by a clock that is too far ahead.
 func early[T any](p *testPerson, make func() T) T {
 	p.home.world.clock.advance(wire.MaxSkew + time.Second)

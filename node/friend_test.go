@@ -77,6 +77,33 @@ func TestDeclineAndCancel(t *testing.T) {
 	})
 }
 
+// TestOnlyWhatIsOpen: an own client cannot accept what is no offer to it, nor end
+// what is not open.
+func TestOnlyWhatIsOpen(t *testing.T) {
+	eachPair(t, func(t *testing.T, ann, ben *testPerson) {
+		refused := func(r wire.FriendRequest, want wire.Kind) {
+			t.Helper()
+			_, err := ann.as().Tell(t.Context(), r)
+			kind(t, err, want)
+		}
+		ann.tell(ann.offer(ben))
+		ann.contact(ben)
+		ann.learn()
+		own := ann.contact(ben).Mine.Offer
+		refused(ann.acceptOf(ben, own), wire.NotExist)
+		ann.wants(ben, wire.StateOutgoing, wire.StateIncoming)
+
+		ann.tell(ann.end(ben))
+		refused(ann.endOf(ben, random32()), wire.Conflict) // where nothing is open
+
+		ben.contact(ann)
+		ben.learn()
+		ben.tell(ben.offer(ann))
+		refused(ann.endOf(ben, own), wire.Conflict) // where another is
+		ann.wants(ben, wire.StateIncoming, wire.StateOutgoing)
+	})
+}
+
 func TestCrossingOffers(t *testing.T) {
 	eachPair(t, func(t *testing.T, ann, ben *testPerson) {
 		a, b := ann.offer(ben), ben.offer(ann)
@@ -104,14 +131,17 @@ func TestTellRefuses(t *testing.T) {
 			want    wire.Kind
 			request func() wire.FriendRequest
 		}{
-			"unknown kind":     {wire.Invalid, func() wire.FriendRequest { return about(ben, "wave", ann.offer(ben).Statement) }},
-			"other kind":       {wire.Invalid, func() wire.FriendRequest { return about(ben, wire.FriendEnd, ann.offer(ben).Statement) }},
-			"no statement":     {wire.Invalid, func() wire.FriendRequest { return about(ben, wire.FriendOffer, nil) }},
-			"another's":        {wire.Invalid, func() wire.FriendRequest { return about(ben, wire.FriendOffer, cid.offer(ben).Statement) }},
-			"no address":       {wire.Invalid, func() wire.FriendRequest { return wire.FriendRequest{FriendStatement: ann.offer(ben).FriendStatement} }},
-			"other address":    {wire.Invalid, func() wire.FriendRequest { return about(cid, wire.FriendOffer, ann.offer(ben).Statement) }},
-			"nobody":           {wire.NotExist, func() wire.FriendRequest { return ann.offer(nobody) }},
-			"accept of none":   {wire.NotExist, func() wire.FriendRequest { return ann.acceptOf(ben, random32()) }},
+			"unknown kind":   {wire.Invalid, func() wire.FriendRequest { return about(ben, "wave", ann.offer(ben).Statement) }},
+			"other kind":     {wire.Invalid, func() wire.FriendRequest { return about(ben, wire.FriendEnd, ann.offer(ben).Statement) }},
+			"no statement":   {wire.Invalid, func() wire.FriendRequest { return about(ben, wire.FriendOffer, nil) }},
+			"another's":      {wire.Invalid, func() wire.FriendRequest { return about(ben, wire.FriendOffer, cid.offer(ben).Statement) }},
+			"no address":     {wire.Invalid, func() wire.FriendRequest { return wire.FriendRequest{FriendStatement: ann.offer(ben).FriendStatement} }},
+			"other address":  {wire.Invalid, func() wire.FriendRequest { return about(cid, wire.FriendOffer, ann.offer(ben).Statement) }},
+			"nobody":         {wire.NotExist, func() wire.FriendRequest { return ann.offer(nobody) }},
+			"accept of none": {wire.NotExist, func() wire.FriendRequest { return ann.acceptOf(ben, random32()) }},
+			"accept nowhere": {wire.Invalid, func() wire.FriendRequest {
+				return remote(ann.acceptOf(ben, random32()), func(f *wire.FriendRequest) { f.Address = wire.Address{} })
+			}},
 			"end of none":      {wire.NotExist, func() wire.FriendRequest { return ann.endOf(ben, random32()) }},
 			"not the account":  {wire.Invalid, func() wire.FriendRequest { x := *ben; x.account = random32(); return ann.offer(&x) }},
 			"not the audience": {wire.Invalid, func() wire.FriendRequest { x := ann.offer(ben); x.Statement[90] ^= 1; return x }},

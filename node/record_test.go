@@ -3,6 +3,9 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
+	"iter"
+	"strings"
 	"testing"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -43,6 +46,10 @@ func TestDamagedRecords(t *testing.T) {
 			_, err := ann.as().Vault(context.Background(), 1)
 			return err
 		}},
+		"devices are counted": {"device/", func(n *testNode, ann *testPerson) error {
+			_, err := n.rememberDevice(context.Background(), ann.account, wire.NewToken(random32()), false)
+			return err
+		}},
 		"sessions are swept": {"sess/", func(n *testNode, _ *testPerson) error { return n.sweep(context.Background()) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -50,8 +57,10 @@ func TestDamagedRecords(t *testing.T) {
 			ann, ben := n.person("ann"), n.person("ben")
 			ann.putVault()
 			ann.befriend(ben)
-			if err := n.own.Apply(t.Context(), store.Change{Key: "sess/x", Value: []byte{0}}); err != nil {
-				t.Fatal(err)
+			for _, key := range []string{"sess/x", devicePrefix(ann.account) + "x"} {
+				if err := n.own.Apply(t.Context(), store.Change{Key: key, Value: []byte{0}}); err != nil {
+					t.Fatal(err)
+				}
 			}
 			for _, key := range keysOf(t, n.own, c.prefix) {
 				if err := n.own.Apply(t.Context(), store.Change{Key: key, Value: []byte{0xff}}); err != nil {
@@ -66,12 +75,12 @@ func TestDamagedRecords(t *testing.T) {
 }
 
 // TestDamagedKeys: a node does not start with records whose keys it did not write,
-// or does not read on from them.
+// or does not read on from them. It says which, and does not look at it for ever.
 func TestDamagedKeys(t *testing.T) {
 	account, audience := wire.AccountID{1}.String(), wire.AudienceID{2}.String()
 	stream := "entry/" + account + "/" + audience + "/"
 	for key, starts := range map[string]bool{
-		stream + "first": true, stream + "x/" + hex16(1): false,
+		stream + "x": true, stream + "x/" + hex16(1): false,
 		"entry/x": false, "entry/x/" + audience + "/" + hex16(1): false, "entry/" + account + "/x/" + hex16(1): false,
 		"deliver/x": false, "deliver/south.example/x/" + account: false, "deliver/south.example/" + account + "/x": false,
 	} {
@@ -79,31 +88,51 @@ func TestDamagedKeys(t *testing.T) {
 		if err := n.own.Apply(t.Context(), put(key, &entryRecord{Version: recordVersion})); err != nil {
 			t.Fatal(err)
 		}
-		_, err := n.world.tryOpen(n.name, n.own, n.copies)
+		_, err := n.world.tryOpen(n.name, &scanLimit{n.own, 100}, n.copies)
 		if err == nil && starts {
 			err = n.loadHead(t.Context(), newStream(streamName{wire.AccountID{1}, wire.AudienceID{2}}, false))
 		}
-		if err == nil || wire.KindOf(err) != wire.Internal {
+		if err == nil || wire.KindOf(err) != wire.Internal || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s: got %v", key, err)
 		}
 	}
 }
 
+// scanLimit is a store that is scanned left times, and fails from then on.
+type scanLimit struct {
+	store.Store
+	left int
+}
+
+func (s *scanLimit) Scan(ctx context.Context, q store.Query) iter.Seq2[store.Record, error] {
+	if s.left--; s.left < 0 {
+		return func(yield func(store.Record, error) bool) { yield(store.Record{}, errors.New("too many scans")) }
+	}
+	return s.Store.Scan(ctx, q)
+}
+
 // TestDamagedVault: heads that are missing, or no heads, are an error of the node.
 func TestDamagedVault(t *testing.T) {
-	for name, damage := range map[string]func(*testNode, *testPerson) store.Change{
-		"a head that is none": func(_ *testNode, ann *testPerson) store.Change {
-			return put(vaultKey(ann.account), &vaultRecord{Version: recordVersion, Head: wire.Signed{1}})
+	for name, damage := range map[string]func(*testNode, *testPerson) []store.Change{
+		"a head that is none": func(_ *testNode, ann *testPerson) []store.Change {
+			return []store.Change{put(vaultKey(ann.account), &vaultRecord{Version: recordVersion, Head: wire.Signed{1}})}
 		},
-		"a missing head": func(n *testNode, ann *testPerson) store.Change {
-			return store.Change{Key: keysOf(t, n.own, "vhead/"+ann.account.String())[1]}
+		"a missing head": func(n *testNode, ann *testPerson) []store.Change {
+			return []store.Change{{Key: keysOf(t, n.own, "vhead/"+ann.account.String())[1]}}
+		},
+		"a head in between that is none": func(_ *testNode, ann *testPerson) []store.Change {
+			none := &statementRecord{recordVersion, wire.Signed{1}}
+			return []store.Change{ // of two heads of version 2, that of version 3 tells which one counts
+				put(vheadKey(ann.account, 2, random32()), none), put(vheadKey(ann.account, 3, headHash(ann.heads[2])), none),
+			}
 		},
 	} {
 		n := newWorld(t).open(north, nil, nil)
 		ann := n.person("ann")
-		ann.putVault()
-		ann.putVault()
-		if err := n.own.Apply(t.Context(), damage(n, ann)); err != nil {
+		for range 3 {
+			ann.putVault()
+		}
+		if err := n.own.Apply(t.Context(), damage(n, ann)...); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := ann.as().Vault(t.Context(), 1); err == nil || wire.KindOf(err) != wire.Internal {

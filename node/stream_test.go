@@ -198,6 +198,12 @@ func TestWhoMayRead(t *testing.T) {
 			}
 			_, err := r.as().Stream(t.Context(), ann.account, ann.audience, 0, 0, 0)
 			kind(t, err, want)
+			if r.testPerson != ann && !r.may { // and cannot tell it from one that never was
+				_, none := r.as().Stream(t.Context(), ann.account, random32(), 0, 0, 0)
+				if none == nil || err.Error() != none.Error() {
+					t.Errorf("got %q, of no stream %v", err, none)
+				}
+			}
 			for _, id := range []wire.EntryID{old, new} {
 				_, err = r.as().Post(t.Context(), id)
 				kind(t, err, want)

@@ -443,6 +443,11 @@ func TestLyingNode(t *testing.T) {
 					}
 				}
 			}
+			if s := other.streams.get(streamName{ann.account, ann.audience}); s != nil {
+				if keys := keysOf(t, other.copies, streamKey(s.name)); uint64(len(keys)) != s.state().Seq {
+					t.Errorf("of %d entries, %d are kept", s.state().Seq, len(keys))
+				}
+			}
 			if keys := keysOf(t, other.copies, wrapsKey(ann.account, ann.audience, ann.content)+ann.account.String()); len(keys) != 0 {
 				t.Errorf("a wrap of somebody else was kept")
 			}
@@ -480,6 +485,44 @@ func TestAnswerOfAnother(t *testing.T) {
 			t.Error(name)
 		}
 	}
+}
+
+// TestAnswerAboutFewer: an answer that leaves streams out is none.
+func TestAnswerAboutFewer(t *testing.T) {
+	w := newWorld(t)
+	ann, ben := w.open(north, nil, nil).person("ann"), w.open(south, nil, nil).person("ben")
+	ann.befriend(ben)
+	l := &liar{API: worldPeer{w, south, north}}
+	l.sync = func(r *wire.SyncReply) { r.Streams = nil }
+	ben.home.peers = l
+	if err := ben.home.pull(t.Context(), north); err == nil {
+		t.Error("the answer was taken")
+	}
+}
+
+// TestBeginningOfNothing: a stream that could not begin is none, whatever wraps came
+// with it, and an author has no more copies than streams.
+func TestBeginningOfNothing(t *testing.T) {
+	w := newWorld(t)
+	ann, ben := w.open(north, nil, nil).person("ann"), w.open(south, nil, nil).person("ben")
+	ann.befriend(ben)
+	ben.home.pulls(ann.home)
+	list, _ := ben.home.follows.of(north)
+	take := func() error {
+		list[0].stream.audience = random32()
+		_, err := ben.home.takeStream(t.Context(), list[0], wire.SyncedStream{
+			Author: ann.account, Audience: list[0].stream.audience, Head: 1,
+			Entries: []wire.Entry{ann.post()}, Wraps: []wire.SyncedWrap{{Wrap: ann.wrapFor(ben)}},
+		})
+		return err
+	}
+	kind(t, take(), wire.Tampered)
+	_, err := ben.as().Stream(t.Context(), ann.account, list[0].stream.audience, 0, 0, 0)
+	kind(t, err, wire.NotExist)
+	for range maxStreams {
+		_, _ = ben.home.streams.open(streamName{ann.account, random32()}, true, maxStreams)
+	}
+	kind(t, take(), wire.Limit)
 }
 
 func TestKeys(t *testing.T) {

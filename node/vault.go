@@ -227,8 +227,11 @@ func (p *Person) dropBefore(ctx context.Context, chain *keyservice.Chain, head *
 		return ignoreAbsent(err)
 	}
 	before, err := chain.OpenVaultHead(r.Statement)
-	if err != nil || before.VaultHash == head.VaultHash {
-		return err
+	if err != nil {
+		return fmt.Errorf("vault of %s: %v", p.account, err)
+	}
+	if before.VaultHash == head.VaultHash {
+		return nil
 	}
 	key := sealedKey(p.account, before.VaultHash)
 	if _, err := p.node.own.Get(ctx, key); err != nil {

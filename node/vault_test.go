@@ -90,6 +90,38 @@ func TestPutVault(t *testing.T) {
 	}
 }
 
+// The same bytes under a new head are one record of the store: it stays when the
+// version before goes, also when the device asks again.
+func TestSameVaultAgain(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann := n.person("ann")
+	v := ann.nextVault()
+	head := must(wire.OpenVaultHead(v.Head, ann.newest.Identity))
+	v.Vault, head.VaultHash = ann.register.Vault.Vault, wire.VaultHash(ann.register.Vault.Vault)
+	v.Head = must(head.Sign(ann.identity))
+	for range 2 {
+		kind(t, ann.as().PutVault(t.Context(), v), "")
+		reply, err := ann.as().Vault(t.Context(), 1)
+		if err != nil || !bytes.Equal(reply.Record.Vault, v.Vault) {
+			t.Fatalf("the vault is gone: %v", err)
+		}
+	}
+}
+
+// TestDamagedHeadBefore: a head that the node cannot read is its own fault, also
+// when a device only says again what was done.
+func TestDamagedHeadBefore(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann := n.person("ann")
+	v := ann.nextVault()
+	kind(t, ann.as().PutVault(t.Context(), v), "")
+	damaged := put(vheadKey(ann.account, 1, headHash(ann.heads[0])), &statementRecord{recordVersion, wire.Signed{1}})
+	if err := n.own.Apply(t.Context(), damaged); err != nil {
+		t.Fatal(err)
+	}
+	kind(t, ann.as().PutVault(t.Context(), v), wire.Internal)
+}
+
 // Two devices that race leave the heads of both behind.
 func TestVaultRace(t *testing.T) {
 	n := newWorld(t).open(north, nil, nil)
@@ -221,6 +253,34 @@ func TestSeenHead(t *testing.T) {
 	}
 	_, err = home.SeenHead(t.Context(), wire.HeadsRequest{Account: ann.account})
 	kind(t, err, wire.NotExist)
+
+	// Of somebody whose keys alone are here, nothing was seen.
+	amy := home.person("amy")
+	if _, err := ben.as().Keys(t.Context(), wire.KeysRequest{Address: amy.address}); err != nil {
+		t.Fatal(err)
+	}
+	q := &wire.HeadQuery{Version: wire.Version, Suite: wire.Suite, Account: amy.account, Node: south, Created: w.clock.now().UnixMilli()}
+	_, err = other.SeenHead(t.Context(), wire.HeadsRequest{Account: amy.account, Query: must(q.Sign(amy.identity))})
+	kind(t, err, wire.NotExist)
+
+	// Nor is a head taken from an entry that does not verify.
+	s := other.streams.get(streamName{ann.account, ann.audience})
+	for _, damage := range []func(*entryRecord){
+		func(r *entryRecord) { r.Header[80] ^= 1 },
+		func(r *entryRecord) { r.PrevEpoch++ },
+	} {
+		r := must(other.entry(t.Context(), s, s.state().Epoch))
+		whole := put(entryKey(s.name, s.state().Epoch), r)
+		damage(r)
+		if err := other.copies.Apply(t.Context(), put(whole.Key, r)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = ask(nil)
+		kind(t, err, wire.NotExist)
+		if err := other.copies.Apply(t.Context(), whole); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestSchemaOfALaterRelease(t *testing.T) {
