@@ -353,6 +353,7 @@ func (l *liar) To(wire.NodeName) federation.API { return l }
 func TestLyingNode(t *testing.T) {
 	for name, lie := range map[string]func(s *wire.SyncedStream, other *wire.SyncedStream, ann *testPerson){
 		"dropped":      func(s, _ *wire.SyncedStream, _ *testPerson) { s.Entries = slices.Delete(s.Entries, 1, 2) },
+		"no beginning": func(s, _ *wire.SyncedStream, _ *testPerson) { s.Entries = s.Entries[2:3] },
 		"reordered":    func(s, _ *wire.SyncedStream, _ *testPerson) { s.Entries[1], s.Entries[2] = s.Entries[2], s.Entries[1] },
 		"doubled":      func(s, _ *wire.SyncedStream, _ *testPerson) { s.Entries = slices.Insert(s.Entries, 1, s.Entries[0]) },
 		"other body":   func(s, _ *wire.SyncedStream, _ *testPerson) { s.Entries[1].Body[0] ^= 1 },
