@@ -492,10 +492,8 @@ func TestAnswerOfAnother(t *testing.T) {
 func TestAnswerAboutFewer(t *testing.T) {
 	w := newWorld(t)
 	ann, ben := w.open(north, nil, nil).person("ann"), w.open(south, nil, nil).person("ben")
+	ben.home.peers = &liar{API: worldPeer{w, south, north}, sync: func(r *wire.SyncReply) { r.Streams = nil }}
 	ann.befriend(ben)
-	l := &liar{API: worldPeer{w, south, north}}
-	l.sync = func(r *wire.SyncReply) { r.Streams = nil }
-	ben.home.peers = l
 	if err := ben.home.pull(t.Context(), north); err == nil {
 		t.Error("the answer was taken")
 	}
