@@ -41,8 +41,27 @@ func TestRegisterRefusals(t *testing.T) {
 	}
 	s.line.after = nil
 	_, err := s.client().Register(ctx, RegisterOptions{Address: s.address, Password: password(t, "another password"), Device: "test", ShowCode: ok})
-	if !errors.Is(err, wire.Invalid) || len(s.line.calls) > 1 {
+	if !errors.Is(err, wire.Invalid) || !strings.Contains(err.Error(), "with another password") || len(s.line.calls) > 1 {
 		t.Errorf("another password: %v", err)
+	}
+	s.must(register(s, ok))
+	asked := len(s.line.calls)
+	if err := register(s, ok); !errors.Is(err, wire.Exist) || len(s.line.calls) > asked {
+		t.Errorf("again: %v, %d calls", err, len(s.line.calls)-asked)
+	}
+	s = w.device("ada@one.example") // the node registers nobody and lets in who was there
+	s.line.after = func(_ int, r *Request, a *Response) error {
+		if r.Path != wire.PathRegister {
+			return nil
+		}
+		var in wire.RegisterRequest
+		s.must(wire.DecodeJSON(r.Body, &in))
+		a.Status = 200
+		a.Body = wire.EncodeJSON(&wire.RegisterReply{Account: wire.AccountID(in.KeyStatement.Hash(wire.LabelKeyStatement))})
+		return nil
+	}
+	if err := register(s, ok); !errors.Is(err, wire.Tampered) {
+		t.Errorf("another account: %v", err)
 	}
 }
 

@@ -26,22 +26,7 @@ func TestHostileAuthor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := original.copy()
 			a := c.ada
-			a.must(a.do(ctx, func() error {
-				if err := a.ready(ctx); err != nil {
-					return err
-				}
-				h, err := a.nextHeader(a.cache.track(a.ownStream().streamID), wire.KindPost)
-				a.must(err)
-				trick(a, h)
-				k, err := a.ownKeys(ctx, h.Epoch)
-				a.must(err)
-				body, err := seal.SealEntry(h, k.content, encodePost("trick"))
-				a.must(err)
-				signed, err := h.Sign(a.vault.identity)
-				a.must(err)
-				a.w.place(a.ownStream().streamID, h, wire.Entry{Header: signed, Body: body})
-				return nil
-			}))
+			a.tricks(func(h *wire.EntryHeader) { trick(a, h) }, encodePost("trick"))
 			page, err := c.bob.Feed(ctx, FeedOptions{})
 			c.bob.must(err)
 			if len(page.Problems) == 0 || slices.Contains(texts(page), "trick") {
@@ -87,5 +72,65 @@ func TestHostileLink(t *testing.T) {
 	s.bob.must(err)
 	if len(page.Problems) != 1 || !strings.Contains(page.Problems[0].Error(), "committed") || !slices.Equal(texts(page), []string{"bob's"}) {
 		t.Errorf("got %q, %v", texts(page), page.Problems)
+	}
+}
+
+// tricks puts a post at the end of the own stream, with a header as trick would
+// have it and any bytes sealed.
+func (s *someone) tricks(trick func(h *wire.EntryHeader), plain []byte) wire.EntryID {
+	ctx := context.Background()
+	var e wire.Entry
+	s.must(s.do(ctx, func() error {
+		if err := s.ready(ctx); err != nil {
+			return err
+		}
+		h, err := s.nextHeader(s.cache.track(s.ownStream().streamID), wire.KindPost)
+		s.must(err)
+		epoch := h.Epoch
+		trick(h)
+		k, err := s.ownKeys(ctx, min(epoch, h.Epoch))
+		if err != nil { // it names no epoch
+			k, err = s.ownKeys(ctx, epoch)
+		}
+		s.must(err)
+		e.Body, err = seal.SealEntry(h, k.content, plain)
+		s.must(err)
+		e.Header, err = h.Sign(s.vault.identity)
+		s.must(err)
+		s.w.place(s.ownStream().streamID, h, e)
+		return nil
+	}))
+	return e.ID()
+}
+
+// TestNoPost: what a friend has sealed that is no post is not shown as one.
+func TestNoPost(t *testing.T) {
+	ctx := context.Background()
+	original := newScene(t)
+	for name, plain := range map[string][]byte{"nothing": {}, "an empty text": encodePost(""), "another version": wire.EncodeCBOR(&postBody{2, "trick"})} {
+		c := original.copy()
+		id := c.ada.tricks(func(*wire.EntryHeader) {}, plain)
+		page, err := c.bob.Feed(ctx, FeedOptions{})
+		c.bob.must(err)
+		if len(page.Problems) != 1 {
+			t.Errorf("%s: got %q, problems %v", name, texts(page), page.Problems)
+		}
+		if post, err := c.bob.Show(ctx, id); err == nil {
+			t.Errorf("%s: shown as %q", name, post.Text)
+		}
+	}
+}
+
+// TestShowUnderNoEpoch: a friend's post under an entry that begins no epoch, to
+// which no link leads.
+func TestShowUnderNoEpoch(t *testing.T) {
+	s := newScene(t)
+	s.bob.reads("bob's", "three", "two", "one") // with the keys of both epochs' chain
+	phone := s.bob.again()
+	id := s.ada.tricks(func(h *wire.EntryHeader) { h.Epoch-- }, encodePost("trick"))
+	for _, bob := range []*someone{s.bob, phone} {
+		if _, err := bob.Show(context.Background(), id); !errors.Is(err, wire.Tampered) {
+			t.Errorf("got %v", err)
+		}
 	}
 }

@@ -236,3 +236,74 @@ func TestOtherKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestShowOthers: a post whose body was changed is tampered with, and one from
+// before a friendship without the past is not there.
+func TestShowOthers(t *testing.T) {
+	ctx := context.Background()
+	s := newScene(t)
+	first, err := s.ada.Feed(ctx, FeedOptions{})
+	s.ada.must(err)
+	old := first.Posts[len(first.Posts)-1]
+	_, err = s.ada.AddFriend(ctx, s.eve.address, false)
+	s.ada.must(err)
+	s.eve.accepts(s.ada)
+	s.ada.writes("four")
+	if _, err := s.eve.Show(ctx, old.ID); !errors.Is(err, wire.NotExist) || !strings.Contains(err.Error(), "not shared") {
+		t.Errorf("the past: %v", err)
+	}
+	lie(s.bob, "GET", wire.PathPost, func(_ *Request, r *wire.FeedItem) { r.Entry.Body[0]++ })
+	if _, err := s.bob.Show(ctx, old.ID); !errors.Is(err, wire.Tampered) {
+		t.Errorf("another body: %v", err)
+	}
+}
+
+// TestFillLies: a device that fetches what the feed left out ends, whatever the
+// node answers, and says what is missing.
+func TestFillLies(t *testing.T) {
+	ctx := context.Background()
+	original := newScene(t)
+	for _, l := range []struct {
+		name string
+		tell func(c scene)
+		asks int // for the stream, at most
+	}{
+		{"nothing, and that is all", func(c scene) {
+			lie(c.bob, "GET", wire.PathStream, func(r *Request, reply *wire.StreamReply) { reply.Entries, reply.Head = []wire.Entry{}, 0 })
+		}, 1},
+		{"the first, again and again", func(c scene) {
+			first := c.ada.w.people[c.ada.me()].streams[c.ada.ownStream().Audience][0].Entry
+			lie(c.bob, "GET", wire.PathStream, func(r *Request, reply *wire.StreamReply) { reply.Entries = []wire.Entry{first} })
+		}, 1},
+		{"more than anybody fetches", func(c scene) {
+			lie(c.bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) {
+				for i := range r.Streams {
+					if r.Streams[i].Author == c.ada.me() {
+						r.Streams[i].Head = 1e12
+					}
+				}
+			})
+		}, 0},
+	} {
+		c := original.copy()
+		lie(c.bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) {
+			i := c.adas(r.Items, wire.KindPost)[0]
+			r.Items = slices.Delete(r.Items, i, i+1)
+		})
+		l.tell(c)
+		page, err := c.bob.Feed(ctx, FeedOptions{})
+		c.bob.must(err)
+		if len(page.Problems) != 1 || !strings.Contains(page.Problems[0].Error(), "are missing") {
+			t.Errorf("%s: problems %v", l.name, page.Problems)
+		}
+		asked := 0
+		for _, call := range c.bob.line.calls {
+			if matches(wire.PathStream, call.path) {
+				asked++
+			}
+		}
+		if asked > l.asks {
+			t.Errorf("%s: asked %d times", l.name, asked)
+		}
+	}
+}

@@ -93,3 +93,43 @@ func TestIncompleteFiles(t *testing.T) {
 		t.Errorf("absent: got %v", err)
 	}
 }
+
+// TestFilesInOtherWords: a file that says the same in another encoding is none
+// that this device wrote.
+func TestFilesInOtherWords(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	ada, bob := w.newPerson("ada@one.example"), w.device("bob@one.example")
+	lose(bob, 0, true)
+	if err := bob.tryRegister(); !errors.Is(err, wire.Unavailable) {
+		t.Fatal(err)
+	}
+	spoil := func(s *someone, name string) []byte {
+		b := s.device.files[name] // a map, whose first pair is 1: 1
+		s.device.files[name] = append([]byte{b[0], 1, 0x18, 1}, b[3:]...)
+		return b
+	}
+	b := spoil(ada, fileSession)
+	if _, err := ada.client().Resume(ctx); !errors.Is(err, wire.Update) {
+		t.Errorf("session: %v", err)
+	}
+	ada.device.files[fileSession] = b
+	spoil(ada, knownName(fileKnown, ada.address))
+	if err := ada.tryLogin(); !errors.Is(err, wire.Update) {
+		t.Errorf("known: %v", err)
+	}
+	bob.line.after = nil
+	spoil(bob, knownName(fileFounded, bob.address))
+	if err := bob.tryRegister(); !errors.Is(err, wire.Update) {
+		t.Errorf("registration: %v", err)
+	}
+}
+
+// TestStatementOfNoKind: a vault with a statement of kind 0 is none of ours.
+func TestStatementOfNoKind(t *testing.T) {
+	v := fullVault(t)
+	pendingOf(v).Kind = 0
+	if _, err := decodeVault(v.encode(), vaultAccount); !errors.Is(err, wire.Update) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/peerbrain/peerbrain/client/internal/seal"
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
@@ -51,7 +53,7 @@ func TestVaultLies(t *testing.T) {
 			phone := c.ada.again()
 			phone.removes(c.bob)
 			lie(c.ada, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) { r.Record = nil })
-		}, refresh},
+		}, func(c scene) error { return c.ada.refreshVault(ctx) }},
 		{"a new head with the old record", func(c scene) {
 			before := adas(c).record
 			phone := c.ada.again()
@@ -71,6 +73,22 @@ func TestVaultLies(t *testing.T) {
 			d.line = c.ada.line
 			return d.tryLogin()
 		}},
+		{"another head in its place, for a device that lost its copy", func(c scene) {
+			delete(c.ada.device.files, fileVault)
+			c.ada.restart()
+			lie(c.ada, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) { r.Heads[0] = adas(c).heads[0] })
+		}, refresh},
+		{"a head that is none before the next", func(c scene) {
+			phone := c.ada.again()
+			phone.removes(c.bob)
+			lie(c.ada, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) {
+				r.Heads = append([]wire.Signed{{1, 2, 3}}, r.Heads...)
+			})
+		}, refresh},
+		{"a record without a head, that is not the newest", func(c scene) {
+			before := adas(old).record
+			lie(c.ada, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) { r.Record = &before })
+		}, refresh},
 		{"a head that is none", func(c scene) {
 			phone := c.ada.again()
 			phone.removes(c.bob)
@@ -140,6 +158,15 @@ func TestLoginLies(t *testing.T) {
 		{"a challenge that never ends", func(c scene, s *someone) {
 			lie(s, "POST", wire.PathChallenge, func(_ *Request, r *wire.ChallengeReply) { r.Expires += 1e9 })
 		}, wire.Clock, ""},
+		{"a challenge that ended long ago", func(c scene, s *someone) {
+			lie(s, "POST", wire.PathChallenge, func(_ *Request, r *wire.ChallengeReply) { r.Expires -= 1e9 })
+		}, wire.Clock, ""},
+		{"another time", func(c scene, s *someone) {
+			s.line.after = func(_ int, r *Request, a *Response) error {
+				a.Date = a.Date.Add(24 * time.Hour)
+				return nil
+			}
+		}, wire.Clock, ""},
 		{"another account", func(c scene, s *someone) {
 			lie(s, "POST", wire.PathLogin, func(_ *Request, r *wire.LoginReply) { r.Account = c.bob.me() })
 		}, wire.Tampered, "another account than"},
@@ -205,5 +232,109 @@ func TestLoginLies(t *testing.T) {
 				t.Errorf("a session is left: %v", err)
 			}
 		})
+	}
+}
+
+// version is what the next version of a vault is made of.
+type version struct {
+	slots *wire.Slots
+	vault *vault
+	key   seal.VaultKey
+}
+
+// signs returns the next version of a vault as change would have it: what only
+// another client of the same person can sign.
+func (s *someone) signs(change func(v *version)) *wire.VaultRecord {
+	slots, err := wire.DecodeSlots(s.vault.record.Slots)
+	s.must(err)
+	v := &version{slots, s.vault.clone(), s.session.VaultKey}
+	change(v)
+	encoded, err := v.slots.Encode()
+	s.must(err)
+	counter := s.vault.counter() + 1
+	sealed, err := seal.SealVault(v.key, seal.VaultPlace{Account: s.me(), Counter: counter}, v.vault.encode())
+	s.must(err)
+	head := &wire.VaultHead{
+		Version: wire.Version, Suite: wire.Suite, Account: s.me(), KeySeq: s.vault.KeySeq, Counter: counter, Prev: s.vault.hash,
+		VaultHash: wire.VaultHash(sealed), SlotsHash: wire.SlotsHash(encoded), Created: s.vault.head.Created,
+	}
+	signed, err := head.Sign(s.vault.identity)
+	s.must(err)
+	return &wire.VaultRecord{Head: signed, Slots: encoded, Vault: sealed}
+}
+
+// TestSignedVaultLies: a vault that the person's own key has signed is refused
+// where it does not fit the log-in, or holds what does not belong together.
+func TestSignedVaultLies(t *testing.T) {
+	original := newScene(t)
+	for _, l := range []struct {
+		name   string
+		change func(v *version)
+		says   string
+	}{
+		{"another salt", func(v *version) { v.slots.Random[0]++ }, "does not belong to the log-in"},
+		{"other parameters", func(v *version) { v.slots.Argon2.Memory++ }, "does not belong to the log-in"},
+		{"another log-in key", func(v *version) { v.slots.Login = wire.NewLoginSecret([32]byte{1}).Public() }, "does not belong to the log-in"},
+		{"a slot for no password", func(v *version) { v.slots.PasswordSlot[0]++ }, "does not open with the password"},
+		{"sealed under another key", func(v *version) { v.key = seal.NewVaultKey() }, "is not right"},
+		{"no audience", func(v *version) { v.vault.Audiences[0].Name = "others" }, "names no audience of friends"},
+		{"another identity", func(v *version) { v.vault.Identity = wire.Hide(seal.NewIdentity().Seed()) }, "the keys in it are not those"},
+		{"another encryption key", func(v *version) { v.vault.Encryption = wire.Hide(seal.NewEncryptionSecret().Seed()) }, "the keys in it are not those"},
+		{"other keys by number", func(v *version) { v.vault.KeySeq++ }, "the keys in it are not those"},
+	} {
+		t.Run(l.name, func(t *testing.T) {
+			c := original.copy()
+			record := c.ada.signs(l.change)
+			s := c.ada.w.device(c.ada.address.String())
+			lie(s, "GET", wire.PathVault, func(_ *Request, r *wire.VaultReply) {
+				r.Heads, r.Record = append(r.Heads, record.Head), record
+			})
+			if err := s.tryLogin(); !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), l.says) {
+				t.Errorf("got %v, want an error that says %q", err, l.says)
+			}
+		})
+	}
+}
+
+// TestForkedVaultToNewDevice: of two vaults with the same number, a friend's node
+// has seen the other one.
+func TestForkedVaultToNewDevice(t *testing.T) {
+	left := newScene(t)
+	right := left.copy()
+	for _, c := range []scene{left, right} {
+		c.ada.asks(c.eve)
+	}
+	if left.ada.vault.counter() != right.ada.vault.counter() {
+		t.Fatal("they have not the same number")
+	}
+	s := left.ada.w.device(left.ada.address.String())
+	lie(s, "POST", wire.PathHeads, func(_ *Request, r *wire.HeadsReply) { r.Head = right.ada.vault.signed })
+	if err := s.tryLogin(); !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), "old or forked") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestSpoiledMark: a device does not pass over what it remembers of a vault
+// because that does not verify, nor compare with another account's.
+func TestSpoiledMark(t *testing.T) {
+	original := newScene(t)
+	for name, l := range map[string]struct {
+		spoil func(c scene, k *known)
+		says  string
+	}{
+		"a head that is none": {func(_ scene, k *known) { k.Head = wire.Signed{1, 2, 3} }, "is not right"},
+		"another account":     {func(c scene, k *known) { k.Account = c.bob.me() }, "another account for"},
+	} {
+		c := original.copy()
+		k, err := c.ada.c.loadKnown(c.ada.address)
+		c.ada.must(err)
+		l.spoil(c, &k)
+		c.ada.must(c.ada.c.saveKnown(c.ada.address, k))
+		if err := c.ada.loadVault(); k.Account == c.ada.me() && !errors.Is(err, wire.Tampered) {
+			t.Errorf("%s: resumed: %v", name, err)
+		}
+		if err := c.ada.tryLogin(); !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), l.says) {
+			t.Errorf("%s: logged in: %v", name, err)
+		}
 	}
 }
