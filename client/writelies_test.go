@@ -189,3 +189,19 @@ func TestOtherRegistration(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestPlanOvertaken: the epoch that a device planned to give keys of is gone from
+// the vault, since another device began newer ones: it plans again.
+func TestPlanOvertaken(t *testing.T) {
+	ctx := context.Background()
+	ada := newScene(t).ada
+	gone := plan{newest: wire.Commitment{1}}
+	err := ada.do(ctx, func() error {
+		own, err := ada.refreshOwn(ctx)
+		ada.must(err)
+		return ada.wrapNewest(ctx, own.Top.Epoch, gone)
+	})
+	if !errors.Is(err, wire.Conflict) {
+		t.Errorf("got %v", err)
+	}
+}
