@@ -23,6 +23,7 @@ func TestReadLies(t *testing.T) {
 		{"all left out and counted", func(r *wire.StreamReply) { r.Entries = []wire.Entry{} }, "are missing"},
 		{"the newest left out and counted", func(r *wire.StreamReply) { r.Entries = r.Entries[:len(r.Entries)-1] }, "are missing"},
 		{"one in the middle left out", func(r *wire.StreamReply) { r.Entries = slices.Delete(r.Entries, 1, 2) }, "does not follow"},
+		{"one before the first", func(r *wire.StreamReply) { r.Entries = slices.Insert(r.Entries, 0, wire.Entry{}) }, "not as it was signed"},
 		{"a head below what is shown", func(r *wire.StreamReply) { r.Head-- }, "what the node calls the newest"},
 		{"a head above what there is", func(r *wire.StreamReply) { r.Head++ }, "are missing"},
 	} {
@@ -305,5 +306,13 @@ func TestFillLies(t *testing.T) {
 		if asked > l.asks {
 			t.Errorf("%s: asked %d times", l.name, asked)
 		}
+	}
+}
+
+// TestStreamOfNobody: nothing verifies entries of somebody who is not in the vault.
+func TestStreamOfNobody(t *testing.T) {
+	s := stream{streamID: streamID{Author: wire.AccountID{1}}}
+	if _, err := newScene(t).ada.verifier(context.Background(), s); err != errEnded {
+		t.Errorf("got %v", err)
 	}
 }
