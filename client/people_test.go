@@ -71,7 +71,7 @@ type line struct {
 type call struct{ method, path string }
 
 // maxCalls is more than any test needs: a device that asks on and on fails.
-const maxCalls = 3_000
+const maxCalls = 10_000
 
 func (l *line) Do(ctx context.Context, r *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil {
