@@ -294,3 +294,18 @@ func TestPostRefusals(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// TestSessionEnded: whatever is asked with a token that counts no more, the
+// answer names whose session it was.
+func TestSessionEnded(t *testing.T) {
+	ctx := context.Background()
+	for _, path := range []string{wire.PathVault, wire.PathKeys} {
+		w := newWorld(t)
+		ada, bob := w.newPerson("ada@one.example"), w.newPerson("bob@one.example")
+		refusing(ada, path, wire.Unauthenticated, true)
+		_, err := ada.AddFriend(ctx, bob.address, true)
+		if !errors.Is(err, wire.Unauthenticated) || !strings.Contains(err.Error(), "the session of ada@one.example has ended") {
+			t.Errorf("%s: got %v", path, err)
+		}
+	}
+}

@@ -205,3 +205,29 @@ func TestOutboxOverConflict(t *testing.T) {
 		ada.reads(append([]string{"once"}, want...)...)
 	}
 }
+
+// TestSettled: what another device has said in the meantime is not said again.
+func TestSettled(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	ada, bob := w.newPerson("ada@one.example"), w.newPerson("bob@two.example")
+	phone, tablet := ada.again(), bob.again()
+	once := func(s *someone, say func() error) {
+		t.Helper()
+		s.must(s.do(ctx, say))
+		for _, f := range s.vault.Friends {
+			if len(f.Pending) > 0 {
+				t.Errorf("%s says %d statements to %s again", s.address, len(f.Pending), f.address())
+			}
+		}
+	}
+	phone.asks(bob)
+	once(ada, func() error { return ada.offer(ctx, bob.address, nil, true) })
+	once(bob, func() error {
+		bob.must(bob.ready(ctx))
+		offered, err := bob.offerOf(ctx, ada.address)
+		bob.must(err)
+		tablet.accepts(ada)
+		return bob.accept(ctx, offered, true)
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -128,4 +129,67 @@ func TestFriendLies(t *testing.T) {
 			t.Errorf("got %v", list)
 		}
 	})
+}
+
+// TestForgedRecords: each is refused by name, also where the friend has signed
+// what is in it.
+func TestForgedRecords(t *testing.T) {
+	ctx := context.Background()
+	s := newScene(t)
+	ada, bob, eve := s.ada, s.bob, s.eve
+	offer := func(change func(o *wire.Offer)) wire.Signed {
+		o := &wire.Offer{
+			Version: wire.Version, Suite: wire.Suite, From: ada.me(), FromHandle: ada.address.Handle, FromNode: ada.address.Node,
+			To: bob.me(), ToHandle: bob.address.Handle, ToNode: bob.address.Node, Audience: ada.ownStream().Audience, Created: 1,
+		}
+		change(o)
+		signed, err := o.Sign(ada.vault.identity)
+		ada.must(err)
+		return signed
+	}
+	accept := func(by *someone, to wire.AccountID) wire.Signed {
+		a := &wire.Accept{Version: wire.Version, Suite: wire.Suite, From: ada.me(), To: to, Offer: wire.Hash{1}, Audience: ada.ownStream().Audience, Created: 1}
+		signed, err := a.Sign(by.vault.identity)
+		by.must(err)
+		return signed
+	}
+	end := &wire.End{Version: wire.Version, Suite: wire.Suite, From: ada.me(), To: eve.me(), Offers: []wire.Hash{{1}}, Created: 1}
+	endOfEve, err := end.Sign(ada.vault.identity)
+	ada.must(err)
+	const toOther = "it is to somebody else"
+	for _, l := range []struct {
+		name string
+		tell func(r *wire.FriendRecord)
+		says string // "" for the truth
+	}{
+		{"an offer", func(r *wire.FriendRecord) { r.OfferGot = offer(func(*wire.Offer) {}) }, ""},
+		{"an acceptance", func(r *wire.FriendRecord) { r.AcceptGot = accept(ada, bob.me()) }, ""},
+		{"another account", func(r *wire.FriendRecord) { r.Account = eve.me() }, "shows another account"},
+		{"another address", func(r *wire.FriendRecord) { r.Address = eve.address }, "is found at"},
+		{"an offer to another account", func(r *wire.FriendRecord) {
+			r.OfferGot = offer(func(o *wire.Offer) { o.To = eve.me() })
+		}, toOther},
+		{"an offer to another address", func(r *wire.FriendRecord) {
+			r.OfferGot = offer(func(o *wire.Offer) { o.ToHandle = eve.address.Handle })
+		}, toOther},
+		{"an offer from another address", func(r *wire.FriendRecord) {
+			r.OfferGot = offer(func(o *wire.Offer) { o.FromHandle = eve.address.Handle })
+		}, toOther},
+		{"an acceptance that somebody else signed", func(r *wire.FriendRecord) { r.AcceptGot = accept(eve, bob.me()) }, "has not made"},
+		{"an acceptance to somebody else", func(r *wire.FriendRecord) { r.AcceptGot = accept(ada, eve.me()) }, toOther},
+		{"an end to somebody else", func(r *wire.FriendRecord) { r.EndsGot = []wire.Signed{endOfEve} }, toOther},
+	} {
+		r := wire.FriendRecord{Account: ada.me(), Address: ada.address}
+		l.tell(&r)
+		bob.must(bob.do(ctx, func() error {
+			_, err := bob.hear(ctx, bob.vault.friend(ada.me()), r)
+			if l.says == "" {
+				return err
+			}
+			if !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), l.says) {
+				t.Errorf("%s: got %v, want %q", l.name, err, l.says)
+			}
+			return nil
+		}))
+	}
 }

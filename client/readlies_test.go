@@ -316,3 +316,31 @@ func TestStreamOfNobody(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestEpochLies: an epoch is opened with the entry before it, and one's own keys
+// are those that its entry commits to.
+func TestEpochLies(t *testing.T) {
+	ctx := context.Background()
+	s := newScene(t)
+	bob := s.bob.again()
+	lie(bob, "GET", wire.PathStream, func(q *Request, r *wire.StreamReply) {
+		if strings.HasSuffix(q.Path, "&limit=2") {
+			r.Entries = r.Entries[:1]
+		}
+	})
+	page, err := bob.Read(ctx, s.ada.address, FeedOptions{})
+	if !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), "are missing") {
+		t.Errorf("the entry left out: got %q, %v", texts(page), err)
+	}
+	phone := s.ada.again()
+	phone.must(phone.do(ctx, func() error {
+		phone.cache.keys = make(map[epochID]*epochKeys)
+		e, err := phone.epochEntry(ctx, phone.ownStream(), 1)
+		phone.must(err)
+		e.body.Content[0]++
+		if _, err := phone.ownKeys(ctx, 1); !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), "committed") {
+			t.Errorf("other keys: got %v", err)
+		}
+		return nil
+	}))
+}

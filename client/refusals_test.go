@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"maps"
 	"strings"
@@ -132,4 +133,37 @@ func TestStatementOfNoKind(t *testing.T) {
 	if _, err := decodeVault(v.encode(), vaultAccount); !errors.Is(err, wire.Update) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestFullVault: it takes no friends into the room that is left for ends.
+func TestFullVault(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	ada, bob := w.newPerson("ada@one.example"), w.newPerson("bob@one.example")
+	v := ada.vault.vault
+	for len(v.Friends)*wire.MaxStatement <= maxFilled {
+		f := friend{Handle: "zoe", Node: "one.example", Pending: []statement{{Kind: kindEnd, Signed: make(wire.Signed, wire.MaxStatement)}}}
+		binary.BigEndian.PutUint32(f.Account[:], uint32(len(v.Friends)+1))
+		v.Friends = append(v.Friends, f)
+	}
+	err := ada.do(ctx, func() error { return ada.offer(ctx, bob.address, nil, true) })
+	if !errors.Is(err, wire.Limit) || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestKeptKeys: keys on the device that do not verify verify nothing.
+func TestKeptKeys(t *testing.T) {
+	ctx := context.Background()
+	s := newScene(t)
+	f := s.bob.vault.friend(s.ada.me())
+	s.bob.must(s.bob.do(ctx, func() error {
+		if err := s.bob.savePeer(f.Account, &peer{Statements: []wire.Signed{{1}}, Newest: f.PinHash}); err != nil {
+			return err
+		}
+		if chain, err := s.bob.chainOf(ctx, f); err == nil {
+			t.Errorf("got the chain %v", chain)
+		}
+		return nil
+	}))
 }

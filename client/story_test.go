@@ -136,6 +136,17 @@ func TestFriendErrors(t *testing.T) {
 	if _, err = ada.AddFriend(ctx, bob.address, true); !errors.Is(err, wire.Exist) {
 		t.Errorf("already friends: %v", err)
 	}
+	if _, err = ada.CancelFriend(ctx, bob.address); !errors.Is(err, wire.Exist) {
+		t.Errorf("cancel a friendship: %v", err)
+	}
+	ada.removes(bob)
+	bob.asks(ada)
+	if _, err = ada.CancelFriend(ctx, bob.address); !errors.Is(err, wire.NotExist) {
+		t.Errorf("cancel an offer that was received: %v", err)
+	}
+	if _, err = ada.RemoveFriend(ctx, bob.address); !errors.Is(err, wire.NotExist) {
+		t.Errorf("remove whose offer was received: %v", err)
+	}
 }
 
 func TestOffers(t *testing.T) {
@@ -189,13 +200,13 @@ func TestEnded(t *testing.T) {
 	ada.writes("ada's")
 	bob.writes("bob's")
 	ada.reads("bob's", "ada's")
-	c := copies(ada, bob)
-	c[1].removes(c[0])
-	for name, read := range map[string]func() (FeedPage, error){
-		"feed": func() (FeedPage, error) { return c[0].Feed(ctx, FeedOptions{}) },
-		"read": func() (FeedPage, error) { return c[0].Read(ctx, bob.address, FeedOptions{}) },
+	for name, read := range map[string]func(ada *someone) (FeedPage, error){
+		"feed": func(ada *someone) (FeedPage, error) { return ada.Feed(ctx, FeedOptions{}) },
+		"read": func(ada *someone) (FeedPage, error) { return ada.Read(ctx, bob.address, FeedOptions{}) },
 	} {
-		page, err := read()
+		c := copies(ada, bob)
+		c[1].removes(c[0])
+		page, err := read(c[0]) // the first that ada's device hears of it
 		if len(page.Notices)+len(page.Problems) > 0 || err != nil && !errors.Is(err, wire.NotExist) {
 			t.Errorf("%s after they ended it: %v, %v, %v", name, page.Notices, page.Problems, err)
 		}
