@@ -45,9 +45,6 @@ func (p *Person) epochEntry(ctx context.Context, s stream, seq uint64) (*epochEn
 	if limit == 2 {
 		before = run[0].Epoch
 	}
-	if v.Kind != wire.KindEpoch {
-		return nil, s.tampered(wire.Errorf(wire.Tampered, "entry", "entry %d begins no epoch", seq))
-	}
 	if s, err = p.verifier(ctx, s); err != nil {
 		return nil, err
 	}
