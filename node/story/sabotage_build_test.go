@@ -34,11 +34,11 @@ var sabotage, _ = strconv.Atoi(os.Getenv("SABOTAGE"))
 
 func sabotaged(n int) bool { return sabotage == n }
 
-func sabotagedCall(n int, err error) error {
+func sabotagedCall(n int, call func() error) error {
 	if sabotage == n {
 		return nil
 	}
-	return err
+	return call()
 }
 `
 
@@ -69,7 +69,7 @@ func (r removal) switched(n int) (text string, ok bool) {
 	case r.new == before+never+was+")"+r.old[s.to:]:
 		return fmt.Sprintf("(!sabotaged(%d) && (%s))", n, was), true
 	case r.new == before+noError+r.old[s.to:]:
-		return fmt.Sprintf("sabotagedCall(%d, %s)", n, was), true
+		return fmt.Sprintf("sabotagedCall(%d, func() error { return %s })", n, was), true
 	}
 	return r.new[s.from : len(r.new)-len(r.old)+s.to], false
 }

@@ -121,7 +121,7 @@ func TestSwitches(t *testing.T) {
 		{"if f(a) {", "if false && (f(a)) {", "(!sabotaged(7) && (f(a)))"},
 		{"case a == (1):", "case false && (a == (1)):", "(!sabotaged(7) && (a == (1)))"},
 		{"if a || f(b) {", "if a || false && (f(b)) {", "(!sabotaged(7) && (f(b)))"},
-		{"return check(a)", "return error(nil)", "sabotagedCall(7, check(a))"},
+		{"return check(a)", "return error(nil)", "sabotagedCall(7, func() error { return check(a) })"},
 	} {
 		if got, ok := (removal{old: c.old, new: c.new}).switched(7); !ok || got != c.want {
 			t.Errorf("%q: got %q, %t, want %q", c.old, got, ok, c.want)
