@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,7 +119,7 @@ func TestFriendErrors(t *testing.T) {
 	if !errors.Is(err, wire.NotExist) {
 		t.Errorf("unknown person: %v", err)
 	}
-	if _, err = ada.AddFriend(ctx, ada.address, true); !errors.Is(err, wire.Invalid) {
+	if _, err = ada.AddFriend(ctx, ada.address, true); !errors.Is(err, wire.Invalid) || !strings.Contains(err.Error(), "ada@one.example is you") {
 		t.Errorf("oneself: %v", err)
 	}
 	for name, act := range map[string]func(context.Context, wire.Address) (Friend, error){
