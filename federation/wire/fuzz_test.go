@@ -231,7 +231,7 @@ func readSaid(kind, hash, at byte) said {
 	case 1:
 		return accepts(from, own^1, int64(at))
 	}
-	return ends(from, int64(at), hash)
+	return ends(from, int64(at), max(hash, 1)) // an end never names zero
 }
 
 // FuzzPublicKeys: an Ed25519 key that is imported is canonical and none of those
