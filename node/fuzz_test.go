@@ -67,13 +67,13 @@ func FuzzTarget(f *testing.F) {
 		if r.checkTarget() != nil || strings.HasPrefix(target, federationPrefix) {
 			return
 		}
-		if strings.ContainsAny(target, "%\\# \x00") || strings.Contains(target, "//") || strings.Contains(target+"/", "/../") {
+		path, query, _ := strings.Cut(target, "?")
+		if strings.ContainsAny(target, "%\\# \x00") || strings.Contains(path, "//") || strings.Contains(path+"/", "/../") {
 			t.Errorf("%q is served", target)
 		}
 		if r.readQuery(names) != nil {
 			return
 		}
-		_, query, _ := strings.Cut(target, "?")
 		parts := strings.Split(query, "&")
 		for name, value := range r.query {
 			if !slices.Contains(names, name) || !slices.Contains(parts, name+"="+value) {
