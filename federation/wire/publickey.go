@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/hpke"
 	"math/big"
+	"slices"
 )
 
 // IdentityKey is a person's Ed25519 verification key; each of the others below
@@ -68,42 +69,48 @@ func CheckEd25519(what string, k [32]byte) error {
 	}
 	y2 := new(big.Int).Mul(y, y)
 	y2.Mod(y2, curveP)
-	num := new(big.Int).Sub(y2, big.NewInt(1))
-	den := new(big.Int).Mul(curveD, y2)
-	den.Add(den, big.NewInt(1)).ModInverse(den.Mod(den, curveP), curveP)
-	x2 := num.Mul(num, den)
-	x2.Mod(x2, curveP)
-	x := new(big.Int).ModSqrt(x2, curveP)
-	if x == nil {
+	// x^2 = num/den has a root where num*den has one; den is never 0.
+	num, den := new(big.Int).Sub(y2, big.NewInt(1)), new(big.Int).Mul(curveD, y2)
+	den.Add(den, big.NewInt(1))
+	if num.Mul(num, den); big.Jacobi(num.Mod(num, curveP), curveP) < 0 {
 		return Errorf(Invalid, what, "the key is not a point of the curve")
 	}
-	if lowOrder(x, y) {
+	if lowOrderY(y) {
 		return Errorf(Invalid, what, "the key has low order")
 	}
 	return nil
 }
 
-// lowOrder reports whether 8 * (x, y) is the neutral element. The sign of x does
-// not matter.
-func lowOrder(x, y *big.Int) bool {
-	for range 3 {
-		x, y = doublePoint(x, y)
-	}
-	return x.Sign() == 0 && y.Cmp(big.NewInt(1)) == 0
+// lowOrderY reports whether y is one of the five y-coordinates of points of
+// edwards25519 of order 1, 2, 4 or 8.
+func lowOrderY(y *big.Int) bool { return edges(y) || contains(lowOrderYs, y) }
+
+var (
+	lowOrderYs = decimals(
+		"2707385501144840649318225287225658788936804267575313519463743609750303402022",
+		"55188659117513257062467267217118295137698188065244968500265048394206261417927",
+	)
+	lowOrderUs = decimals(
+		"325606250916557431795983626356110631294008115727848805560023387167927233504",
+		"39382357235489614581723060781553021112529911719440698176882885853963445705823",
+	)
+)
+
+// edges reports whether n is 0, 1 or p-1.
+func edges(n *big.Int) bool {
+	return n.Cmp(big.NewInt(1)) <= 0 || new(big.Int).Add(n, big.NewInt(1)).Cmp(curveP) == 0
 }
 
-// doublePoint is the affine addition law of RFC 8032, section 5.1.4, for a point
-// and itself.
-func doublePoint(x, y *big.Int) (*big.Int, *big.Int) {
-	mod := func(v *big.Int) *big.Int { return v.Mod(v, curveP) }
-	x2, y2 := mod(new(big.Int).Mul(x, x)), mod(new(big.Int).Mul(y, y))
-	t := mod(new(big.Int).Mul(curveD, mod(new(big.Int).Mul(x2, y2))))
-	one := big.NewInt(1)
-	dx := new(big.Int).ModInverse(mod(new(big.Int).Add(one, t)), curveP)
-	dy := new(big.Int).ModInverse(mod(new(big.Int).Sub(one, t)), curveP)
-	nx := mod(new(big.Int).Mul(new(big.Int).Lsh(new(big.Int).Mul(x, y), 1), dx))
-	ny := mod(new(big.Int).Mul(new(big.Int).Add(y2, x2), dy))
-	return nx, ny
+func contains(list []*big.Int, n *big.Int) bool {
+	return slices.ContainsFunc(list, func(one *big.Int) bool { return one.Cmp(n) == 0 })
+}
+
+func decimals(texts ...string) []*big.Int {
+	list := make([]*big.Int, len(texts))
+	for i, s := range texts {
+		list[i], _ = new(big.Int).SetString(s, 10)
+	}
+	return list
 }
 
 // CheckEncryptionKey refuses keys that are malformed (ML-KEM modulus check,
@@ -125,18 +132,4 @@ func CheckEncryptionKey(what string, k [1216]byte) error {
 
 // lowOrderU reports whether u is one of the five canonical u-coordinates of low
 // order on Curve25519 or its twist.
-func lowOrderU(u *big.Int) bool {
-	minus1 := new(big.Int).Sub(curveP, big.NewInt(1))
-	if u.Cmp(big.NewInt(1)) <= 0 || u.Cmp(minus1) == 0 {
-		return true
-	}
-	for _, s := range []string{
-		"325606250916557431795983626356110631294008115727848805560023387167927233504",
-		"39382357235489614581723060781553021112529911719440698176882885853963445705823",
-	} {
-		if v, _ := new(big.Int).SetString(s, 10); u.Cmp(v) == 0 {
-			return true
-		}
-	}
-	return false
-}
+func lowOrderU(u *big.Int) bool { return edges(u) || contains(lowOrderUs, u) }

@@ -103,7 +103,7 @@ func TestLowOrderKeyVerifiesAnything(t *testing.T) {
 }
 
 // u-coordinates of low order on Curve25519 and its twist, and other encodings of them.
-var lowOrderUs = []string{
+var lowUs = []string{
 	"0000000000000000000000000000000000000000000000000000000000000000",
 	"0100000000000000000000000000000000000000000000000000000000000000",
 	"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
@@ -116,7 +116,7 @@ var lowOrderUs = []string{
 func TestCheckEncryptionKey(t *testing.T) {
 	good := encryptionKeyOf("good")
 	wantKind(t, "a good key", CheckEncryptionKey("key", good), "")
-	for _, s := range lowOrderUs {
+	for _, s := range lowUs {
 		for _, top := range []byte{0, 0x80} {
 			k := good
 			copy(k[1184:], unhex(s))

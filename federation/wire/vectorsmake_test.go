@@ -263,7 +263,7 @@ func keyStatementVectors() *vectorFile {
 			Name: fmt.Sprintf("Ed25519 key %d that is none", i), Kind: "ed25519-key", PublicKey: s, Error: Invalid, Why: "the point is of low order or not in canonical form",
 		})
 	}
-	for i, s := range lowOrderUs {
+	for i, s := range lowUs {
 		k := encryptionKeyOf("alice encryption")
 		copy(k[1184:], unhex(s))
 		f.Refused = append(f.Refused, vector{
