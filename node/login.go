@@ -164,12 +164,21 @@ func (n *Node) decoy(h wire.Handle) decoy {
 	random := n.mac(wire.LabelFakeSalt, []byte(h))
 	// What follows never leaves the node; a slash is in no handle.
 	account := n.mac(wire.LabelFakeSalt, []byte(string(h)+"/account"))
-	login := wire.NewLoginSecret(n.mac(wire.LabelFakeSalt, []byte(string(h)+"/login"))).Public()
-	recovery := wire.NewLoginSecret(n.mac(wire.LabelFakeSalt, []byte(string(h)+"/recovery"))).Public()
 	return decoy{wire.AccountID(account), wire.EncodeCBOR(&wire.Slots{
 		Version: wire.Version, Suite: wire.Suite, Random: wire.Nonce(random), Argon2: wire.DefaultArgon2,
-		Login: login, PasswordSlot: make([]byte, 128), RecoveryLogin: recovery, RecoverySlot: make([]byte, wire.SelfKeySize),
+		Login: n.nobody.login, PasswordSlot: make([]byte, 128), RecoveryLogin: n.nobody.recovery, RecoverySlot: make([]byte, wire.SelfKeySize),
 	})}
+}
+
+// nobody's keys are those of all decoys: they never leave the node, so they may
+// be the same.
+type nobody struct{ login, recovery wire.LoginKey }
+
+func (n *Node) makeNobody() nobody {
+	return nobody{
+		login:    wire.NewLoginSecret(n.mac(wire.LabelFakeSalt, []byte("/login"))).Public(),
+		recovery: wire.NewLoginSecret(n.mac(wire.LabelFakeSalt, []byte("/recovery"))).Public(),
+	}
 }
 
 // answers reports whether answer is the challenge c, signed with the key that

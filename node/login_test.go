@@ -266,7 +266,7 @@ func TestLoginTellsNothing(t *testing.T) {
 	_, err := l.Login(t.Context(), good, newAddress())
 	silent(t, "somebody unknown with a key of their own", err)
 	made := *nobody // with the keys that the node makes up, which nobody can have
-	made.login = wire.NewLoginSecret(l.mac(wire.LabelFakeSalt, []byte("nobody_here/login")))
+	made.login = wire.NewLoginSecret(l.mac(wire.LabelFakeSalt, []byte("/login")))
 	if c := l.challenges(t, "nobody_here", wire.PurposeLogin); l.decoyKey(t, "nobody_here") != made.login.Public() {
 		t.Error("the test does not know how a decoy's key is made")
 	} else {

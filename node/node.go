@@ -56,6 +56,7 @@ type Node struct {
 
 	door     *door
 	secret   wire.Hidden[[32]byte] // for tags that only this node makes and checks
+	nobody   nobody
 	document wire.Signed
 	client   *federation.Client
 	server   *federation.Server
@@ -227,6 +228,7 @@ func (n *Node) openKeys(ctx context.Context) (federation.Secrets, error) {
 		return federation.Secrets{}, err
 	}
 	n.secret = keys.Secret
+	n.nobody = n.makeNobody()
 	return federation.Secrets{Root: wire.NewNodeRootSecret(keys.Root.Reveal()), Request: wire.NewNodeRequestSecret(keys.Request.Reveal())}, nil
 }
 
