@@ -22,6 +22,7 @@ type RawResponse struct {
 	Status      int
 	ContentType string
 	Body        []byte
+	RetryAfter  int64 // s, for the header of that name; 0 for none
 }
 
 // A VerifiedRequest tells who asks. Only Server makes ones that name a node; the
@@ -33,5 +34,5 @@ func (v VerifiedRequest) Node() wire.NodeName { return v.node }
 
 func problem(err error) RawResponse {
 	p := wire.ProblemOf(err)
-	return RawResponse{Status: p.Status, ContentType: wire.MediaProblem, Body: wire.EncodeJSON(p)}
+	return RawResponse{Status: p.Status, ContentType: wire.MediaProblem, Body: wire.EncodeJSON(p), RetryAfter: p.Retry}
 }

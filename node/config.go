@@ -48,8 +48,8 @@ type LogConfig struct {
 	Format string // text or json
 }
 
-// LimitsConfig bounds connections.
-type LimitsConfig struct{ Connections, PerAddress int }
+// LimitsConfig bounds connections, and requests that are worked on at once.
+type LimitsConfig struct{ Connections, PerAddress, Requests int }
 
 // TimeoutsConfig bounds how long a connection may take to send a request, to
 // take the answer, and to say nothing in between.
@@ -63,7 +63,7 @@ func DefaultConfig() Config {
 		Registration: RegistrationOpen,
 		Log:          LogConfig{Level: slog.LevelInfo, Format: "text"},
 		Sessions:     DefaultSessionLifetime,
-		Limits:       LimitsConfig{Connections: 20_000, PerAddress: 256},
+		Limits:       LimitsConfig{Connections: 20_000, PerAddress: 256, Requests: defaultRequests},
 		Timeouts:     TimeoutsConfig{Read: 30 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute},
 	}
 }
@@ -126,6 +126,7 @@ func Settings() []Setting {
 		span("sessions.lifetime", "`time` after which people log in again", func(c *Config) *time.Duration { return &c.Sessions }),
 		count("limits.connections", "`number` of connections at once", func(c *Config) *int { return &c.Limits.Connections }),
 		count("limits.connections_per_address", "`number` of connections of one address, proxies aside", func(c *Config) *int { return &c.Limits.PerAddress }),
+		count("limits.requests", "`number` of requests that are worked on at once; others are told to try again", func(c *Config) *int { return &c.Limits.Requests }),
 		span("timeouts.read", "`time` that a request may take to arrive", func(c *Config) *time.Duration { return &c.Timeouts.Read }),
 		span("timeouts.write", "`time` that an answer may take to leave", func(c *Config) *time.Duration { return &c.Timeouts.Write }),
 		span("timeouts.idle", "`time` that a connection may be idle", func(c *Config) *time.Duration { return &c.Timeouts.Idle }),
@@ -256,8 +257,8 @@ func (c *Config) checkRest() error {
 		return fmt.Errorf("sync.interval: %v was found, 0 or at least 100ms was expected", c.SyncInterval)
 	case c.Sessions < time.Minute:
 		return fmt.Errorf("sessions.lifetime: %v was found, at least a minute was expected", c.Sessions)
-	case c.Limits.Connections < 1 || c.Limits.PerAddress < 1:
-		return errors.New("limits: connections and connections_per_address are at least 1")
+	case c.Limits.Connections < 1 || c.Limits.PerAddress < 1 || c.Limits.Requests < 1:
+		return errors.New("limits: connections, connections_per_address and requests are at least 1")
 	case c.Timeouts.Read <= 0 || c.Timeouts.Write <= 0 || c.Timeouts.Idle <= 0:
 		return errors.New("timeouts: read, write and idle are more than 0s")
 	}

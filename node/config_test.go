@@ -75,7 +75,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"no time", named + "timeouts: {idle: 0s}", nil, nil, "timeouts: read, write and idle are more than 0s"},
 		{"a short session", named + "sessions: {lifetime: 1s}", nil, nil, "sessions.lifetime: 1s was found"},
 		{"a short interval", named + "sync: {interval: 1ms}", nil, nil, "sync.interval: 1ms was found"},
-		{"no connections", named + "limits: {connections_per_address: 0}", nil, nil, "limits: connections and connections_per_address are at least 1"},
+		{"no connections", named + "limits: {connections_per_address: 0}", nil, nil, "limits: connections, connections_per_address and requests are at least 1"},
 		{"registration", named + "registration: maybe", nil, nil, `registration: "maybe" was found, open or closed was expected`},
 		{"a proxy", named + "proxies: proxy.example", nil, nil, `proxies: "proxy.example" was found`},
 		{"a network with host bits", named + "proxies: 10.0.0.1/8", nil, nil, `proxies: "10.0.0.1/8" was found`},
@@ -146,7 +146,7 @@ func TestSettings(t *testing.T) {
 	other := map[string]string{
 		"name": "b.example", "host": "api.b.example", "listen": ":1", "data": "/b", "dev": "true", "contact": "b", "registration": "closed",
 		"proxies": "10.0.0.0/8,192.0.2.1", "log.level": "error", "log.format": "json", "sync.interval": "7s", "sessions.lifetime": "1h",
-		"limits.connections": "7", "limits.connections_per_address": "7", "timeouts.read": "7s", "timeouts.write": "7s", "timeouts.idle": "7s",
+		"limits.connections": "7", "limits.connections_per_address": "7", "limits.requests": "7", "timeouts.read": "7s", "timeouts.write": "7s", "timeouts.idle": "7s",
 	}
 	changed := map[string]string{}
 	env := map[string]bool{}

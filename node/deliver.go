@@ -29,6 +29,7 @@ func deliverKey(node wire.NodeName, p pair) string {
 // deliverNow tries to hand over what waits in the record of a pair, and leaves
 // the rest to the loop. node is the other's.
 func (n *Node) deliverNow(ctx context.Context, p pair, node wire.NodeName) {
+	defer waiting(ctx)()
 	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
 	if err := n.deliver(ctx, p, node); err != nil {

@@ -29,6 +29,10 @@ import (
 const (
 	drainLimit = 8 << 20 // bytes
 	drainTime  = time.Second
+
+	// The same while the node is busy.
+	busyBody  = 64 << 10 // bytes
+	busyDrain = 100 * time.Millisecond
 )
 
 // methods are those that may have a route; to others, every path says no.
@@ -36,8 +40,9 @@ var methods = []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS
 
 // A server serves an api over HTTP/1.1.
 type server struct {
-	app *fiber.App
-	api *api
+	app  *fiber.App
+	api  *api
+	gate *gate
 
 	ctx     context.Context // of all requests; ends when a graceful end has failed
 	stop    context.CancelFunc
@@ -48,12 +53,16 @@ type server struct {
 // serverOptions are what may be configured of a server.
 type serverOptions struct {
 	connections       int // at once
+	requests          int // at once; defaultRequests if 0
 	read, write, idle time.Duration
 	proxies           []netip.Prefix
 }
 
 func newServer(a *api, table []route, o serverOptions) *server {
-	s := &server{api: a, proxies: o.proxies}
+	if o.requests == 0 {
+		o.requests = defaultRequests
+	}
+	s := &server{api: a, gate: &gate{most: int64(o.requests)}, proxies: o.proxies}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.app = fiber.New(fiber.Config{
 		DisableStartupMessage:        true,
@@ -89,6 +98,10 @@ type requestKey struct{}
 // serve is in front of the router.
 func (s *server) serve(c *fasthttp.RequestCtx, routed fasthttp.RequestHandler) {
 	start := time.Now()
+	if s.gate.full() && string(c.Request.Header.RequestURI()) != wire.PathHealth {
+		s.refuseBusy(c, start)
+		return
+	}
 	r := &incoming{method: string(c.Method()), target: string(c.Request.Header.RequestURI())}
 	defer func() {
 		if p := recover(); p != nil {
@@ -106,6 +119,23 @@ func (s *server) serve(c *fasthttp.RequestCtx, routed fasthttp.RequestHandler) {
 	c.SetUserValue(requestKey{}, r)
 	routed(c)
 	s.drain(c, r)
+}
+
+// refuseBusy does as little as it can. It keeps the connection where the request
+// is here in full already: to open new ones would cost more.
+func (s *server) refuseBusy(c *fasthttp.RequestCtx, now time.Time) {
+	send(c, s.gate.busy(s.api.log, now))
+	length := int64(c.Request.Header.ContentLength())
+	if length == 0 || c.Request.Header.IsGet() {
+		return
+	}
+	if err := c.Conn().SetReadDeadline(now.Add(busyDrain)); err != nil || length < 0 || length > busyBody {
+		c.SetConnectionClose()
+		return
+	}
+	if n, err := io.CopyN(io.Discard, c.RequestBodyStream(), length); err != nil || n < length {
+		c.SetConnectionClose()
+	}
 }
 
 // receive copies the head of a request and checks it.
@@ -157,6 +187,8 @@ func (s *server) handler(rt route) fiber.Handler {
 			c.SetConnectionClose()
 			return err
 		}
+		ctx, leave := s.gate.enter(ctx)
+		defer leave()
 		send(c, s.api.answer(ctx, rt, r))
 		return nil
 	}

@@ -77,6 +77,7 @@ func (f *flights[K, V]) join(ctx context.Context, spawn func(func()) error, k K,
 		f.under[k] = one
 	}
 	f.mu.Unlock()
+	defer waiting(ctx)()
 	select {
 	case <-one.done:
 		return one.v, one.err

@@ -65,6 +65,7 @@ func serveHeads(ctx context.Context, a *api, r *incoming) (any, error) {
 
 // servePeer hands the request to package federation as it lay on the wire.
 func servePeer(ctx context.Context, a *api, r *incoming) (any, error) {
+	defer waiting(ctx)() // who asks may have to be found out from another node
 	raw := federation.RawRequest{Method: r.method, Target: r.target, Headers: r.headers, Body: r.body}
 	return a.federation.Serve(ctx, raw), nil
 }

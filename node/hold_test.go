@@ -45,7 +45,7 @@ func hold(t testing.TB, method, target string, request []byte, got answered) {
 		faults = append(faults, s.requestFaults(op, parameters, request)...)
 	}
 	if got.header != nil {
-		faults = append(faults, headerFaults(want, op.security == "signature", got)...)
+		faults = append(faults, headerFaults(want, got)...)
 	}
 	for _, fault := range faults {
 		t.Errorf("%s: answer %d is not as in openapi.yaml: %s", op.name, got.status, fault)
@@ -61,9 +61,8 @@ func hold(t testing.TB, method, target string, request []byte, got answered) {
 	}
 }
 
-// headerFaults holds the headers of an answer to the file. Answers to other nodes
-// have the delay in the problem alone.
-func headerFaults(want response, peer bool, got answered) (faults []string) {
+// headerFaults holds the headers of an answer to the file.
+func headerFaults(want response, got answered) (faults []string) {
 	if media := got.header.Get("Content-Type"); media != want.media {
 		faults = append(faults, fmt.Sprintf("Content-Type %q, want %q", media, want.media))
 	}
@@ -74,7 +73,7 @@ func headerFaults(want response, peer bool, got answered) (faults []string) {
 		}
 	}
 	retry := ""
-	if p.Retry > 0 && !peer {
+	if p.Retry > 0 {
 		retry = strconv.FormatInt(p.Retry, 10)
 	}
 	if after := got.header.Get("Retry-After"); after != retry {

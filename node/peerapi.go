@@ -27,6 +27,7 @@ func (n *Node) peer(name wire.NodeName) federation.API { return peer{n, name} }
 // Keys returns the keys of a person of this node, else NotExist. Throttled for a
 // node that asks for so many that it might be trying names.
 func (p peer) Keys(ctx context.Context, r wire.KeysRequest) (wire.KeysReply, error) {
+	defer working(ctx)()
 	if err := p.node.door.throttle.take(askPeerKeys, string(p.name)); err != nil {
 		return wire.KeysReply{}, err
 	}
@@ -48,6 +49,7 @@ func (p peer) Keys(ctx context.Context, r wire.KeysRequest) (wire.KeysReply, err
 // NotExist for nobody here, and for an acceptance whose offer is not here, which
 // is worth another try; else as for a client's.
 func (p peer) Deliver(ctx context.Context, r wire.PeerFriendRequest) (wire.PeerFriendReply, error) {
+	defer working(ctx)()
 	if r.From.Node != p.name {
 		return wire.PeerFriendReply{}, wire.Errorf(wire.Forbidden, "from", "%s is not a person of %q", r.From, p.name)
 	}
@@ -71,6 +73,7 @@ func (p peer) Deliver(ctx context.Context, r wire.PeerFriendRequest) (wire.PeerF
 // Sync answers about streams of people of this node, to readers of the asking
 // node who may read them. What fails, or does not exist, fails alone.
 func (p peer) Sync(ctx context.Context, r wire.SyncRequest) (wire.SyncReply, error) {
+	defer working(ctx)()
 	readers := 0
 	for _, s := range r.Streams {
 		readers += len(s.Readers)

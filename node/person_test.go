@@ -50,15 +50,16 @@ type world struct {
 	clock *worldClock
 	mu    sync.Mutex
 	nodes map[wire.NodeName]*Node
-	down  map[wire.NodeName]error // how calls to it fail
-	calls map[string]int          // by path, all nodes together
-	live  bool                    // there is a network in between (newLiveWorld)
+	down  map[wire.NodeName]error         // how calls to it fail
+	held  map[wire.NodeName]chan struct{} // calls to it wait for that
+	calls map[string]int                  // by path, all nodes together
+	live  bool                            // there is a network in between (newLiveWorld)
 }
 
 func newWorld(t testing.TB) *world {
 	return &world{
 		t: t, clock: newWorldClock(), nodes: map[wire.NodeName]*Node{},
-		down: map[wire.NodeName]error{}, calls: map[string]int{},
+		down: map[wire.NodeName]error{}, held: map[wire.NodeName]chan struct{}{}, calls: map[string]int{},
 	}
 }
 
@@ -131,6 +132,22 @@ func (w *world) fail(name wire.NodeName, err error) {
 	w.down[name] = err
 }
 
+// hold lets calls to a node wait until release, or until the test ends.
+func (w *world) hold(name wire.NodeName) (release func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	held := make(chan struct{})
+	w.held[name] = held
+	release = sync.OnceFunc(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.held, name)
+		close(held)
+	})
+	w.t.Cleanup(release)
+	return release
+}
+
 func (w *world) called(path string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -157,6 +174,11 @@ func (p worldPeer) reach(path string) (federation.API, error) {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	p.w.calls[path]++
+	if held := p.w.held[p.to]; held != nil {
+		p.w.mu.Unlock()
+		<-held
+		p.w.mu.Lock()
+	}
 	if err := p.w.down[p.to]; err != nil {
 		return nil, err
 	}

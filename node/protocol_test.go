@@ -128,7 +128,7 @@ func (s *spec) ownCodes(op operation) []string {
 	for status, r := range op.responses {
 		for _, code := range r.codes {
 			switch {
-			case status == 408, status == 431, code == wire.Invalid, code == wire.Media, code == wire.Internal:
+			case r.common, status == 408, status == 431, code == wire.Invalid, code == wire.Media, code == wire.Internal:
 			case code == wire.Unauthenticated && op.security != "":
 			case code == wire.TooLarge && !s.limitsInside(op):
 			default:

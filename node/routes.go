@@ -110,7 +110,7 @@ func (a *api) answer(ctx context.Context, rt route, r *incoming) reply {
 	v, err := rt.serve(ctx, a, r)
 	switch v := v.(type) {
 	case federation.RawResponse:
-		return reply{status: v.Status, contentType: v.ContentType, body: v.Body}
+		return reply{status: v.Status, contentType: v.ContentType, body: v.Body, retryAfter: v.RetryAfter}
 	case nil:
 		if err == nil {
 			return reply{status: 204}

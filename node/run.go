@@ -65,7 +65,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 func (n *Node) serve(ctx context.Context, c Config, l net.Listener, ready func(addr string)) error {
 	a := &api{node: n, federation: n.federationServer(), closed: c.Registration == RegistrationClosed, log: n.log}
 	s := newServer(a, routes(), serverOptions{
-		connections: c.Limits.Connections, proxies: c.Proxies,
+		connections: c.Limits.Connections, requests: c.Limits.Requests, proxies: c.Proxies,
 		read: c.Timeouts.Read, write: c.Timeouts.Write, idle: c.Timeouts.Idle,
 	})
 	capped := newCappedListener(l, c.Limits.Connections, c.Limits.PerAddress, c.Proxies)

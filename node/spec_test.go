@@ -44,6 +44,7 @@ type response struct {
 	media   string         // "" for no body
 	schema  map[string]any // nil for no body
 	codes   []wire.Kind    // of a problem
+	common  bool           // protocol.md says it once for all routes
 	example any
 }
 
@@ -106,6 +107,7 @@ func (s *spec) operation(o map[string]any) operation {
 
 func (s *spec) response(r map[string]any) (one response) {
 	content, _ := r["content"].(map[string]any)
+	one.common, _ = r["x-common"].(bool)
 	for media, c := range content {
 		of := c.(map[string]any)
 		one.media, one.schema, one.example = media, of["schema"].(map[string]any), of["example"]
