@@ -89,3 +89,14 @@ func BenchmarkEncodeFeed(b *testing.B) {
 		EncodeJSON(page)
 	}
 }
+
+func BenchmarkDecodeJSONPost(b *testing.B) {
+	text := EncodeJSON(PublishRequest{Entry: Entry{Header: make(Signed, 300), Body: make(Bytes, 1100)}})
+	b.ReportAllocs()
+	for b.Loop() {
+		var r PublishRequest
+		if err := DecodeJSON(text, &r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

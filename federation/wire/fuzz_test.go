@@ -127,6 +127,9 @@ func FuzzJSON(f *testing.F) {
 		if err := DecodeJSON(b, v); err != nil {
 			return
 		}
+		if err := checkTokens(b); err != nil {
+			t.Errorf("%q is accepted without a look at its tokens: %v", b, err)
+		}
 		if bytes.HasPrefix(b, []byte("\xef\xbb\xbf")) || bytes.Contains(b, []byte{0}) {
 			t.Errorf("%q is accepted", b)
 		}

@@ -31,6 +31,9 @@ func EncodeJSON(v any) []byte {
 func DecodeJSON(b []byte, v any) error {
 	strict := []json.Options{json.RejectUnknownMembers(true), jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false)}
 	err := json.Unmarshal(b, v, strict...)
+	if err == nil && onlyStrings(b) {
+		return nil
+	}
 	if err == nil {
 		return checkTokens(b)
 	}
@@ -55,6 +58,27 @@ func where(at jsontext.Pointer) string {
 		return "body"
 	}
 	return clip(string(at))
+}
+
+// onlyStrings reports whether valid JSON has nothing that checkTokens looks at: no
+// number, no null, and no escape in a string. Posts have not, and to read their
+// tokens once more takes a third of the time.
+func onlyStrings(b []byte) bool {
+	for {
+		i := bytes.IndexByte(b, '"')
+		if i < 0 {
+			return !bytes.ContainsAny(b, "n-0123456789")
+		}
+		if bytes.ContainsAny(b[:i], "n-0123456789") {
+			return false
+		}
+		b = b[i+1:]
+		end := bytes.IndexByte(b, '"')
+		if bytes.IndexByte(b[:end], '\\') >= 0 {
+			return false
+		}
+		b = b[end+1:]
+	}
 }
 
 // checkTokens refuses in valid JSON what the decoder takes for something else:

@@ -141,3 +141,18 @@ func TestHugeJSON(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlyStrings wants tokens to be read again wherever checkTokens could refuse
+// one, and for a post not.
+func TestOnlyStrings(t *testing.T) {
+	for _, s := range []string{`null`, `[null]`, `{"a":null}`, `{"a":"b","c":0}`, `[-0]`, `7`, `{"a":"\u0000"}`, `{"\u0000":"b"}`, `["\"",null]`, `["\\",1]`} {
+		if onlyStrings([]byte(s)) {
+			t.Errorf("%s counts as strings alone", s)
+		}
+	}
+	for _, s := range []string{`{}`, `""`, `{"a":"null-0"}`, `[true,false,"1"]`, string(EncodeJSON(PublishRequest{Entry: Entry{Header: make(Signed, 300), Body: make(Bytes, 900)}}))} {
+		if !onlyStrings([]byte(s)) {
+			t.Errorf("%s counts as more than strings", s)
+		}
+	}
+}

@@ -52,6 +52,7 @@ more than the file (--config or PEERBRAIN_CONFIG).`,
 		signal.Notify(hups, syscall.SIGHUP)
 		defer signal.Stop(hups)
 		go reloadLevel(ctx, hups, load, &level, log)
+		go tuneMemory(ctx)
 		return node.Run(ctx, c, log, nil)
 	}
 	return serve
