@@ -238,7 +238,7 @@ func (n *testNode) serve(c net.Conn, s *Server) {
 		var a RawResponse
 		if r.Target == wire.PathDocument {
 			n.fetches.Add(1)
-			a = RawResponse{200, wire.MediaJSON, wire.EncodeJSON(wire.NodeDocumentReply{Document: *n.document.Load()})}
+			a = RawResponse{Status: 200, ContentType: wire.MediaJSON, Body: wire.EncodeJSON(wire.NodeDocumentReply{Document: *n.document.Load()})}
 		} else {
 			a = s.Serve(context.Background(), r)
 		}

@@ -59,6 +59,7 @@ func TestBusy(t *testing.T) {
 			body = []byte("{}")
 		}
 		got := s.sends(method, path, body, token)
+		hold(t, method, path, body, answered{status: got.status, body: []byte(got.body)})
 		switch {
 		case path == wire.PathHealth:
 			if got.status != 200 {
