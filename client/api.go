@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/url"
 	"strconv"
 	"strings"
@@ -19,12 +20,9 @@ func (c *Client) call(ctx context.Context, r *Request, in, out any) (*Response, 
 	if in != nil {
 		r.Body = wire.EncodeJSON(in)
 	}
-	answer, err := c.transport.Do(ctx, r)
+	answer, err := c.answer(ctx, r)
 	if err != nil {
-		return nil, err
-	}
-	if answer.Status < 200 || answer.Status > 299 {
-		return answer, refusal(r.Node, answer)
+		return answer, err
 	}
 	if out == nil {
 		return answer, nil
@@ -35,8 +33,39 @@ func (c *Client) call(ctx context.Context, r *Request, in, out any) (*Response, 
 	return answer, nil
 }
 
+// A node that is busy says when to come again, and that it did nothing: so the
+// same request is sent again, a few times and not all at the same moment.
+const (
+	busyTries = 4
+	busyWait  = 5 * time.Second // at most
+)
+
+// answer sends r until the node is not busy. An answer comes with an error unless
+// it is a success.
+func (c *Client) answer(ctx context.Context, r *Request) (*Response, error) {
+	for try := 1; ; try++ {
+		answer, err := c.transport.Do(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if answer.Status >= 200 && answer.Status <= 299 {
+			return answer, nil
+		}
+		refused := refusal(r.Node, answer)
+		if refused.Kind != wire.Unavailable || refused.RetryAfter == 0 || try == busyTries {
+			return answer, refused
+		}
+		wait := min(refused.RetryAfter, busyWait)
+		select {
+		case <-time.After(wait + rand.N(wait)):
+		case <-ctx.Done():
+			return answer, refused
+		}
+	}
+}
+
 // refusal turns an error answer back into the error.
-func refusal(node wire.NodeName, answer *Response) error {
+func refusal(node wire.NodeName, answer *Response) *wire.Error {
 	var p wire.Problem
 	if err := wire.DecodeJSON(answer.Body, &p); err != nil || p.Code.Status() != answer.Status {
 		return wire.Errorf(wire.Unavailable, "node", "%s answers with status %d and nothing that is understood", node, answer.Status)
