@@ -13,14 +13,9 @@ import (
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
-// A scan with a limit reads as many records at once, up to maxBatch; one
-// without starts with firstBatch, because it may be broken off early, and then
-// takes ever more. A batch ends early once it has maxBatchBytes.
-const (
-	firstBatch    = 16
-	maxBatch      = 256
-	maxBatchBytes = 256 << 10
-)
+// maxBatchBytes is how many bytes of records a batch of a scan has before it
+// ends early.
+const maxBatchBytes = 256 << 10
 
 const revisionSize = 8
 
@@ -63,38 +58,13 @@ func readError(err error) error {
 // Scan implements store.Store. Each batch is read in a read transaction of
 // its own, a snapshot, that ends before the first record is handed out.
 func (s *Store) Scan(ctx context.Context, q store.Query) iter.Seq2[store.Record, error] {
-	return func(yield func(store.Record, error) bool) {
-		if err := q.Check(); err != nil {
-			yield(store.Record{}, err)
-			return
+	return store.Pages(ctx, q, func(ctx context.Context, rest store.Query) ([]store.Record, bool, error) {
+		records, more, err := s.batch(ctx, rest)
+		if err != nil {
+			err = fmt.Errorf("bolt: scan %q to %q: %w", q.From, q.To, err)
 		}
-		rest, left := q, q.Limit
-		for size := firstBatch; ; size = min(4*size, maxBatch) {
-			rest.Limit = size
-			if left > 0 {
-				rest.Limit = min(left, maxBatch)
-			}
-			records, more, err := s.batch(ctx, rest)
-			if err != nil {
-				yield(store.Record{}, fmt.Errorf("bolt: scan %q to %q: %w", q.From, q.To, err))
-				return
-			}
-			for _, r := range records {
-				if !yield(r, nil) {
-					return
-				}
-			}
-			if left -= len(records); !more || left == 0 {
-				return
-			}
-			last := records[len(records)-1].Key
-			if q.Reverse {
-				rest.To = last
-			} else {
-				rest.From = store.After(last)
-			}
-		}
-	}
+		return records, more, err
+	})
 }
 
 // batch reads the first records of a query, up to its limit. More reports
