@@ -44,7 +44,7 @@ const (
 )
 
 // kits are for tests: nothing but tests imports them, so that no binary links one.
-var kits = []string{"federation/forgery", "federation/wire/secrettest", "node/store/storetest"}
+var kits = []string{"federation/forgery", "federation/wire/secrettest", "node/store/mongo/mongotest", "node/store/storetest"}
 
 // webFrameworks are imported by one file of package node, and by tests beside
 // it or among the stories, which measure against them.
