@@ -23,6 +23,7 @@ type Config struct {
 	Host         wire.NodeName // empty: Name
 	Listen       string        // host:port; port 0 takes a free one
 	Data         string        // folder
+	Store        StoreConfig
 	Dev          bool
 	Contact      string
 	Registration Registration
@@ -60,6 +61,7 @@ func DefaultConfig() Config {
 	return Config{
 		Listen:       "127.0.0.1:8080",
 		Data:         defaultData(),
+		Store:        StoreConfig{Kind: StoreBolt, MongoDB: MongoDBConfig{Database: "peerbrain"}},
 		Registration: RegistrationOpen,
 		Log:          LogConfig{Level: slog.LevelInfo, Format: "text"},
 		Sessions:     DefaultSessionLifetime,
@@ -84,6 +86,7 @@ type Setting struct {
 	Key    string // as in the file, with dots between levels: limits.connections
 	Usage  string // one line
 	Switch bool   // true or false; the flag alone means true
+	Secret bool   // has no flag, and does not print
 
 	set func(*Config, string) error
 	get func(*Config) string
@@ -94,8 +97,13 @@ func (s Setting) Env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.Key, ".", "_"))
 }
 
-// Flag returns the flag without its dashes: limits-connections.
-func (s Setting) Flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(s.Key) }
+// Flag returns the flag without its dashes: limits-connections. A secret has none.
+func (s Setting) Flag() string {
+	if s.Secret {
+		return ""
+	}
+	return strings.NewReplacer(".", "-", "_", "-").Replace(s.Key)
+}
 
 // Default returns the default as it would stand in the file.
 func (s Setting) Default() string {
@@ -105,11 +113,22 @@ func (s Setting) Default() string {
 
 // Settings is every key there is, in the order of config.example.yaml.
 func Settings() []Setting {
+	return slices.Concat(placeSettings(), storeSettings(), workSettings())
+}
+
+// placeSettings are those of who the node is and where.
+func placeSettings() []Setting {
 	return []Setting{
 		text("name", "the `name` in addresses: people are alice@NAME", func(c *Config) *string { return (*string)(&c.Name) }),
 		text("host", "the `host` that serves the API of name, if it is another", func(c *Config) *string { return (*string)(&c.Host) }),
 		text("listen", "the `address` to listen at, host:port", func(c *Config) *string { return &c.Listen }),
-		text("data", "the `folder` that holds everything", func(c *Config) *string { return &c.Data }),
+		text("data", "the `folder` that holds everything, but for what is in MongoDB", func(c *Config) *string { return &c.Data }),
+	}
+}
+
+// workSettings are those of how it works.
+func workSettings() []Setting {
+	return []Setting{
 		{Key: "dev", Usage: "development: localhost names, plain http and loopback peers", Switch: true,
 			set: func(c *Config, s string) error { return parseInto(&c.Dev, s, strconv.ParseBool, "true or false") },
 			get: func(c *Config) string { return strconv.FormatBool(c.Dev) }},
@@ -197,7 +216,7 @@ func getProxies(c *Config) string {
 
 // Check refuses what cannot be served. Errors name the key.
 func (c *Config) Check() error {
-	return errors.Join(c.checkNames(), c.checkListen(), c.checkRest())
+	return errors.Join(c.checkNames(), c.checkListen(), c.checkStore(), c.checkRest())
 }
 
 func (c *Config) checkNames() error {

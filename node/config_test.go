@@ -90,9 +90,18 @@ func TestConfigRefuses(t *testing.T) {
 		{"all addresses in development", "dev: true\nlisten: :8081", nil, nil, "listen: --dev serves this machine only; 127.0.0.1:8081 was expected"},
 		{"a public address in development", "dev: true\nlisten: 192.0.2.1:8081", nil, nil, "listen: --dev serves this machine only"},
 		{"an unspecified address in development", "dev: true\nlisten: '[::]:8081'", nil, nil, "listen: --dev serves this machine only"},
+		{"a kind of store", named + "store: {kind: mongo}", nil, nil, `store.kind: "mongo" was found, bolt or mongodb was expected`},
+		{"no uri", named + "store: {kind: mongodb}", nil, nil, "store.mongodb.uri: a URI was expected, from the file or from PEERBRAIN_STORE_MONGODB_URI"},
+		{"a uri by a flag", named + "store: {kind: mongodb}", nil, map[string]string{"store.mongodb.uri": "mongodb://canary"}, "store.mongodb.uri: a URI was expected"},
+		{"a uri of another kind", named + "store: {kind: mongodb}", []string{"PEERBRAIN_STORE_MONGODB_URI=http://canary@b"}, nil, "store.mongodb.uri: a URI such as mongodb://"},
+		{"a database", named + "store: {kind: mongodb, mongodb: {uri: 'mongodb://canary', database: a.b}}", nil, nil, `store.mongodb.database: "a.b" was found`},
+		{"a database of MongoDB", named + "store: {kind: mongodb, mongodb: {uri: 'mongodb://canary', database: admin}}", nil, nil, `store.mongodb.database: "admin" is MongoDB's own`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := loads(t, test.file, test.env, test.flags)
+			if err != nil && strings.Contains(err.Error(), "canary") {
+				t.Errorf("a part of the URI is in the error: %v", err)
+			}
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
@@ -145,6 +154,7 @@ func TestExampleConfig(t *testing.T) {
 func TestSettings(t *testing.T) {
 	other := map[string]string{
 		"name": "b.example", "host": "api.b.example", "listen": ":1", "data": "/b", "dev": "true", "contact": "b", "registration": "closed",
+		"store.kind": "mongodb", "store.mongodb.uri": "mongodb://a:canary-password@b/", "store.mongodb.database": "b",
 		"proxies": "10.0.0.0/8,192.0.2.1", "log.level": "error", "log.format": "json", "sync.interval": "7s", "sessions.lifetime": "1h",
 		"limits.connections": "7", "limits.connections_per_address": "7", "limits.requests": "7", "timeouts.read": "7s", "timeouts.write": "7s", "timeouts.idle": "7s",
 	}
@@ -161,7 +171,12 @@ func TestSettings(t *testing.T) {
 			continue
 		}
 		again := DefaultConfig()
-		if err := s.set(&again, s.get(&c)); err != nil || !reflect.DeepEqual(c, again) {
+		if s.Secret {
+			if got := fmt.Sprintf("%s %+v", s.get(&c), c); s.Flag() != "" || strings.Contains(got, "canary") {
+				t.Errorf("%s is a secret: flag %q, prints %s", s.Key, s.Flag(), got)
+			}
+			again = c
+		} else if err := s.set(&again, s.get(&c)); err != nil || !reflect.DeepEqual(c, again) {
 			t.Errorf("%s: %q does not set what it was written from (%v)", s.Key, s.get(&c), err)
 		}
 		diff := leaves(reflect.ValueOf(c), "")

@@ -46,13 +46,17 @@ func LoadConfig(from Sources) (Config, error) {
 		return c, err
 	}
 	for _, s := range Settings() {
+		flags := from.Flags
+		if s.Secret {
+			flags = nil
+		}
 		for _, source := range []struct {
 			values map[string]string
 			where  string
 		}{
 			{file, from.File + ": " + s.Key},
 			{env, s.Env()},
-			{from.Flags, "--" + s.Flag()},
+			{flags, "--" + s.Flag()},
 		} {
 			if v, ok := source.values[s.Key]; ok {
 				if err := s.set(&c, v); err != nil {

@@ -7,10 +7,12 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/peerbrain/peerbrain/node/store/mongo/mongotest"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
+	goleak.VerifyTestMain(mongotest.M{M: m},
 		// Of fasthttp: one goroutine for ever that keeps the text of the Date
 		// header, and one of each server that sleeps up to 10 s before it sees
 		// that the server has ended.

@@ -57,7 +57,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 		defer cancel()
 		err = errors.Join(err, n.Close(closing))
 	}()
-	log.Info("serving", "name", c.Name, "address", listener.Addr().String(), "data", c.Data, "version", Version())
+	log.Info("serving", "name", c.Name, "address", listener.Addr().String(), "store", c.Store.Kind, "data", c.Data, "version", Version())
 	return n.serve(ctx, c, listener, ready)
 }
 
@@ -136,17 +136,16 @@ func listen(c *Config) (net.Listener, error) {
 	return l, nil
 }
 
-// openStores opens the two stores of the data folder, which belongs to one name
+// openFiles opens the two stores of the data folder, which belongs to one name
 // and one process.
-func openStores(ctx context.Context, c Config) (own, copies store.Store, err error) {
+func openFiles(ctx context.Context, c Config) (own, copies store.Store, err error) {
 	var opened []store.Store
 	for _, file := range []string{"own.db", "copies.db"} {
 		s, err := bolt.Open(filepath.Join(c.Data, file), bolt.Options{})
-		if errors.Is(err, bolt.ErrInUse) {
-			err = fmt.Errorf("data: another process serves %q; end it, or choose another folder with --data", c.Data)
-		}
 		if err == nil {
 			opened = append(opened, s)
+		} else {
+			err = aboutFolder(c.Data, err)
 		}
 		if err == nil && len(opened) == 1 {
 			err = ownedBy(ctx, s, c)
@@ -172,7 +171,7 @@ func ownedBy(ctx context.Context, own store.Store, c Config) error {
 		return err
 	}
 	if string(rec.Value) != string(c.Name) {
-		return fmt.Errorf("name: the folder %q belongs to %q; serve it with --name %s, or choose another folder with --data", c.Data, rec.Value, rec.Value)
+		return c.belongsTo(string(rec.Value))
 	}
 	return nil
 }

@@ -430,6 +430,10 @@ func TestRunRefuses(t *testing.T) {
 	renamed := devConfig(t)
 	renamed.Name = "localhost:1"
 	runs(t, renamed).ends(t)
+	holed := t.TempDir()
+	if err := os.Mkdir(filepath.Join(holed, "own.db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -442,7 +446,9 @@ func TestRunRefuses(t *testing.T) {
 		{"a port that is taken", func(c *Config) { c.Listen = taken.Addr().String() }, []string{"listen: another program listens at " + taken.Addr().String(), "--listen"}},
 		{"a folder that is in use", func(c *Config) { c.Data = inUse.Data }, []string{"data: another process serves", "--data"}},
 		{"another name", func(c *Config) { c.Data, c.Name = renamed.Data, "localhost:2" }, []string{`belongs to "localhost:1"`, "--name localhost:1"}},
-		{"a folder that is a file", func(c *Config) { c.Data = file }, []string{file}},
+		{"a folder that is a file", func(c *Config) { c.Data = file }, []string{"data: \"" + file + "\" is a file, a folder was expected"}},
+		{"a folder below a file", func(c *Config) { c.Data = filepath.Join(file, "data") }, []string{"is a file, a folder was expected"}},
+		{"a folder in the place of a file", func(c *Config) { c.Data = holed }, []string{"own.db\" is a folder, a file of a node was expected"}},
 		{"a configuration that was not checked", func(c *Config) { c.Name = "node.example" }, []string{"name: --dev"}},
 		{"an address of another machine", func(c *Config) { c.Dev, c.Name, c.Listen = false, "node.example", "192.0.2.1:80" }, []string{"listen: "}},
 	} {

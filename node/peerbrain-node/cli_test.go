@@ -90,6 +90,9 @@ func TestHelpIsComplete(t *testing.T) {
 		if !strings.Contains(help.String(), "--"+s.Flag()) || !strings.Contains(help.String(), s.Env()) {
 			t.Errorf("the help does not tell of --%s or %s", s.Flag(), s.Env())
 		}
+		if flag := "--" + strings.ReplaceAll(s.Key, ".", "-"); s.Secret && strings.Contains(help.String(), flag) {
+			t.Errorf("%s is a secret and has the flag %s", s.Key, flag)
+		}
 	}
 }
 
@@ -141,7 +144,7 @@ func TestServe(t *testing.T) {
 	var log served
 	done := make(chan int)
 	go func() { done <- run(ctx, []string{"serve"}, io.Discard, &log) }()
-	addr := log.finds(t, `msg=serving name=localhost:[0-9]+ address=(127\.0\.0\.1:[0-9]+) data=`+regexp.QuoteMeta(dir))
+	addr := log.finds(t, `msg=serving name=localhost:[0-9]+ address=(127\.0\.0\.1:[0-9]+) store=bolt data=`+regexp.QuoteMeta(dir))
 	asks := func() {
 		t.Helper()
 		response, err := http.Get("http://" + addr + "/healthz")

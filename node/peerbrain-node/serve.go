@@ -22,7 +22,9 @@ func newServe() *cobra.Command {
 
 Each key of the configuration file has a flag and a variable: log.level is
 --log-level and PEERBRAIN_LOG_LEVEL. Flags count more than variables, and those
-more than the file (--config or PEERBRAIN_CONFIG).`,
+more than the file (--config or PEERBRAIN_CONFIG). The URI of MongoDB has no
+flag, since others on the machine see those: it comes from the file or from
+PEERBRAIN_STORE_MONGODB_URI.`,
 		Example: `  # a node on this machine, for trying things out
   peerbrain-node serve --dev --listen 127.0.0.1:8081 --data ./node-a
 
@@ -61,6 +63,9 @@ more than the file (--config or PEERBRAIN_CONFIG).`,
 // addSettings gives each key of the configuration its flag.
 func addSettings(flags *pflag.FlagSet) {
 	for _, s := range node.Settings() {
+		if s.Secret {
+			continue
+		}
 		usage := s.Usage + " (" + s.Env() + ")"
 		if s.Switch {
 			flags.Bool(s.Flag(), s.Default() == "true", usage)
@@ -77,7 +82,7 @@ func sources(file string, flags *pflag.FlagSet, environ []string) node.Sources {
 	}
 	from := node.Sources{File: file, Env: environ, Flags: map[string]string{}}
 	for _, s := range node.Settings() {
-		if f := flags.Lookup(s.Flag()); f.Changed {
+		if f := flags.Lookup(s.Flag()); f != nil && f.Changed {
 			from.Flags[s.Key] = f.Value.String()
 		}
 	}
