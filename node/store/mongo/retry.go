@@ -20,6 +20,7 @@ const (
 	patience    = 30 * time.Second // from the first attempt to the beginning of the last
 	firstPause  = 20 * time.Millisecond
 	longPause   = time.Second
+	linger      = time.Second // that a write under way has left when its context ends
 )
 
 // try makes attempts until one succeeds, or fails for good, or ctx ends, or
@@ -54,6 +55,23 @@ func once(ctx context.Context, attempt func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	return attempt(ctx)
+}
+
+// outlive returns a context that ends linger later than ctx, or with other. To
+// cut off a write at once would leave open what came of it, and cost the
+// connection.
+func outlive(ctx, other context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := until(context.WithoutCancel(ctx), other)
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(linger)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 // until returns ctx that ends with other as well.

@@ -39,8 +39,8 @@ type write struct {
 // newRevision draws one from 1 to 2^63-1.
 func newRevision() int64 { return 1 + rand.Int64N(1<<63-1) }
 
-// Apply implements store.Store. What it has begun, it also ends when ctx ends
-// meanwhile, but does not try it again.
+// Apply implements store.Store. When ctx ends meanwhile, what it has begun gets
+// another second to come to an end, and is not tried again.
 func (s *Store) Apply(ctx context.Context, changes ...store.Change) error {
 	for _, c := range changes {
 		if err := c.Check(); err != nil {
@@ -58,7 +58,7 @@ func (s *Store) Apply(ctx context.Context, changes ...store.Change) error {
 	if err != nil {
 		return faultOf("apply", err)
 	}
-	attempts, cancel := until(context.WithoutCancel(ctx), s.cut)
+	attempts, cancel := outlive(ctx, s.cut)
 	defer cancel()
 	defer session.EndSession(attempts)
 	attempts = mongo.NewSessionContext(attempts, session)
