@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/peerbrain/peerbrain/node/store/mongo/mongotest"
 )
 
 // Deadlines of the stories: what takes longer has failed.
@@ -29,7 +31,7 @@ func TestMain(m *testing.M) {
 	if page := os.Getenv(plainVariable); page != "" {
 		servePlain(page)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
+	goleak.VerifyTestMain(mongotest.M{M: m}, goleak.Cleanup(func(status int) {
 		if dir := binaries.dir; dir != "" {
 			_ = os.RemoveAll(dir) // a leftover in the temporary folder fails nothing
 		}
