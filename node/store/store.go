@@ -41,6 +41,9 @@ var (
 	ErrInvalid = errors.New("invalid use of the store")
 	// ErrClosed says that the store was closed before or during the call.
 	ErrClosed = errors.New("store is closed")
+	// ErrDamaged says that what lies below the store is not what was written; see
+	// DamagedError. The store goes on with everything else.
+	ErrDamaged = errors.New("damaged")
 )
 
 // A ConflictError names the record whose condition did not hold.
@@ -54,6 +57,26 @@ func (e *ConflictError) Error() string {
 
 // Unwrap returns ErrConflict.
 func (e *ConflictError) Unwrap() error { return ErrConflict }
+
+// A DamagedError names the record that cannot be read, or the range in which
+// nobody can tell what there was. It matches ErrDamaged. Such a record can be
+// written, or deleted, by a Change without a condition, and is well again then.
+type DamagedError struct {
+	Key      string // of the record; empty if that cannot be told
+	From, To string // else it lies behind From and before To; empty: no bound
+	Detail   string // what was found
+}
+
+// Error implements error.
+func (e *DamagedError) Error() string {
+	if e.Key != "" {
+		return fmt.Sprintf("store: record %q is %v: %s", e.Key, ErrDamaged, e.Detail)
+	}
+	return fmt.Sprintf("store: what lies between %q and %q is %v: %s", e.From, e.To, ErrDamaged, e.Detail)
+}
+
+// Unwrap returns ErrDamaged.
+func (e *DamagedError) Unwrap() error { return ErrDamaged }
 
 // A Record is one key with its value.
 type Record struct {
@@ -132,7 +155,8 @@ func After(key string) string { return key + "!" }
 // rather wait and return what came of it.
 type Store interface {
 	// Get returns the record with this key, or ErrNotExist. The value is a
-	// copy that belongs to the caller.
+	// copy that belongs to the caller. ErrDamaged means that there is such a
+	// record, or may be, but not what it holds.
 	//
 	// What an Apply wrote before it returned is seen by every Get and Scan
 	// that starts after. What an Apply is still writing may be seen too, a
@@ -142,6 +166,12 @@ type Store interface {
 	// Scan returns the selected records in order. Nothing is read before the
 	// sequence is ranged over, and each range reads anew. An error is yielded
 	// once, with an empty Record, and ends the sequence.
+	//
+	// Not so a *DamagedError: it stands where the damaged records are, with a
+	// Record that holds the Key if that is known, counts against the limit, and
+	// what can be read behind it follows. So whoever needs all records gives up
+	// at any error, and whoever is content with the others goes on. If the key is
+	// not known, the record may lie outside of what was asked for.
 	//
 	// Records are read in batches, and between batches the store holds
 	// nothing open: a consumer may take its time, stop early, or call the
@@ -167,6 +197,8 @@ type Store interface {
 	// any other error, any prefix of the changes may be there, all or none
 	// included. Nothing more is promised, least of all that changes come
 	// together.
+	//
+	// A condition on a damaged record is answered with ErrDamaged.
 	//
 	// A conflict can be with oneself: when an acknowledgement is lost, the
 	// changes may be tried again on top of their own effect. So on a conflict,

@@ -5,27 +5,28 @@
 // sync (see write.go). It keeps more than package store promises, the changes
 // of an Apply come all or none, but no caller may rely on that.
 //
-// The file has one bucket, "records". Its keys are the records' keys, its
-// values the revision, 8 bytes big-endian, and then the record's value:
+// The records are in the bucket "records" of the file. Its keys are the records'
+// keys. A value has a CRC-32C of the key, one of key, revision and value, the
+// revision, and then the record's value:
 //
-//	"post/ann/7"  ->  00 00 00 00 00 00 00 2a  68 69     (revision 42, "hi")
+//	"post/ann/7"  ->  b5 88 ff 7c  c2 c3 56 ab  00 00 00 00 00 00 00 2a  68 69     (revision 42, "hi")
 //
-// Revisions are counted store-wide in the bucket's sequence number, so no
-// revision is given out twice.
+// The bucket "format" holds "2" under "version" (see format.go, which also tells
+// what is looked at before a record counts as absent). Revisions are counted
+// store-wide in the sequence number of "records", so no revision is given out
+// twice.
 //
-// It refuses to trade safety for speed: there is no option to skip a sync.
-// After a commit failed in a way that leaves unclear what is on disk, it
-// refuses all writes until the file is opened again.
+// It refuses to trade safety for speed: there is no option to skip a sync. After
+// a commit failed it opens the file again before the next (see heal.go).
 package bolt
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -43,26 +44,33 @@ type Options struct {
 	// LockTimeout is how long Open waits for another process to let go of
 	// the file, for instance during a restart. 0 means one second.
 	LockTimeout time.Duration
+
+	openFile func(string, int, os.FileMode) (*os.File, error) // os.OpenFile, but for tests
 }
 
 // A Store is a store.Store in a file. Open makes one.
 type Store struct {
-	db *bbolt.DB
+	path string
+	opts Options
 
-	mu       sync.Mutex
-	waiting  []*request // calls of Apply that the writer has not taken
-	ready    *sync.Cond // on mu: waiting grew, or closed was set
-	closed   bool
-	failed   error         // why no further write is possible
-	finished chan struct{} // closed when the writer has ended
+	gate      sync.RWMutex // held to use db; for writing to replace it
+	db        *bbolt.DB    // nil after it could not be opened again
+	committed atomic.Int64 // the number of the last transaction that is known to be durable
+	opened    int64        // committed when the file was opened
+
+	mu        sync.Mutex
+	waiting   []*request // calls of Apply that the writer has not taken
+	ready     *sync.Cond // on mu: waiting grew, or closed was set
+	closed    bool
+	failed    error         // of the last commit: the file has to be opened again
+	abandoned error         // why neither reading nor writing is possible any more
+	finished  chan struct{} // closed when the writer has ended
 
 	closing  sync.Once
 	closeErr error
 }
 
 var _ store.Store = (*Store)(nil)
-
-var bucketName = []byte("records")
 
 // The mapping is address space, not memory. Mapping much from the start
 // spares a growing store the remaps, each of which stops all readers.
@@ -79,112 +87,111 @@ const (
 
 // Open opens the file, and creates it with mode 0600 if need be, in a folder
 // that it also creates, with mode 0700. If another process has the file open
-// for longer than the options allow, the error matches ErrInUse.
+// for longer than the options allow, the error matches ErrInUse, if it is of
+// another format, ErrFormat; in both cases nothing is written.
 func Open(path string, opts Options) (*Store, error) {
 	if opts.LockTimeout <= 0 {
 		opts.LockTimeout = time.Second
 	}
-	touched, err := makeFolder(path)
-	if err != nil {
-		return nil, fmt.Errorf("bolt: open %q: %w", path, err)
+	if opts.openFile == nil {
+		opts.openFile = os.OpenFile
 	}
-	s := &Store{finished: make(chan struct{})}
-	err = s.openFile(path, opts)
+	s := &Store{path: path, opts: opts, finished: make(chan struct{})}
+	err := create(path, opts)
 	if err == nil {
-		err = syncFolders(touched)
+		err = s.open()
 	}
 	if err != nil {
-		if s.db != nil {
-			err = errors.Join(err, s.db.Close())
-		}
 		return nil, fmt.Errorf("bolt: open %q: %w", path, err)
 	}
+	s.opened = s.committed.Load()
 	s.ready = sync.NewCond(&s.mu)
 	go s.write()
 	return s, nil
 }
 
-// openFile opens bbolt. A damaged file can make bbolt panic, and one that was
-// cut short can make it read beyond the end of the mapping: both become errors.
-func (s *Store) openFile(path string, opts Options) (err error) {
+// open opens a file that is there, and checks that it is of this format, as long
+// as its own account of it, and no older than what was committed.
+func (s *Store) open() error {
+	db, err := openBolt(s.path, s.opts)
+	if err != nil {
+		return err
+	}
+	id, err := check(db, s.opts)
+	if err == nil && id < s.committed.Load() {
+		err = &store.DamagedError{Detail: "what was committed is not there"}
+	}
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	s.db = db
+	s.committed.Store(id)
+	return nil
+}
+
+// openBolt opens a file with bbolt. A damaged file can make bbolt panic, and one
+// that was cut short can make it read beyond the end of the mapping: both become
+// errors.
+func openBolt(path string, opts Options) (db *bbolt.DB, err error) {
+	var file *os.File
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the file is damaged: %v", p)
+			err = errors.Join(damage(p), file.Close())
 		}
 	}()
 	// The list of free pages is written with each commit. To leave it out
 	// would make Open walk through the whole file (124 ms for 225 MB, instead
 	// of 0.3). As a map it stays fast when it is long.
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         opts.LockTimeout,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: initialMapping,
 		PageSize:        pageSize,
 		NoStatistics:    true,
+		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+			file, err = opts.openFile(name, flag, mode)
+			return file, err
+		},
 	})
-	if errors.Is(err, berrors.ErrTimeout) {
-		return ErrInUse
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, ErrInUse
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
+		return nil, &store.DamagedError{Detail: "the beginning of the file: " + err.Error()}
 	}
-	if err != nil {
-		return err
-	}
-	s.db = db
-	return s.prepare()
+	return db, err
 }
 
-// prepare checks that an old file is as long as its own account of it, and
-// makes the bucket in a new one.
-func (s *Store) prepare() error {
-	var empty bool
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		info, err := os.Stat(s.db.Path())
+// check returns the number of the last transaction of a file.
+func check(db *bbolt.DB, opts Options) (id int64, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = damage(p)
+		}
+	}()
+	err = db.View(func(tx *bbolt.Tx) error {
+		info, err := os.Stat(db.Path())
 		if err != nil {
 			return err
 		}
 		if info.Size() < tx.Size() {
-			return fmt.Errorf("the file is damaged: it has %d bytes instead of %d", info.Size(), tx.Size())
+			return &store.DamagedError{Detail: fmt.Sprintf("the file has %d bytes instead of %d", info.Size(), tx.Size())}
 		}
-		empty = tx.Bucket(bucketName) == nil
+		if found := formatOf(tx); found != format {
+			return &FormatError{found}
+		}
+		id = int64(tx.ID())
 		return nil
 	})
-	if err != nil || !empty {
-		return err
-	}
-	return s.db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucket(bucketName)
-		return err
-	})
-}
-
-// makeFolder makes the folder of the file if need be, and returns the folders
-// that must be synced so that the file is found again after a power cut: its
-// own, in case an earlier Open did not get that far, and those that hold new ones.
-func makeFolder(path string) (touched []string, err error) {
-	dir := filepath.Dir(path)
-	touched = []string{dir}
-	for d := dir; ; d = filepath.Dir(d) {
-		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
-			return touched, os.MkdirAll(dir, 0o700)
-		}
-		touched = append(touched, filepath.Dir(d))
-	}
-}
-
-func syncFolders(dirs []string) error {
-	for _, dir := range dirs {
-		f, err := os.Open(dir)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return id, err
 }
 
 // Close implements store.Store. All writes that wait are still made.
+//
+// If there were any, it commits once more: the two pages that bbolt can begin
+// with then lead to the same records, and either may be damaged.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.mu.Lock()
@@ -192,7 +199,19 @@ func (s *Store) Close() error {
 		s.mu.Unlock()
 		s.ready.Signal()
 		<-s.finished
-		if err := s.db.Close(); err != nil {
+		s.mu.Lock()
+		failed, abandoned := s.failed, s.abandoned
+		s.mu.Unlock()
+		var err error
+		if failed == nil && abandoned == nil && s.committed.Load() != s.opened {
+			err = s.update(func(*bbolt.Bucket) error { return nil })
+		}
+		s.gate.Lock()
+		defer s.gate.Unlock()
+		if s.usable() == nil { // else bbolt may hold its own locks
+			err = errors.Join(err, s.db.Close())
+		}
+		if err != nil {
 			s.closeErr = fmt.Errorf("bolt: close: %w", err)
 		}
 	})

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,26 @@ func TestStore(t *testing.T) {
 
 func TestReopen(t *testing.T) {
 	storetest.Reopen(t, func(t *testing.T, dir string) store.Store { return open(t, dir) })
+}
+
+// TestDamage flips a bit of values, and of the sums in front of them.
+func TestDamage(t *testing.T) {
+	for at, name := range map[int]string{headSize: "value", headSize - 1: "revision", recordSum: "checksum"} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, t.TempDir())
+			storetest.Damage(t, s, func(key string) {
+				err := s.db.Update(func(tx *bbolt.Tx) error {
+					b := tx.Bucket(bucketName)
+					stored := bytes.Clone(b.Get([]byte(key)))
+					stored[at] ^= 4
+					return b.Put([]byte(key), stored)
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
 }
 
 func open(t testing.TB, dir string) *Store {

@@ -2,22 +2,23 @@ package bolt
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
 
 	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
-// maxBatchBytes is how many bytes of records a batch of a scan has before it
-// ends early.
-const maxBatchBytes = 256 << 10
-
-const revisionSize = 8
+// A scan with a limit reads as many records at once, up to maxBatch; one
+// without starts with firstBatch, because it may be broken off early, and then
+// takes ever more. A batch ends early once it has maxBatchBytes.
+const (
+	firstBatch    = 16
+	maxBatch      = 256
+	maxBatchBytes = 256 << 10
+)
 
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, key string) (store.Record, error) {
@@ -29,13 +30,16 @@ func (s *Store) Get(ctx context.Context, key string) (store.Record, error) {
 		return store.Record{}, err
 	}
 	r := store.Record{Key: key}
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		stored := tx.Bucket(bucketName).Get([]byte(key))
-		if stored == nil {
+	err = s.view(func(b *bbolt.Bucket) error {
+		found, err := find(b.Cursor(), []byte(key))
+		switch {
+		case err != nil:
+			return err
+		case found.key == nil:
 			return store.ErrNotExist
 		}
-		r.Revision = binary.BigEndian.Uint64(stored)
-		r.Value = append([]byte{}, stored[revisionSize:]...)
+		r.Revision = found.revision()
+		r.Value = append([]byte{}, found.stored[headSize:]...)
 		return nil
 	})
 	switch {
@@ -44,107 +48,131 @@ func (s *Store) Get(ctx context.Context, key string) (store.Record, error) {
 	case err == store.ErrNotExist:
 		return store.Record{}, err
 	}
-	return store.Record{}, fmt.Errorf("bolt: get %q: %w", key, readError(err))
-}
-
-// readError turns bbolt's word for a closed file into ours.
-func readError(err error) error {
-	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
-		return store.ErrClosed
-	}
-	return err
+	return store.Record{}, fmt.Errorf("bolt: get %q: %w", key, err)
 }
 
 // Scan implements store.Store. Each batch is read in a read transaction of
 // its own, a snapshot, that ends before the first record is handed out.
 func (s *Store) Scan(ctx context.Context, q store.Query) iter.Seq2[store.Record, error] {
-	return store.Pages(ctx, q, func(ctx context.Context, rest store.Query) ([]store.Record, bool, error) {
-		records, more, err := s.batch(ctx, rest)
-		if err != nil {
-			err = fmt.Errorf("bolt: scan %q to %q: %w", q.From, q.To, err)
+	return func(yield func(store.Record, error) bool) {
+		if err := q.Check(); err != nil {
+			yield(store.Record{}, err)
+			return
 		}
-		return records, more, err
-	})
+		rest, left := scan{Query: q}, q.Limit
+		for size := firstBatch; ; size = min(4*size, maxBatch) {
+			rest.Limit = size
+			if left > 0 {
+				rest.Limit = min(left, maxBatch)
+			}
+			read, more, err := s.batch(ctx, &rest)
+			if err != nil {
+				yield(store.Record{}, fmt.Errorf("bolt: scan %q to %q: %w", q.From, q.To, err))
+				return
+			}
+			for _, r := range read {
+				if !yield(r.Record, r.err) {
+					return
+				}
+			}
+			if left -= len(read); !more || left == 0 {
+				return
+			}
+		}
+	}
 }
 
-// batch reads the first records of a query, up to its limit. More reports
-// that there may be others behind them; then there is at least one record.
-func (s *Store) batch(ctx context.Context, q store.Query) (records []store.Record, more bool, err error) {
+// A scan is what is left of a query.
+type scan struct {
+	store.Query
+	begun   bool   // the end that is read next is known to be in order
+	resumed string // where it went on behind a page that cannot be read
+}
+
+// behind leaves what lies behind a key.
+func (q *scan) behind(key string) {
+	q.begun = true
+	if q.Reverse {
+		q.To = key
+	} else {
+		q.From = store.After(key)
+	}
+}
+
+// skip leaves what lies before next, the first key that can be read again, and
+// tells what is lost; more is false if there is no such key.
+func (q *scan) skip(next string, broken error) (lost *store.DamagedError, more bool) {
+	lost = &store.DamagedError{From: q.From, To: q.To, Detail: broken.Error()}
+	if next == "" || next == q.resumed {
+		return lost, false
+	}
+	q.begun, q.resumed = true, next
+	if q.Reverse {
+		lost.From, q.To = next, store.After(next)
+	} else {
+		lost.To, q.From = next, next
+	}
+	return lost, true
+}
+
+// A result is a record, or what stands in its place.
+type result struct {
+	store.Record
+	err error
+}
+
+// batch reads the first records of a query, up to its limit, and takes them off
+// the query. More reports that there may be others behind them. When a page
+// cannot be read, it goes on with the first record behind that can be.
+func (s *Store) batch(ctx context.Context, q *scan) (results []result, more bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, false, err
 	}
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		found, size := make([]pair, 0, q.Limit), 0
-		c := cursor{tx.Bucket(bucketName).Cursor(), q}
-		for p := c.first(); p.key != nil && !more; p = c.next() {
-			found, size = append(found, p), size+len(p.stored)
-			more = len(found) == q.Limit || size >= maxBatchBytes
+	err = s.view(func(b *bbolt.Bucket) error {
+		w := walk{cursor: b.Cursor(), q: q}
+		broken := w.batch()
+		more = w.more
+		results = w.copyOut()
+		if w.last != nil {
+			q.behind(string(w.last))
 		}
-		records = copyOut(found)
+		if broken != nil {
+			var lost *store.DamagedError
+			lost, more = q.skip(w.beyond(), broken)
+			results = append(results, result{err: lost})
+		}
 		return nil
 	})
-	return records, more, readError(err)
+	var damaged *store.DamagedError
+	if errors.As(err, &damaged) {
+		return []result{{err: err}}, false, nil // nothing is known of what lies behind
+	}
+	return results, more, err
 }
 
-// A pair is a record as it lies in the file: valid during the transaction.
-type pair struct{ key, stored []byte }
-
-// copyOut copies records out of the file, with three allocations for all.
-func copyOut(found []pair) []store.Record {
+// copyOut copies what was found out of the file, with few allocations.
+func (w *walk) copyOut() []result {
 	keySize, valueSize := 0, 0
-	for _, p := range found {
-		keySize += len(p.key)
-		valueSize += len(p.stored) - revisionSize
+	for _, f := range w.found {
+		keySize += len(f.key)
+		valueSize += len(f.stored)
 	}
 	keyBytes := make([]byte, 0, keySize)
-	for _, p := range found {
-		keyBytes = append(keyBytes, p.key...)
+	for _, f := range w.found {
+		keyBytes = append(keyBytes, f.key...)
 	}
 	keys, values := string(keyBytes), make([]byte, 0, valueSize)
-	records := make([]store.Record, len(found))
-	for i, p := range found {
-		start := len(values)
-		values = append(values, p.stored[revisionSize:]...)
-		records[i] = store.Record{
-			Key:      keys[:len(p.key)],
-			Value:    values[start:len(values):len(values)],
-			Revision: binary.BigEndian.Uint64(p.stored),
+	results := make([]result, len(w.found))
+	for i, f := range w.found {
+		r := &results[i]
+		r.Key, r.err = keys[:len(f.key)], f.err
+		keys = keys[len(f.key):]
+		if f.err != nil {
+			continue
 		}
-		keys = keys[len(p.key):]
+		start := len(values)
+		values = append(values, f.stored[headSize:]...)
+		r.Value, r.Revision = values[start:len(values):len(values)], f.revision()
 	}
-	return records
-}
-
-// A cursor walks through the pairs a query selects; the zero pair ends it.
-type cursor struct {
-	*bbolt.Cursor
-	q store.Query
-}
-
-func (c cursor) first() pair {
-	switch {
-	case !c.q.Reverse:
-		return c.within(c.Seek([]byte(c.q.From)))
-	case c.q.To == "":
-		return c.within(c.Last())
-	}
-	if k, _ := c.Seek([]byte(c.q.To)); k == nil {
-		return c.within(c.Last())
-	}
-	return c.within(c.Prev())
-}
-
-func (c cursor) next() pair {
-	if c.q.Reverse {
-		return c.within(c.Prev())
-	}
-	return c.within(c.Next())
-}
-
-// within returns the pair, or the zero pair beyond the end of the query.
-func (c cursor) within(key, stored []byte) pair {
-	if key == nil || string(key) < c.q.From || c.q.To != "" && string(key) >= c.q.To {
-		return pair{}
-	}
-	return pair{key, stored}
+	return results
 }

@@ -2,16 +2,12 @@ package bolt
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/peerbrain/peerbrain/node/store"
 )
@@ -44,7 +40,7 @@ type request struct {
 }
 
 // A change is a store.Change, with the value copied and room in front of it
-// for the revision.
+// for sums and revision.
 type change struct {
 	key      []byte
 	stored   []byte // nil deletes
@@ -94,7 +90,7 @@ func newRequest(changes []store.Change) (*request, error) {
 			latest[c.Key] = i
 		}
 		if c.Value != nil {
-			r.changes[i].stored = append(make([]byte, revisionSize, revisionSize+len(c.Value)), c.Value...)
+			r.changes[i].stored = append(make([]byte, headSize, headSize+len(c.Value)), c.Value...)
 		}
 		r.size += len(c.Key) + len(c.Value)
 	}
@@ -104,11 +100,8 @@ func newRequest(changes []store.Change) (*request, error) {
 func (s *Store) enqueue(r *request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.closed:
+	if s.closed {
 		return store.ErrClosed
-	case s.failed != nil:
-		return s.failed
 	}
 	s.waiting = append(s.waiting, r)
 	s.ready.Signal()
@@ -138,6 +131,14 @@ func (s *Store) write() {
 			return
 		}
 		err := s.commit(group)
+		if errors.Is(err, store.ErrDamaged) && len(group) > 1 {
+			for _, r := range group { // only those that concern the damaged page shall fail
+				if err := s.commit([]*request{r}); err != nil {
+					r.err = err
+				}
+			}
+			err = nil
+		}
 		for _, r := range group {
 			if err != nil {
 				r.err = err
@@ -189,56 +190,26 @@ func (s *Store) nextGroup() []*request {
 // errNothing rolls back the transaction of a group in which nobody writes.
 var errNothing = errors.New("nothing to commit")
 
-// commit brings a group to disk. It sets the errors of those whose
-// conditions did not hold; the error it returns concerns the whole group.
-func (s *Store) commit(group []*request) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = s.fail(fmt.Errorf("panic: %v", p))
-		}
-	}()
+// commit brings a group to disk. It sets the errors of those that cannot be
+// made; the error it returns concerns the whole group.
+func (s *Store) commit(group []*request) error {
 	s.mu.Lock()
 	failed := s.failed
 	s.mu.Unlock()
 	if failed != nil {
-		return failed
+		if err := s.heal(); err != nil {
+			return fmt.Errorf("bolt: open again after a failed commit: %w", err)
+		}
 	}
-	err = s.db.Update(func(tx *bbolt.Tx) error { return apply(tx, group) })
-	switch {
-	case err == nil, err == errNothing:
+	err := s.update(func(b *bbolt.Bucket) error { return apply(b, group) })
+	if err == nil || errors.Is(err, errNothing) {
 		return nil
-	case isHarmless(err):
-		return fmt.Errorf("bolt: commit: %w", err)
-	default:
-		return s.fail(err)
 	}
-}
-
-// fail makes the store refuse all further writes. After a failed sync the
-// kernel may have dropped what it could not write, and a later sync succeeds
-// without it (see "fsyncgate", https://danluu.com/fsyncgate/), so trying again
-// would acknowledge what is not there. Reads go on.
-func (s *Store) fail(err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failed = fmt.Errorf("bolt: a commit failed, no more writes until the store is opened again: %w", err)
-	return s.failed
-}
-
-// isHarmless reports whether a commit failed before anything mattered: the
-// disk or the file is full, and the old state stands.
-func isHarmless(err error) bool {
-	if errors.Is(err, berrors.ErrMaxSizeReached) {
-		return true
-	}
-	var perr *fs.PathError
-	return errors.As(err, &perr) && perr.Op == "write" &&
-		(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
+	return s.fail(err)
 }
 
 // apply makes the changes of a group within a transaction.
-func apply(tx *bbolt.Tx, group []*request) error {
-	b := tx.Bucket(bucketName)
+func apply(b *bbolt.Bucket, group []*request) error {
 	b.FillPercent = fillPercent
 	base := b.Sequence()
 	next := base
@@ -257,19 +228,23 @@ func apply(tx *bbolt.Tx, group []*request) error {
 	return b.SetSequence(next)
 }
 
-// check returns a conflict for the first condition that does not hold. The
-// i-th change, if made, gets the revision base+i+1.
+// check returns an error for the first condition that does not hold, or cannot
+// be told. The i-th change, if made, gets the revision base+i+1.
 func (r *request) check(b *bbolt.Bucket, base uint64) error {
+	cursor := b.Cursor()
 	for _, c := range r.changes {
-		if _, bound := c.If.Revision(); !bound {
-			continue
-		}
+		_, bound := c.If.Revision()
 		var current uint64
-		if c.previous < 0 {
-			if stored := b.Get(c.key); stored != nil {
-				current = binary.BigEndian.Uint64(stored)
+		switch {
+		case c.previous < 0:
+			found, err := find(cursor, c.key)
+			if err != nil && (bound || found.key == nil) { // else it is written over
+				return fmt.Errorf("bolt: apply: %w", err)
 			}
-		} else if r.changes[c.previous].stored != nil {
+			if found.key != nil {
+				current = found.revision()
+			}
+		case r.changes[c.previous].stored != nil:
 			current = base + uint64(c.previous) + 1
 		}
 		if !c.If.Holds(current) {
@@ -286,7 +261,7 @@ func (r *request) put(b *bbolt.Bucket, base uint64) error {
 		if c.stored == nil {
 			err = b.Delete(c.key)
 		} else {
-			binary.BigEndian.PutUint64(c.stored, base+uint64(i)+1)
+			seal(c.key, c.stored, base+uint64(i)+1)
 			err = b.Put(c.key, c.stored)
 		}
 		if err != nil {

@@ -43,6 +43,7 @@ type Memory struct {
 type stored struct {
 	value    []byte
 	revision uint64
+	damaged  bool
 }
 
 var _ store.Store = (*Memory)(nil)
@@ -82,6 +83,15 @@ func (m *Memory) Resume() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.budget, m.chaos = -1, nil
+}
+
+// Damage makes a record that is there one that cannot be read, until it is written.
+func (m *Memory) Damage(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.records[key]
+	s.damaged = true
+	m.records[key] = s
 }
 
 // Changes returns how many changes were made since NewMemory, those made
@@ -136,7 +146,7 @@ func (m *Memory) Get(ctx context.Context, key string) (store.Record, error) {
 	if _, ok := m.records[key]; !ok {
 		return store.Record{}, store.ErrNotExist
 	}
-	return m.record(key), nil
+	return m.record(key)
 }
 
 func (m *Memory) usable(ctx context.Context) error {
@@ -146,9 +156,12 @@ func (m *Memory) usable(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (m *Memory) record(key string) store.Record {
+func (m *Memory) record(key string) (store.Record, error) {
 	s := m.records[key]
-	return store.Record{Key: key, Value: append([]byte{}, s.value...), Revision: s.revision}
+	if s.damaged {
+		return store.Record{Key: key}, &store.DamagedError{Key: key, Detail: "on purpose"}
+	}
+	return store.Record{Key: key, Value: append([]byte{}, s.value...), Revision: s.revision}, nil
 }
 
 // memoryBatch is small, so that scans are interrupted often.
@@ -163,23 +176,23 @@ func (m *Memory) Scan(ctx context.Context, q store.Query) iter.Seq2[store.Record
 		}
 		rest, left := q, q.Limit
 		for {
-			records, err := m.batch(ctx, rest)
+			results, err := m.batch(ctx, rest)
 			if err != nil {
 				yield(store.Record{}, fmt.Errorf("memory: scan %q to %q: %w", q.From, q.To, err))
 				return
 			}
-			if len(records) == 0 {
+			if len(results) == 0 {
 				return
 			}
-			for _, r := range records {
-				if !yield(r, nil) {
+			for _, r := range results {
+				if !yield(r.Record, r.err) {
 					return
 				}
 				if left--; left == 0 {
 					return
 				}
 			}
-			last := records[len(records)-1].Key
+			last := results[len(results)-1].Key
 			if q.Reverse {
 				rest.To = last
 			} else {
@@ -189,8 +202,14 @@ func (m *Memory) Scan(ctx context.Context, q store.Query) iter.Seq2[store.Record
 	}
 }
 
+// A result is a record, or a damaged one's key and error.
+type result struct {
+	store.Record
+	err error
+}
+
 // batch returns the first few records of a query, none at its end.
-func (m *Memory) batch(ctx context.Context, q store.Query) ([]store.Record, error) {
+func (m *Memory) batch(ctx context.Context, q store.Query) ([]result, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.usable(ctx); err != nil {
@@ -201,15 +220,15 @@ func (m *Memory) batch(ctx context.Context, q store.Query) ([]store.Record, erro
 	if q.To != "" {
 		to, _ = slices.BinarySearch(m.keys, q.To)
 	}
-	var records []store.Record
-	for n := range min(to-from, memoryBatch) {
+	results := make([]result, min(max(to-from, 0), memoryBatch))
+	for n := range results {
+		at := from + n
 		if q.Reverse {
-			records = append(records, m.record(m.keys[to-1-n]))
-		} else {
-			records = append(records, m.record(m.keys[from+n]))
+			at = to - 1 - n
 		}
+		results[n].Record, results[n].err = m.record(m.keys[at])
 	}
-	return records, nil
+	return results, nil
 }
 
 // Apply implements store.Store.
@@ -259,6 +278,9 @@ func (m *Memory) apply(changes []store.Change, between func()) error {
 		if m.budget == 0 {
 			return ErrStopped
 		}
+		if _, err := m.record(c.Key); err != nil && c.If != store.Always() {
+			return fmt.Errorf("memory: apply: %w", err)
+		}
 		if !c.If.Holds(m.records[c.Key].revision) {
 			return &store.ConflictError{Key: c.Key}
 		}
@@ -284,5 +306,5 @@ func (m *Memory) put(c store.Change) {
 		m.keys = slices.Insert(m.keys, at, c.Key)
 	}
 	m.revision++
-	m.records[c.Key] = stored{slices.Clone(c.Value), m.revision}
+	m.records[c.Key] = stored{value: slices.Clone(c.Value), revision: m.revision}
 }

@@ -18,3 +18,8 @@ func TestMemory(t *testing.T) {
 func TestCounterIsAStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return storetest.Count(storetest.NewMemory()) })
 }
+
+func TestMemoryDamage(t *testing.T) {
+	m := storetest.NewMemory()
+	storetest.Damage(t, m, m.Damage)
+}

@@ -1,0 +1,49 @@
+package bolt
+
+import (
+	"fmt"
+	"testing"
+)
+
+// TestExample makes the value that the package comment shows.
+func TestExample(t *testing.T) {
+	key := []byte("post/ann/7")
+	stored := append(make([]byte, headSize), "hi"...)
+	seal(key, stored, 42)
+	if got, want := fmt.Sprintf("% x", stored), "b5 88 ff 7c c2 c3 56 ab 00 00 00 00 00 00 00 2a 68 69"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestSums flips each bit of a record, and of its key.
+func TestSums(t *testing.T) {
+	key, stored := []byte("post/ann/7"), append(make([]byte, headSize), "hi"...)
+	seal(key, stored, 42)
+	p := pair{key, stored}
+	if !p.intact() || !p.legible() {
+		t.Fatal("a record that was just sealed is not intact")
+	}
+	for bit := range 8 * (len(key) + len(stored)) {
+		b, at := key, bit/8
+		if at >= len(key) {
+			b, at = stored, at-len(key)
+		}
+		b[at] ^= 1 << (bit % 8)
+		inKey, inKeySum := bit/8 < len(key), bit/8 >= len(key) && at < recordSum
+		if got := p.intact(); got != inKeySum {
+			t.Errorf("bit %d: got intact: %t", bit, got)
+		}
+		if got := p.legible(); got == inKey {
+			t.Errorf("bit %d: got legible: %t", bit, got)
+		}
+		b[at] ^= 1 << (bit % 8)
+	}
+	if cut := (pair{key, stored[:len(stored)-1]}); cut.intact() || !cut.legible() {
+		t.Error("of a value that was cut, not just the key is legible")
+	}
+	for _, p := range []pair{{}, {key, nil}, {key, stored[:headSize-1]}, {key[:9], stored}, {stored, key}} {
+		if p.intact() || p.legible() {
+			t.Errorf("%q, %q counts as a record", p.key, p.stored)
+		}
+	}
+}

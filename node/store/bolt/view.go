@@ -1,0 +1,126 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+// view runs a read transaction. What bbolt does not expect of a page makes it
+// panic, and an offset beyond the end of the file makes it fault: both become a
+// *store.DamagedError.
+func (s *Store) view(read func(*bbolt.Bucket) error) (err error) {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if err := s.usable(); err != nil {
+		return err
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	begun := false
+	defer func() {
+		if p := recover(); p != nil {
+			err = damage(p)
+			if !begun {
+				s.abandon(err) // bbolt holds its locks now
+			}
+		}
+	}()
+	committed := s.committed.Load()
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		begun = true
+		b, err := records(tx, committed)
+		if err != nil {
+			return err
+		}
+		return read(b)
+	})
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
+		return store.ErrClosed
+	}
+	return err
+}
+
+// records returns the bucket. A transaction that is older than what was
+// committed before it began means that the page with the newest root was
+// changed, and bbolt took the one before.
+func records(tx *bbolt.Tx, committed int64) (*bbolt.Bucket, error) {
+	if int64(tx.ID()) < committed {
+		return nil, &store.DamagedError{Detail: "the page that leads to the newest records was overwritten"}
+	}
+	b := tx.Bucket(bucketName)
+	if b == nil {
+		return nil, &store.DamagedError{Detail: "the way to the records was overwritten"}
+	}
+	return b, nil
+}
+
+// damage makes an error of a panic.
+func damage(p any) error {
+	return &store.DamagedError{Detail: fmt.Sprintf("a page of the file: %v", p)}
+}
+
+// usable reports why there is nothing to read or write. The caller holds s.gate.
+func (s *Store) usable() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.abandoned != nil:
+		return s.abandoned
+	case s.db == nil:
+		return s.failed
+	}
+	return nil
+}
+
+// abandon gives the file up: nobody touches it again in this process.
+func (s *Store) abandon(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abandoned = fmt.Errorf("bolt: the file cannot be used until it is opened again: %w", err)
+}
+
+// update runs a write transaction, like view.
+func (s *Store) update(write func(*bbolt.Bucket) error) (err error) {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if err := s.usable(); err != nil {
+		return err
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	var tx *bbolt.Tx
+	defer func() {
+		if p := recover(); p != nil {
+			if err = damage(p); tx == nil || !rolledBack(tx) {
+				s.abandon(err)
+			}
+		}
+	}()
+	committed := s.committed.Load()
+	if tx, err = s.db.Begin(true); err != nil {
+		return err
+	}
+	id := int64(tx.ID())
+	b, err := records(tx, committed+1)
+	if err == nil {
+		err = write(b)
+	}
+	if err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	if err = tx.Commit(); err == nil {
+		s.committed.Store(id)
+	}
+	return err
+}
+
+// rolledBack ends a transaction that panicked, unless that panics too.
+func rolledBack(tx *bbolt.Tx) (done bool) {
+	defer func() { recover() }()
+	err := tx.Rollback()
+	return err == nil || errors.Is(err, berrors.ErrTxClosed)
+}
