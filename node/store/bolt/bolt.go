@@ -45,7 +45,7 @@ type Options struct {
 	// the file, for instance during a restart. 0 means one second.
 	LockTimeout time.Duration
 
-	openFile func(string, int, os.FileMode) (*os.File, error) // os.OpenFile, but for tests
+	writeAt func(f *os.File, b []byte, at int64) (int, error) // (*os.File).WriteAt, but for tests
 }
 
 // A Store is a store.Store in a file. Open makes one.
@@ -93,8 +93,8 @@ func Open(path string, opts Options) (*Store, error) {
 	if opts.LockTimeout <= 0 {
 		opts.LockTimeout = time.Second
 	}
-	if opts.openFile == nil {
-		opts.openFile = os.OpenFile
+	if opts.writeAt == nil {
+		opts.writeAt = (*os.File).WriteAt
 	}
 	s := &Store{path: path, opts: opts, finished: make(chan struct{})}
 	err := create(path, opts)
@@ -117,7 +117,7 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	id, err := check(db, s.opts)
+	id, err := check(db)
 	if err == nil && id < s.committed.Load() {
 		err = &store.DamagedError{Detail: "what was committed is not there"}
 	}
@@ -150,7 +150,7 @@ func openBolt(path string, opts Options) (db *bbolt.DB, err error) {
 		PageSize:        pageSize,
 		NoStatistics:    true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
-			file, err = opts.openFile(name, flag, mode)
+			file, err = os.OpenFile(name, flag, mode)
 			return file, err
 		},
 	})
@@ -164,7 +164,7 @@ func openBolt(path string, opts Options) (db *bbolt.DB, err error) {
 }
 
 // check returns the number of the last transaction of a file.
-func check(db *bbolt.DB, opts Options) (id int64, err error) {
+func check(db *bbolt.DB) (id int64, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {

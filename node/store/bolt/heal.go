@@ -55,7 +55,7 @@ func (s *Store) heal() error {
 
 // rewriteMeta writes the meta page of the commit that failed once more.
 func (s *Store) rewriteMeta() (err error) {
-	f, err := s.opts.openFile(s.path, os.O_RDWR, 0)
+	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
@@ -65,10 +65,10 @@ func (s *Store) rewriteMeta() (err error) {
 	if _, err := f.ReadAt(page, at); err != nil {
 		return err
 	}
-	if _, err := f.WriteAt(page, at); err != nil {
+	if _, err := s.opts.writeAt(f, page, at); err != nil {
 		return err
 	}
-	return f.Sync()
+	return s.db.Sync()
 }
 
 // fail notes that a commit failed.

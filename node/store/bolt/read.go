@@ -74,8 +74,11 @@ func (s *Store) Scan(ctx context.Context, q store.Query) iter.Seq2[store.Record,
 				if !yield(r.Record, r.err) {
 					return
 				}
+				if left--; left == 0 {
+					return
+				}
 			}
-			if left -= len(read); !more || left == 0 {
+			if !more {
 				return
 			}
 		}
@@ -102,7 +105,7 @@ func (q *scan) behind(key string) {
 // skip leaves what lies before next, the first key that can be read again, and
 // tells what is lost; more is false if there is no such key.
 func (q *scan) skip(next string, broken error) (lost *store.DamagedError, more bool) {
-	lost = &store.DamagedError{From: q.From, To: q.To, Detail: broken.Error()}
+	lost = &store.DamagedError{From: q.From, To: q.To, Detail: "a page of the file: " + broken.Error()}
 	if next == "" || next == q.resumed {
 		return lost, false
 	}

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -27,22 +28,46 @@ type finding struct {
 	err error
 }
 
+// maxIllegible is how many keys in a row may be other than what was written.
+const maxIllegible = 1000
+
+// What a walk gives a page up for.
+var (
+	errOrder     = errors.New("its keys are not in order")
+	errIllegible = errors.New("none of its keys is what was written")
+)
+
 // batch walks until the query or its limit ends. The error is that of a page
-// that cannot be read.
+// that leads on no further.
 func (w *walk) batch() (broken error) {
 	defer func() {
 		if p := recover(); p != nil {
-			broken = fmt.Errorf("a page of the file: %v", p)
+			broken = fmt.Errorf("%v", p)
 		}
 	}()
 	w.found = make([]finding, 0, w.q.Limit)
-	for p := w.first(); p.key != nil && !w.full() && w.take(p); p = w.next() {
+	for p := w.first(); p.key != nil && !w.full(); p = w.next() {
+		if p.legible() && !w.inOrder(p.key) {
+			if w.beyondEnd(p.key) {
+				return nil
+			}
+			return errOrder // a page that leads back would do so for ever
+		}
+		w.take(p)
 	}
-	w.more = w.full()
+	if w.more = w.full(); w.more && w.last == nil {
+		return errIllegible
+	}
 	return nil
 }
 
-func (w *walk) full() bool { return len(w.found) >= w.q.Limit || w.size >= maxBatchBytes }
+// full reports whether enough was found to go on from there later.
+func (w *walk) full() bool {
+	if w.last == nil {
+		return len(w.found) >= maxIllegible
+	}
+	return len(w.found) >= w.q.Limit || w.size >= maxBatchBytes
+}
 
 // first returns the first pair of the query, and leaves the cursor there.
 func (w *walk) first() pair {
@@ -90,23 +115,18 @@ func (w *walk) within(key []byte) bool {
 	return string(key) >= w.q.From && (w.q.To == "" || string(key) < w.q.To)
 }
 
-// take adds a pair to what was found. It reports false behind the end.
-func (w *walk) take(p pair) bool {
+// take adds a pair to what was found.
+func (w *walk) take(p pair) {
 	switch {
 	case !p.legible():
 		w.note()
-	case !w.within(p.key) && w.beyondEnd(p.key):
-		return false
-	case !w.inOrder(p.key):
-		w.note()
+		return
 	case !p.intact():
-		w.last = p.key
 		w.found = append(w.found, finding{pair{p.key, nil}, &store.DamagedError{Key: string(p.key), Detail: "its checksum does not fit"}})
 	default:
-		w.last = p.key
 		w.found, w.size = append(w.found, finding{p, nil}), w.size+len(p.stored)
 	}
-	return true
+	w.last = p.key
 }
 
 // beyondEnd reports whether a key outside of the query lies where the walk ends.
@@ -149,13 +169,16 @@ func (w *walk) beyond() (key string) {
 		recover() // that page again
 		key = string(other.last)
 	}()
-	for p := other.first(); p.key != nil; p = other.next() {
-		if p.legible() && !other.within(p.key) && other.beyondEnd(p.key) {
+	illegible := 0
+	for p := other.first(); p.key != nil && illegible < maxIllegible; p = other.next() {
+		if !p.legible() {
+			illegible++
+			continue
+		}
+		if !other.inOrder(p.key) {
 			break
 		}
-		if p.legible() && other.inOrder(p.key) {
-			other.last = p.key
-		}
+		other.last, illegible = p.key, 0
 	}
 	return string(other.last)
 }
