@@ -3,8 +3,9 @@ package keyservice
 import (
 	"context"
 	"errors"
+	"sync"
 
-	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -37,36 +38,72 @@ const cached = 4096
 // A Service looks up verified chains and hands wraps to their readers. Use New.
 type Service struct {
 	ledger Ledger
-	chains *lru.Cache[wire.AccountID, *Chain]
+
+	mu     sync.Mutex
+	chains *simplelru.LRU[wire.AccountID, *Chain]
+	forgot uint64 // how often something was: what was read before does not count
 }
 
-// New returns a Service over what ledger keeps. Nobody else may change the
-// statements in it.
+// New returns a Service over what ledger keeps. Whoever else adds statements to
+// it calls Forget.
 func New(ledger Ledger) *Service {
-	chains, err := lru.New[wire.AccountID, *Chain](cached)
+	chains, err := simplelru.NewLRU[wire.AccountID, *Chain](cached, nil)
 	if err != nil {
 		panic("keyservice: " + err.Error()) // the size is constant
 	}
-	return &Service{ledger, chains}
+	return &Service{ledger: ledger, chains: chains}
+}
+
+// Forget lets the chain of an account be read again when it is asked for.
+func (s *Service) Forget(account wire.AccountID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgot++
+	s.chains.Remove(account)
+}
+
+// ForgetAll is Forget for all accounts.
+func (s *Service) ForgetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgot++
+	s.chains.Purge()
+}
+
+// known returns the chain that is remembered, or nil, and a number for remember.
+func (s *Service) known(account wire.AccountID) (*Chain, uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, _ := s.chains.Get(account)
+	return c, s.forgot
+}
+
+// remember keeps a chain, unless something was forgotten since known.
+func (s *Service) remember(c *Chain, forgot uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.forgot == forgot {
+		s.chains.Add(c.account, c)
+	}
 }
 
 // Chain returns the verified chain of an account, or NotExist.
 func (s *Service) Chain(ctx context.Context, account wire.AccountID) (*Chain, error) {
-	if c, ok := s.chains.Get(account); ok {
+	c, forgot := s.known(account)
+	if c != nil {
 		return c, nil
 	}
 	statements, err := s.ledger.Statements(ctx, account)
 	if err != nil {
 		return nil, err
 	}
-	c, err := ParseChain(statements)
-	if err != nil {
+	if c, err = ParseChain(statements); err != nil {
 		return nil, err
 	}
 	if c.account != account {
 		return nil, wire.Errorf(wire.Tampered, "key statements", "the ledger holds another person's keys for %s", account)
 	}
-	s.chains.Add(account, c)
+	s.remember(c, forgot)
 	return c, nil
 }
 
@@ -78,6 +115,7 @@ func (s *Service) Register(ctx context.Context, statements []wire.Signed) (*Chai
 	if err != nil {
 		return nil, err
 	}
+	_, forgot := s.known(c.account)
 	from := 0
 	old, err := s.Chain(ctx, c.account)
 	switch {
@@ -94,7 +132,7 @@ func (s *Service) Register(ctx context.Context, statements []wire.Signed) (*Chai
 		if err := s.ledger.SaveStatements(ctx, c.account, from, c.statements[from:]); err != nil {
 			return nil, err
 		}
-		s.chains.Add(c.account, c)
+		s.remember(c, forgot)
 	}
 	return c, nil
 }
