@@ -39,3 +39,15 @@ type ReplayStore interface {
 	// SetHighWater stores it durably before it returns. It never falls.
 	SetHighWater(context.Context, int64) error
 }
+
+// A NonceStore is a ReplayStore for several Servers of one node at a time, and
+// over their restarts. Where there is one, a request counts if its nonce was not
+// spent, and the number is left alone.
+type NonceStore interface {
+	ReplayStore
+	// SpendNonce notes durably that a node used a nonce in a request that expires
+	// then. Of all calls with the same three, however many at once, it returns true
+	// once. What it notes may be forgotten when no clock of the node's processes is
+	// before expires.
+	SpendNonce(ctx context.Context, node wire.NodeName, nonce wire.Nonce, expires time.Time) (bool, error)
+}

@@ -25,7 +25,7 @@ func meet(t testing.TB, shelf *peerShelf, name wire.NodeName, now time.Time) {
 
 // newServer makes the server of b.example, which knows a.example and has no
 // network.
-func newServer(t testing.TB, marks *markShelf) *Server {
+func newServer(t testing.TB, marks ReplayStore) *Server {
 	t.Helper()
 	shelf := newShelf()
 	meet(t, shelf, nodeA, time.Now())
@@ -38,7 +38,7 @@ func newServer(t testing.TB, marks *markShelf) *Server {
 	return serverOf(t, c, marks)
 }
 
-func serverOf(t testing.TB, c *Client, marks *markShelf) *Server {
+func serverOf(t testing.TB, c *Client, marks ReplayStore) *Server {
 	t.Helper()
 	s, err := NewServer(ServerOptions{Self: c.self, Client: c, Replay: marks, Log: quiet, For: new(recorder).bind})
 	if err != nil {

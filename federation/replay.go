@@ -24,6 +24,10 @@ import (
 // requests are refused as well. Client.send signs again and retries for longer
 // than that. A peer whose clock is ahead moves the mark with it, by at most
 // wire.SignatureAhead.
+//
+// Where the store is a NonceStore, which several processes share, each nonce is
+// written into it instead: a request counts if that was the first time. What is in
+// memory then only bounds how many a peer may send.
 const (
 	markAhead   = time.Second
 	markTimeout = 5 * time.Second
@@ -85,7 +89,25 @@ func (r *replay) admit(ctx context.Context, c *claim, now time.Time) error {
 	if err := r.remember(c, now.Unix()); err != nil {
 		return err
 	}
+	if nonces, ok := r.store.(NonceStore); ok {
+		return r.spend(ctx, nonces, c)
+	}
 	return r.cover(ctx, c.created*1000, now.UnixMilli())
+}
+
+// spend lets a claim pass if no process let it pass before.
+func (r *replay) spend(ctx context.Context, nonces NonceStore, c *claim) error {
+	ctx, cancel := context.WithTimeout(ctx, markTimeout)
+	defer cancel()
+	first, err := nonces.SpendNonce(ctx, c.node, c.nonce, time.Unix(c.expires, 0))
+	if err != nil {
+		r.log.Error("cannot store a nonce", "error", err)
+		return wire.Errorf(wire.Unavailable, "", "this node cannot store what it needs to accept requests")
+	}
+	if !first {
+		return errReplayed
+	}
+	return nil
 }
 
 func (r *replay) remember(c *claim, now int64) error {

@@ -34,8 +34,9 @@ type Server struct {
 	bind   func(VerifiedRequest) API
 }
 
-// NewServer makes a Server. It reads the replay mark: of two Servers of one
-// node that run at the same time neither knows the nonces of the other.
+// NewServer makes a Server. It reads the replay mark. Of two Servers of one node
+// that run at the same time neither knows the nonces of the other, unless
+// ServerOptions.Replay is a NonceStore.
 func NewServer(o ServerOptions) (*Server, error) {
 	if o.Client == nil || o.Replay == nil || o.For == nil {
 		return nil, wire.Errorf(wire.Invalid, "federation", "a client, a replay store and an API are required")
@@ -130,6 +131,9 @@ func (s *Server) verify(ctx context.Context, r RawRequest) (VerifiedRequest, err
 		return VerifiedRequest{}, err
 	} else if err != nil {
 		return VerifiedRequest{}, &admission{err}
+	}
+	if err := c.checkTimes(s.now()); err != nil { // its nonce may be forgotten by now
+		return VerifiedRequest{}, err
 	}
 	return VerifiedRequest{c.node}, nil
 }
