@@ -65,6 +65,16 @@ func (c *circles) forget(p pair) {
 	c.bonds.Remove(p)
 }
 
+func (c *circles) forgetAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.changes {
+		c.changes[i]++
+	}
+	c.lists.Purge()
+	c.bonds.Purge()
+}
+
 func (c *circles) count(me wire.AccountID) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -205,6 +215,7 @@ func compareAccounts(a, b wire.AccountID) int { return bytes.Compare(a[:], b[:])
 type followed struct {
 	stream  streamName
 	readers []wire.AccountID
+	after   uint64 // it was asked for what is behind this entry
 }
 
 // of returns what is followed at a node, in a fixed order, and a number for done.
@@ -213,7 +224,7 @@ func (f *follows) of(node wire.NodeName) ([]followed, uint64) {
 	defer f.mu.Unlock()
 	list := make([]followed, 0, len(f.nodes[node]))
 	for s, readers := range f.nodes[node] {
-		list = append(list, followed{s, readers})
+		list = append(list, followed{stream: s, readers: readers})
 	}
 	slices.SortFunc(list, func(a, b followed) int { return a.stream.compare(b.stream) })
 	return list, f.added

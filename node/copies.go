@@ -33,7 +33,10 @@ func (n *Node) takeStream(ctx context.Context, f followed, got wire.SyncedStream
 		return false, err
 	}
 	n.takeClosed(ctx, f, author.address(), got.Closed)
-	s := n.streams.get(f.stream)
+	s, err := n.stream(ctx, f.stream)
+	if err != nil {
+		return false, err
+	}
 	if len(got.Entries) == 0 && s == nil {
 		return false, nil
 	}
@@ -42,14 +45,29 @@ func (n *Node) takeStream(ctx context.Context, f followed, got wire.SyncedStream
 	}
 	s.appending.Lock()
 	defer s.appending.Unlock()
+	for range 3 {
+		progress, err = n.takeEntries(ctx, s, f, author.address(), got)
+		if !errors.Is(err, store.ErrConflict) {
+			break // else another process takes the same
+		}
+	}
+	return progress, err
+}
+
+// takeEntries takes in entries and wraps. What another process of this node took
+// since it was asked for is left out. The caller holds s.appending.
+func (n *Node) takeEntries(ctx context.Context, s *stream, f followed, author wire.Address, got wire.SyncedStream) (progress bool, err error) {
 	if err := n.ready(ctx, s); err != nil {
 		return false, err
 	}
-	drafts, _, wrong := openSigned(ctx, n, author.address(), f.stream.author, func(c *keyservice.Chain) ([]*draft, error) {
+	if at := s.state().Seq; at > f.after {
+		got.Entries = got.Entries[min(at-f.after, uint64(len(got.Entries))):]
+	}
+	drafts, _, wrong := openSigned(ctx, n, author, f.stream.author, func(c *keyservice.Chain) ([]*draft, error) {
 		return n.copyDrafts(c, s, got.Entries)
 	})
-	if wrong == nil && got.Head < s.state().Seq && len(got.Closed) < len(f.readers) {
-		wrong = wire.Errorf(wire.Tampered, "stream", "entry %d was there before, now the newest is %d", s.state().Seq, got.Head)
+	if wrong == nil && got.Head < f.after && len(got.Closed) < len(f.readers) {
+		wrong = wire.Errorf(wire.Tampered, "stream", "entry %d was there before, now the newest is %d", f.after, got.Head)
 	}
 	wraps := slices.DeleteFunc(slices.Clone(got.Wraps), func(w wire.SyncedWrap) bool {
 		return !slices.Contains(f.readers, w.Wrap.Reader) || w.Wrap.Check() != nil
@@ -135,7 +153,7 @@ func (n *Node) keep(ctx context.Context, s *stream, wraps []wire.SyncedWrap, dra
 		s.stale = true // until it is known to have succeeded
 		err := n.copies.Apply(ctx, changes...)
 		for _, w := range wraps {
-			n.wraps.Remove(wrapName(s, w))
+			n.wraps.forget(wrapName(s, w))
 		}
 		if err != nil {
 			return fmt.Errorf("keep a copy: %w", err)
@@ -143,7 +161,9 @@ func (n *Node) keep(ctx context.Context, s *stream, wraps []wire.SyncedWrap, dra
 		s.stale, s.saved = false, asOf
 	}
 	if len(drafts) > 0 {
-		s.head.Store(&drafts[len(drafts)-1].head)
+		last := &drafts[len(drafts)-1].head
+		s.told = last.Seq
+		s.head.Store(last)
 	}
 	s.asOf.Store(asOf)
 	return nil
@@ -156,7 +176,10 @@ func wrapName(s *stream, w wire.SyncedWrap) keyservice.WrapName {
 // syncAsk returns the question for one followed stream.
 func (n *Node) syncAsk(ctx context.Context, f followed) (wire.SyncStream, error) {
 	ask := wire.SyncStream{Author: f.stream.author, Audience: f.stream.audience}
-	s := n.streams.get(f.stream)
+	s, err := n.stream(ctx, f.stream)
+	if err != nil {
+		return ask, err
+	}
 	at := new(streamHead)
 	if s != nil {
 		at = s.head.Load()
@@ -165,7 +188,6 @@ func (n *Node) syncAsk(ctx context.Context, f followed) (wire.SyncStream, error)
 	for _, reader := range f.readers {
 		r := wire.SyncReader{Account: reader}
 		if at.Seq > 0 {
-			var err error
 			if r.Have, err = n.wrapHash(ctx, s, at.content, reader); err != nil && !errors.Is(err, wire.NotExist) {
 				return ask, err
 			}

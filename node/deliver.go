@@ -34,8 +34,17 @@ func (n *Node) deliverNow(ctx context.Context, p pair, node wire.NodeName) {
 	defer cancel()
 	if err := n.deliver(ctx, p, node); err != nil {
 		n.log.Info("a friendship statement is not delivered yet", "to", string(node), "error", err)
-		n.queue.later(p, node, n.deliverCap())
+		n.tryLater(p, node)
 	}
+}
+
+// tryLater lets a pair be tried again, here or by the process that leads.
+func (n *Node) tryLater(p pair, node wire.NodeName) {
+	if n.leads() {
+		n.queue.later(p, node, n.deliverCap())
+		return
+	}
+	n.queue.done(p)
 }
 
 func (n *Node) deliverCap() time.Duration {
@@ -65,7 +74,7 @@ func (n *Node) deliver(ctx context.Context, p pair, node wire.NodeName) error {
 		if err != nil {
 			n.log.Warn("a friendship statement was refused", "kind", string(first.Kind), "by", string(r.Node), "error", err)
 		}
-		if err := n.dequeue(ctx, p, first, err); err != nil {
+		if err := n.dequeue(ctx, p, node, first, err); err != nil {
 			return err
 		}
 		if r.Node != n.name && r.Friendship.State() == wire.StateFriend {
@@ -104,8 +113,13 @@ func (n *Node) handOver(ctx context.Context, p pair, r *friendRecord, q queuedRe
 }
 
 // dequeue removes a statement that was taken, or refused for good.
-func (n *Node) dequeue(ctx context.Context, p pair, q queuedRecord, refused error) error {
-	_, err := n.changeFriendship(ctx, p, func(r *friendRecord, _ bool) (*friendChange, error) {
+func (n *Node) dequeue(ctx context.Context, p pair, node wire.NodeName, q queuedRecord, refused error) error {
+	// Another process may queue something more: then it writes the marker anew.
+	marker, err := read(ctx, n.own, deliverKey(node, p), new(deliverRecord))
+	if ignoreAbsent(err) != nil {
+		return err
+	}
+	_, err = n.changeFriendship(ctx, p, func(r *friendRecord, _ bool) (*friendChange, error) {
 		if len(r.Queue) == 0 || string(r.Queue[0].Statement) != string(q.Statement) {
 			return nil, nil
 		}
@@ -114,8 +128,8 @@ func (n *Node) dequeue(ctx context.Context, p pair, q queuedRecord, refused erro
 			r.Problem = fmt.Sprintf("%s did not take the %s: %v", r.Node, q.Kind, refused)
 		}
 		c := new(friendChange)
-		if len(r.Queue) == 0 {
-			c.after = []store.Change{{Key: deliverKey(r.Node, p)}}
+		if len(r.Queue) == 0 && marker != 0 {
+			c.after = []store.Change{{Key: deliverKey(node, p), If: store.IfRevision(marker)}}
 		}
 		return c, nil
 	})
@@ -123,17 +137,28 @@ func (n *Node) dequeue(ctx context.Context, p pair, q queuedRecord, refused erro
 }
 
 // unmark deletes the marker of a pair with nothing to deliver, which is there
-// after an interruption only.
+// after an interruption only. Another process may be about to queue something:
+// after the marker, it changes the record. So the record is written as it is, and
+// the other has to begin again; where there is none yet, the marker stays.
 func (n *Node) unmark(ctx context.Context, p pair, node wire.NodeName) error {
 	defer n.pairs.lock(p)()
 	key := deliverKey(node, p)
-	if _, err := read(ctx, n.own, key, new(deliverRecord)); err != nil {
+	marker, err := read(ctx, n.own, key, new(deliverRecord))
+	if err != nil {
 		return ignoreAbsent(err)
 	}
-	if r, _, err := n.friendship(ctx, p); err != nil || len(r.Queue) > 0 {
+	r, rev, err := n.friendship(ctx, p)
+	if err != nil || len(r.Queue) > 0 || rev == 0 && n.news != nil {
 		return err
 	}
-	return n.own.Apply(ctx, store.Change{Key: key})
+	if rev == 0 {
+		return n.own.Apply(ctx, store.Change{Key: key})
+	}
+	err = n.own.Apply(ctx, putIf(friendKey(p), r, store.IfRevision(rev)), store.Change{Key: key, If: store.IfRevision(marker)})
+	if errors.Is(err, store.ErrConflict) {
+		return nil // whoever was first sees to it
+	}
+	return err
 }
 
 // deliveries are the pairs whose statements wait, and when to try again.
@@ -160,6 +185,17 @@ func (d *deliveries) init() {
 func (d *deliveries) add(p pair, node wire.NodeName) {
 	d.mu.Lock()
 	d.waiting[p] = &delivery{node: node, at: time.Now()}
+	d.mu.Unlock()
+	d.look()
+}
+
+// heard lets a pair be tried that another process queued something for, unless
+// that process has done so by then.
+func (d *deliveries) heard(p pair, node wire.NodeName) {
+	d.mu.Lock()
+	if d.waiting[p] == nil {
+		d.waiting[p] = &delivery{node: node, at: time.Now().Add(deliverTimeout)}
+	}
 	d.mu.Unlock()
 	d.look()
 }
@@ -235,21 +271,26 @@ func (n *Node) loadQueue(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		parts := strings.Split(rec.Key, "/")
-		if len(parts) != 4 {
-			return fmt.Errorf("record %q: not the key of a delivery", rec.Key)
-		}
-		me, err := wire.ParseAccountID(parts[2])
+		p, node, err := parseDeliverKey(rec.Key)
 		if err != nil {
-			return fmt.Errorf("record %q: %v", rec.Key, err)
+			return err
 		}
-		other, err := wire.ParseAccountID(parts[3])
-		if err != nil {
-			return fmt.Errorf("record %q: %v", rec.Key, err)
-		}
-		n.queue.add(pair{me, other}, wire.NodeName(strings.Clone(parts[1])))
+		n.queue.add(p, node)
 	}
 	return nil
+}
+
+func parseDeliverKey(key string) (pair, wire.NodeName, error) {
+	parts := strings.Split(key, "/")
+	if len(parts) != 4 {
+		return pair{}, "", fmt.Errorf("record %q: not the key of a delivery", key)
+	}
+	me, err1 := wire.ParseAccountID(parts[2])
+	other, err2 := wire.ParseAccountID(parts[3])
+	if err := errors.Join(err1, err2); err != nil {
+		return pair{}, "", fmt.Errorf("record %q: %v", key, err)
+	}
+	return pair{me, other}, wire.NodeName(strings.Clone(parts[1])), nil
 }
 
 // deliverLoop tries what is due until the node closes. Each node has workers of
@@ -299,7 +340,7 @@ func (n *Node) deliverAll(node wire.NodeName, pairs []pair) {
 				if errors.Is(err, wire.Unavailable) {
 					away()
 				}
-				n.queue.later(p, node, n.deliverCap())
+				n.tryLater(p, node)
 			}
 		})
 	}

@@ -67,7 +67,11 @@ func (p *Person) Publish(ctx context.Context, r wire.PublishRequest) (wire.Publi
 		return wire.PublishReply{}, wire.Errorf(wire.Invalid, "ends", "at most %d ends, with an epoch entry, were expected", maxEndings)
 	}
 	name := streamName{p.account, h.Audience}
-	if p.node.streams.get(name) == nil { // do not remember what cannot be the first
+	known, err := p.node.stream(ctx, name)
+	if err != nil {
+		return wire.PublishReply{}, err
+	}
+	if known == nil { // do not remember what cannot be the first
 		if _, err := (wire.StreamHead{}).Next(h, r.Entry.ID()); err != nil {
 			return wire.PublishReply{}, refuse(err)
 		}
@@ -99,13 +103,12 @@ func (p *Person) Publish(ctx context.Context, r wire.PublishRequest) (wire.Publi
 	return wire.PublishReply{}, wire.Errorf(wire.Conflict, "entry", "another entry was first")
 }
 
-// ready brings s up to the store after something failed, and finishes what was
-// left unfinished. The caller holds s.appending.
+// ready brings s up to the store after something failed, or another process
+// wrote to it, and finishes what was left unfinished. The caller holds
+// s.appending.
 func (n *Node) ready(ctx context.Context, s *stream) error {
-	if s.stale {
-		if err := n.loadHead(ctx, s); err != nil {
-			return err
-		}
+	if err := n.catchUp(ctx, s); err != nil {
+		return err
 	}
 	return n.settle(ctx, s)
 }
@@ -191,6 +194,7 @@ func (n *Node) commit(ctx context.Context, s *stream, d *draft) error {
 		return err
 	}
 	s.stale, s.unsettled = false, len(d.record.Ends) > 0
+	s.told = d.head.Seq
 	s.head.Store(&d.head)
 	return n.settle(ctx, s)
 }

@@ -141,7 +141,10 @@ func (p *Person) readableStreams(ctx context.Context) ([]*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := p.node.streams.of(p.account)
+	own, err := p.node.streamsOf(ctx, p.account)
+	if err != nil {
+		return nil, err
+	}
 	list := append(make([]*stream, 0, len(own)+len(c.friends)), own...)
 	for i := range c.friends {
 		s, err := p.node.readableFriend(ctx, p.account, &c.friends[i])

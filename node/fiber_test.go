@@ -76,7 +76,7 @@ func testServer(t *testing.T, table []route, o serverOptions, log io.Writer, wra
 	if log == nil {
 		log = io.Discard
 	}
-	a := &api{log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	a := &api{node: new(Node), log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	s := newServer(a, table, o)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/keyservice"
@@ -20,6 +22,16 @@ type pair struct{ me, other wire.AccountID }
 
 func friendsKey(me wire.AccountID) string { return "friend/" + me.String() + "/" }
 func friendKey(p pair) string             { return friendsKey(p.me) + p.other.String() }
+
+func parseFriendKey(key string) (pair, error) {
+	parts := strings.Split(key, "/")
+	if len(parts) != 3 {
+		return pair{}, fmt.Errorf("%q is not the key of a friendship", key)
+	}
+	me, err1 := wire.ParseAccountID(parts[1])
+	other, err2 := wire.ParseAccountID(parts[2])
+	return pair{me, other}, errors.Join(err1, err2)
+}
 
 // A way is how a friendship statement got here. All of them lead to ingest.
 type way int

@@ -26,7 +26,7 @@ func serveRegister(ctx context.Context, a *api, r *incoming) (any, error) {
 	if a.closed {
 		return nil, wire.Errorf(wire.Forbidden, "", "this node takes no registrations")
 	}
-	if err := a.node.door.throttle.take(askRegister, network(r.from)); err != nil {
+	if err := a.node.door.throttle.take(ctx, askRegister, network(r.from)); err != nil {
 		return nil, err
 	}
 	req, err := decode[wire.RegisterRequest](r)
@@ -53,7 +53,7 @@ func serveLogin(ctx context.Context, a *api, r *incoming) (any, error) {
 }
 
 func serveHeads(ctx context.Context, a *api, r *incoming) (any, error) {
-	if err := a.node.door.throttle.take(askHeads, network(r.from)); err != nil {
+	if err := a.node.door.throttle.take(ctx, askHeads, network(r.from)); err != nil {
 		return nil, err
 	}
 	req, err := decode[wire.HeadsRequest](r)
@@ -95,7 +95,7 @@ func servePutVault(ctx context.Context, _ *api, r *incoming) (any, error) {
 }
 
 func serveKeys(ctx context.Context, a *api, r *incoming) (any, error) {
-	if err := a.node.door.throttle.take(askKeys, r.person.account.String()); err != nil {
+	if err := a.node.door.throttle.take(ctx, askKeys, r.person.account.String()); err != nil {
 		return nil, err
 	}
 	req, err := decode[wire.KeysRequest](r)

@@ -113,13 +113,13 @@ func (h held) Feed(ctx context.Context, limit int, cursor string) (wire.FeedRepl
 
 // Register is Node's, held to the file.
 func (n *testNode) Register(ctx context.Context, q wire.RegisterRequest) (wire.RegisterReply, error) {
-	r, err := n.Node.Register(ctx, q)
+	r, err := n.any().Register(ctx, q)
 	return holdCall(n.world.t, "POST", wire.PathRegister, q, r, err)
 }
 
 // SeenHead is Node's, held to the file.
 func (n *testNode) SeenHead(ctx context.Context, q wire.HeadsRequest) (wire.HeadsReply, error) {
-	r, err := n.Node.SeenHead(ctx, q)
+	r, err := n.any().SeenHead(ctx, q)
 	return holdCall(n.world.t, "POST", wire.PathHeads, q, r, err)
 }
 
@@ -137,7 +137,7 @@ func (l *loginNode) Login(ctx context.Context, q wire.LoginRequest, from netip.A
 
 // peer is Node's, held to the file.
 func (n *testNode) peer(name wire.NodeName) federation.API {
-	return heldPeer{n.Node.peer(name), n.world.t}
+	return heldPeer{n.any().peer(name), n.world.t}
 }
 
 // heldPeer is what a node may ask, its answers held to the file.

@@ -39,7 +39,7 @@ func (n *Node) Challenge(ctx context.Context, req wire.ChallengeRequest, from ne
 	if err := checkAsked(c); err != nil {
 		return wire.ChallengeReply{}, err
 	}
-	if err := n.door.throttle.take(askChallenge, network(from)); err != nil {
+	if err := n.door.throttle.take(ctx, askChallenge, network(from)); err != nil {
 		return wire.ChallengeReply{}, err
 	}
 	who, err := n.candidate(ctx, req.Handle)
@@ -66,7 +66,7 @@ func (n *Node) Login(ctx context.Context, req wire.LoginRequest, from netip.Addr
 	if err := checkDeviceName(req.Device); err != nil {
 		return wire.LoginReply{}, err
 	}
-	if err := n.door.throttle.take(askLogin, network(from)); err != nil {
+	if err := n.door.throttle.take(ctx, askLogin, network(from)); err != nil {
 		return wire.LoginReply{}, err
 	}
 	tag := n.challengeTag(c)
@@ -81,7 +81,7 @@ func (n *Node) Login(ctx context.Context, req wire.LoginRequest, from netip.Addr
 	if err != nil {
 		return wire.LoginReply{}, err
 	}
-	try, err := n.door.throttle.attempt(claimsOf(req, who.account, known, from)...)
+	try, err := n.door.throttle.attempt(ctx, claimsOf(req, who.account, known, from)...)
 	if err != nil {
 		return wire.LoginReply{}, err
 	}
@@ -89,8 +89,11 @@ func (n *Node) Login(ctx context.Context, req wire.LoginRequest, from netip.Addr
 		return wire.LoginReply{}, unauthenticated()
 	}
 	reply, err := n.openSession(ctx, c, who.account, req, known)
-	if !errors.Is(err, wire.Unauthenticated) { // a challenge that was spent before is a failure
-		try.succeeded()
+	if errors.Is(err, wire.Unauthenticated) { // a challenge that was spent before is a failure
+		return reply, err
+	}
+	if failed := try.succeeded(ctx); failed != nil {
+		n.log.Warn("a log-in was not given back to its budget", "error", failed)
 	}
 	return reply, err
 }

@@ -165,7 +165,7 @@ func TestChallengeIsSpentOnce(t *testing.T) {
 		if in.Load() != 1 || out.Load() != 7 {
 			t.Fatalf("%d got in and %d did not with one challenge, want 1 and 7", in.Load(), out.Load())
 		}
-		l.door.throttle = newThrottle(l.clock.now, false)
+		l.door.throttle = newThrottle(l.clock.now, false, newMemoryPurses())
 	}
 	n := 0
 	for _, err := range l.own.Scan(t.Context(), store.Prefix(sessionPrefix)) {
@@ -205,7 +205,7 @@ func TestLoginOnAnUnreliableStore(t *testing.T) {
 			if in > 1 {
 				t.Errorf("seed %d: a challenge let in %d times", seed, in)
 			}
-			l.door.throttle = newThrottle(l.clock.now, false)
+			l.door.throttle = newThrottle(l.clock.now, false, newMemoryPurses())
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -25,7 +26,10 @@ type Options struct {
 	// Own keeps what belongs to the people of this node. Copies keeps what comes
 	// from other nodes: it may be emptied while the node is closed. Both are
 	// closed by the caller, after the Node.
-	Own, Copies  store.Store
+	Own, Copies store.Store
+	// Shared says that other processes of this node may be at the same stores at
+	// the same time, all of them with Shared set.
+	Shared       bool
 	Log          *slog.Logger     // discarded if nil
 	Now          func() time.Time // time.Now if nil
 	SyncInterval time.Duration    // between pulls from one node; 10 s if 0, 2 s in development
@@ -36,6 +40,8 @@ type Options struct {
 	// Peers makes what the node reaches other nodes with; federation.NewClient if
 	// nil.
 	Peers func(federation.ClientOptions) (Peers, error)
+
+	pace pace // usualPace if zero
 }
 
 // Peers reaches other nodes.
@@ -57,7 +63,7 @@ type Node struct {
 	door     *door
 	secret   wire.Hidden[[32]byte] // for tags that only this node makes and checks
 	nobody   nobody
-	document wire.Signed
+	document atomic.Pointer[wire.Signed]
 	client   *federation.Client
 	server   *federation.Server
 	peers    Peers
@@ -65,7 +71,7 @@ type Node struct {
 	ownKeys  *keyservice.Service // of people registered here, and of those about to
 	copyKeys *keyservice.Service // of everybody else
 	people   *lru.Cache[wire.AccountID, wire.Handle]
-	wraps    *lru.Cache[keyservice.WrapName, wire.Hash] // sealedHash of those that are there
+	wraps    wraps
 	lookups  flights[wire.Address, *knownChain]
 	pulls    flights[wire.NodeName, struct{}]
 
@@ -74,6 +80,7 @@ type Node struct {
 	circles circles
 	follows follows
 	queue   deliveries
+	news    *news // nil unless the stores are shared
 
 	pairs      locks[pair] // held to change a friendRecord
 	delivering locks[pair] // held to deliver what is queued in one
@@ -100,11 +107,11 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n := newNode(o)
 	if err := n.start(ctx, o); err != nil {
 		n.stop()
-		n.work.Wait()
-		if n.client != nil {
-			n.client.Close()
-		}
+		n.end()
 		return nil, fmt.Errorf("node: open: %w", err)
+	}
+	if n.news != nil {
+		n.work.Go(n.listenLoop)
 	}
 	n.work.Go(n.deliverLoop)
 	n.work.Go(n.syncLoop)
@@ -125,10 +132,15 @@ func newNode(o Options) *Node {
 			n.every = 2 * time.Second
 		}
 	}
-	n.door = newDoor(n.now, n.dev, o.SessionLifetime)
+	purses := newMemoryPurses()
+	if o.Shared {
+		n.share(o.pace)
+		purses = storedPurses{n.own, n.purseKey}
+	}
+	n.door = newDoor(newThrottle(n.now, n.dev, purses), o.SessionLifetime)
 	n.ownKeys = keyservice.New(ledger{n.own})
 	n.copyKeys = keyservice.New(ledger{n.copies})
-	n.wraps = newCache[keyservice.WrapName, wire.Hash](1 << 16)
+	n.wraps.init()
 	n.people = newCache[wire.AccountID, wire.Handle](1 << 16)
 	n.streams.init()
 	n.items.init()
@@ -141,6 +153,11 @@ func newNode(o Options) *Node {
 
 // start reads the stores.
 func (n *Node) start(ctx context.Context, o Options) error {
+	if n.news != nil { // before anything is read, so that all that changes later is heard
+		if err := n.join(ctx); err != nil {
+			return err
+		}
+	}
 	if err := n.openSchema(ctx); err != nil {
 		return err
 	}
@@ -160,6 +177,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err := n.loadStreams(ctx); err != nil {
 		return err
 	}
+	if n.news != nil {
+		return nil // whoever leads does
+	}
 	return n.loadQueue(ctx)
 }
 
@@ -177,8 +197,12 @@ func (n *Node) openPeers(o Options, secrets federation.Secrets) error {
 			return err
 		}
 	}
+	var replay federation.ReplayStore = replayStore{n.own}
+	if o.Shared {
+		replay = nonceStore{replayStore{n.own}}
+	}
 	n.server, err = federation.NewServer(federation.ServerOptions{
-		Self: n.name, Host: o.Host, Client: n.client, Replay: replayStore{n.own}, Now: n.now, Log: n.log,
+		Self: n.name, Host: o.Host, Client: n.client, Replay: replay, Now: n.now, Log: n.log,
 		For: func(v federation.VerifiedRequest) federation.API { return n.peer(v.Node()) },
 	})
 	return err
@@ -193,8 +217,7 @@ func (n *Node) Close(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		n.work.Wait()
-		n.client.Close()
+		n.end()
 	}()
 	select {
 	case <-done:
@@ -204,8 +227,30 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 }
 
+// end waits for what is under way, and says goodbye to the other processes.
+func (n *Node) end() {
+	n.work.Wait()
+	if n.client != nil {
+		n.client.Close()
+	}
+	if n.news == nil {
+		return
+	}
+	if err := n.news.end(); err != nil {
+		n.log.Warn("the other processes of this node were not told that this one ended", "error", err)
+	}
+}
+
+// share lets all changes of the stores be announced.
+func (n *Node) share(p pace) {
+	n.news = newNews(n.own, p)
+	n.news.forget = n.forget
+	n.own, n.copies = &toldStore{n.own, n.news, false}, &toldStore{n.copies, n.news, true}
+	go n.news.run() // until end
+}
+
 // Document returns the node's signed document.
-func (n *Node) Document() wire.Signed { return n.document }
+func (n *Node) Document() wire.Signed { return *n.document.Load() }
 
 // federationServer answers the requests of other nodes.
 func (n *Node) federationServer() *federation.Server { return n.server }
@@ -230,27 +275,6 @@ func (n *Node) openKeys(ctx context.Context) (federation.Secrets, error) {
 	n.secret = keys.Secret
 	n.nobody = n.makeNobody()
 	return federation.Secrets{Root: wire.NewNodeRootSecret(keys.Root.Reveal()), Request: wire.NewNodeRequestSecret(keys.Request.Reveal())}, nil
-}
-
-// openDocument makes a new document at each start, numbered after the last.
-func (n *Node) openDocument(ctx context.Context, o Options, secrets federation.Secrets) error {
-	var last documentRecord
-	rev, err := read(ctx, n.own, "node/document", &last)
-	if err != nil && !errors.Is(err, wire.NotExist) {
-		return err
-	}
-	n.document, err = federation.MakeDocument(federation.DocumentOptions{
-		Name: n.name, Host: o.Host, Secrets: secrets, Last: last.Number, Now: n.now(), Software: o.Software, Contact: o.Contact,
-	})
-	if err != nil {
-		return err
-	}
-	d, err := wire.OpenNodeDocument(n.document, n.name)
-	if err != nil {
-		return err
-	}
-	next := documentRecord{Version: recordVersion, Number: d.Number}
-	return n.own.Apply(ctx, store.Change{Key: "node/document", Value: wire.EncodeCBOR(&next), If: store.IfRevision(rev)})
 }
 
 // A Person is one of the node's people, and does all they may do. It is made by

@@ -58,6 +58,36 @@ func (r replayStore) SetHighWater(ctx context.Context, ms int64) error {
 	}
 }
 
+// nonceStore keeps the nonces as well, for a node of several processes.
+type nonceStore struct{ replayStore }
+
+var _ federation.NonceStore = nonceStore{}
+
+const noncePrefix = "nonce/"
+
+// SpendNonce implements federation.NonceStore. The record exists once, whoever
+// writes it; what is in it tells whose it is, should the store make the change twice.
+func (s nonceStore) SpendNonce(ctx context.Context, node wire.NodeName, nonce wire.Nonce, expires time.Time) (bool, error) {
+	key := noncePrefix + hex16(uint64(expires.UnixMilli())) + "/" + string(node) + "/" + nonce.String()
+	mine := random32()
+	err := s.s.Apply(ctx, store.Change{Key: key, Value: mine[:], If: store.IfAbsent()})
+	if !errors.Is(err, store.ErrConflict) {
+		return err == nil, err
+	}
+	rec, err := s.s.Get(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	return string(rec.Value) == string(mine[:]), nil
+}
+
+// sweepNonces deletes the nonces of requests that have expired by the clock of every
+// process.
+func (n *Node) sweepNonces(ctx context.Context) error {
+	before := n.now().Add(-wire.MaxSkew).UnixMilli()
+	return n.deleteAll(ctx, store.Query{From: noncePrefix, To: noncePrefix + hex16(uint64(before))})
+}
+
 func ignoreAbsent(err error) error {
 	if errors.Is(err, wire.NotExist) {
 		return nil

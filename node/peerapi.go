@@ -28,7 +28,7 @@ func (n *Node) peer(name wire.NodeName) federation.API { return peer{n, name} }
 // node that asks for so many that it might be trying names.
 func (p peer) Keys(ctx context.Context, r wire.KeysRequest) (wire.KeysReply, error) {
 	defer working(ctx)()
-	if err := p.node.door.throttle.take(askPeerKeys, string(p.name)); err != nil {
+	if err := p.node.door.throttle.take(ctx, askPeerKeys, string(p.name)); err != nil {
 		return wire.KeysReply{}, err
 	}
 	if r.Address.Node != p.node.name {
@@ -109,7 +109,10 @@ func (p peer) Sync(ctx context.Context, r wire.SyncRequest) (wire.SyncReply, err
 // guessed, such as those of two people.
 func (p peer) syncStream(ctx context.Context, ask wire.SyncStream, room int) (one wire.SyncedStream, size int, more bool, err error) {
 	name := streamName{ask.Author, ask.Audience}
-	s := p.node.streams.get(name)
+	s, err := p.node.stream(ctx, name)
+	if err != nil {
+		return one, 0, false, err
+	}
 	if s == nil || s.copy {
 		s = newStream(name, false)
 	}

@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -49,16 +51,18 @@ type world struct {
 	t     testing.TB
 	clock *worldClock
 	mu    sync.Mutex
-	nodes map[wire.NodeName]*Node
+	nodes map[wire.NodeName]*testNode
 	down  map[wire.NodeName]error         // how calls to it fail
 	held  map[wire.NodeName]chan struct{} // calls to it wait for that
 	calls map[string]int                  // by path, all nodes together
 	live  bool                            // there is a network in between (newLiveWorld)
+	twins bool                            // each node is two processes, and each request goes to one of them at random
 }
 
 func newWorld(t testing.TB) *world {
 	return &world{
-		t: t, clock: newWorldClock(), nodes: map[wire.NodeName]*Node{},
+		twins: strings.HasPrefix(t.Name(), "TestTwoProcesses/"),
+		t:     t, clock: newWorldClock(), nodes: map[wire.NodeName]*testNode{},
 		down: map[wire.NodeName]error{}, held: map[wire.NodeName]chan struct{}{}, calls: map[string]int{},
 	}
 }
@@ -66,8 +70,21 @@ func newWorld(t testing.TB) *world {
 // testNode is a node of a world, and its stores.
 type testNode struct {
 	*Node
+	twin        *Node // another process, or nil
 	world       *world
 	own, copies store.Store
+}
+
+// any returns a process of the node, which has heard what the other did.
+func (n *testNode) any() *Node {
+	one := n.Node
+	if n.twin != nil && rand.N(2) == 1 {
+		one = n.twin
+	}
+	if err := one.hear(context.Background()); err != nil {
+		n.world.t.Error(err)
+	}
+	return one
 }
 
 // open opens a node on stores, which may be nil for new ones.
@@ -95,15 +112,21 @@ func (w *world) tryOpen(name wire.NodeName, own, copies store.Store) (*testNode,
 	if w.live {
 		o.Development, o.Peers = true, nil
 	}
+	o.Shared = w.twins
 	n, err := Open(context.Background(), o)
 	if err != nil {
 		return nil, err
 	}
-	w.mu.Lock()
-	w.nodes[name] = n
-	w.mu.Unlock()
-	one := &testNode{n, w, own, copies}
+	one := &testNode{Node: n, world: w, own: own, copies: copies}
 	w.t.Cleanup(one.close)
+	if w.twins {
+		if one.twin, err = Open(context.Background(), o); err != nil {
+			return nil, err
+		}
+	}
+	w.mu.Lock()
+	w.nodes[name] = one
+	w.mu.Unlock()
 	return one, nil
 }
 
@@ -120,8 +143,13 @@ func (l testLog) Write(b []byte) (int, error) {
 func (n *testNode) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if err := n.Close(ctx); err != nil {
-		n.world.t.Error(err)
+	for _, one := range []*Node{n.Node, n.twin} {
+		if one == nil {
+			continue
+		}
+		if err := one.Close(ctx); err != nil {
+			n.world.t.Error(err)
+		}
 	}
 }
 
@@ -186,7 +214,7 @@ func (p worldPeer) reach(path string) (federation.API, error) {
 	if n == nil {
 		return nil, away
 	}
-	return heldPeer{n.peer(p.from), p.w.t}, nil
+	return heldPeer{n.any().peer(p.from), p.w.t}, nil
 }
 
 // carry sends a question and its answer through JSON.
@@ -255,6 +283,9 @@ type contact struct {
 // pulls copies what is new at another node.
 func (n *testNode) pulls(from *testNode) {
 	n.world.t.Helper()
+	if err := n.hear(context.Background()); err != nil {
+		n.world.t.Fatal(err)
+	}
 	n.follows.renew(from.name)
 	for n.follows.stale(from.name, time.Hour) { // what is under way already does not count
 		if err := n.pull(context.Background(), from.name); err != nil {
@@ -321,7 +352,7 @@ func (n *testNode) person(handle wire.Handle) *testPerson {
 }
 
 // as is what the person may do at home.
-func (p *testPerson) as() held { return held{p.home.As(p.account, p.address.Handle), p.t} }
+func (p *testPerson) as() held { return held{p.home.any().As(p.account, p.address.Handle), p.t} }
 
 func (p *testPerson) chain() *keyservice.Chain { return must(keyservice.ParseChain(p.keys)) }
 

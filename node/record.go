@@ -31,10 +31,12 @@ type nodeKeys struct {
 	Secret  wire.Hidden[[32]byte] `cbor:"4,keyasint"`
 }
 
-// documentRecord: node/document. The number of the last document.
+// documentRecord: node/document. The last document, which the first release did
+// not keep, and its number.
 type documentRecord struct {
-	Version uint64 `cbor:"1,keyasint"`
-	Number  uint64 `cbor:"2,keyasint"`
+	Version  uint64      `cbor:"1,keyasint"`
+	Number   uint64      `cbor:"2,keyasint"`
+	Document wire.Signed `cbor:"3,keyasint,omitempty"`
 }
 
 // handleRecord: handle/<handle>. Commits a registration; never deleted.

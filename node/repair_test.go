@@ -30,7 +30,7 @@ func newStage(t *testing.T) *stage {
 		s.stores[name] = storetest.NewMemory()
 	}
 	s.open(t)
-	at := func(n wire.NodeName) *testNode { return &testNode{s.w.nodes[n], s.w, nil, nil} }
+	at := func(n wire.NodeName) *testNode { return s.w.nodes[n] }
 	s.ann, s.cid, s.ben = at(north).person("ann"), at(north).person("cid"), at(south).person("ben")
 	s.people = []*testPerson{s.ann, s.ben, s.cid}
 	return s
@@ -52,7 +52,7 @@ func (s *stage) open(t *testing.T) {
 
 func (s *stage) close() {
 	for _, n := range s.w.nodes {
-		n.Close(context.Background())
+		n.close()
 	}
 }
 

@@ -48,6 +48,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 	n, err := Open(ctx, Options{
 		Name: c.Name, Host: c.Host, Development: c.Dev, Own: own, Copies: copies, Log: log,
 		SyncInterval: c.SyncInterval, SessionLifetime: c.Sessions, Software: "peerbrain/" + Version(), Contact: c.Contact,
+		Shared: c.Store.Kind == StoreMongoDB,
 	})
 	if err != nil {
 		return err
@@ -108,11 +109,22 @@ func (n *Node) sweepLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := n.sweep(ctx); err != nil && ctx.Err() == nil {
+			if !n.leads() {
+				continue
+			}
+			if err := n.sweepAll(ctx); err != nil && ctx.Err() == nil {
 				n.log.Error("sweep failed", "error", err)
 			}
 		}
 	}
+}
+
+// sweepAll deletes what has expired, and what other processes of this node left.
+func (n *Node) sweepAll(ctx context.Context) error {
+	if n.news == nil {
+		return n.sweep(ctx)
+	}
+	return errors.Join(n.sweep(ctx), n.sweepNonces(ctx), n.sweepPurses(ctx), n.sweepProcesses(ctx))
 }
 
 // listen takes the address and, in development, the name that follows from it.

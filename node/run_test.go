@@ -293,7 +293,7 @@ func TestRunBudgets(t *testing.T) {
 // TestRoutesAreRationed asks more often than the budgets of the routes allow.
 func TestRoutesAreRationed(t *testing.T) {
 	clock := newTestClock()
-	n := &Node{door: newDoor(clock.now, false, 0)}
+	n := &Node{door: newDoor(newThrottle(clock.now, false, newMemoryPurses()), 0)}
 	a := &api{node: n, log: slog.New(slog.DiscardHandler)}
 	for _, test := range []struct {
 		method, path string

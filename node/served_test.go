@@ -146,10 +146,10 @@ func (n *testNode) signs(to wire.NodeName, method, path string, body []byte) []s
 
 // forgiven forgets all that was rationed.
 func (n *testNode) forgiven() {
-	th := n.door.throttle
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	for _, purses := range th.purses {
+	m := n.door.throttle.purses.(*memoryPurses)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, purses := range m.of {
 		purses.Purge()
 	}
 }

@@ -19,8 +19,6 @@ const (
 	DefaultSessionLifetime = 180 * 24 * time.Hour
 
 	sessionCacheSize = 10_000
-	// sessionCacheTime is also how long a session that another process of
-	// this node ended goes on here.
 	sessionCacheTime = 5 * time.Second
 
 	sweepBatch = 500 // records that one sweep looks at
@@ -189,14 +187,16 @@ type door struct {
 	lifetime time.Duration // of sessions
 	cache    sessionCache
 	swept    string // where the next sweep of sessions begins; sweep's alone
+
+	sweptPurses string // the same of budgets
 }
 
 // newDoor makes the door of a node. A lifetime of 0 is DefaultSessionLifetime.
-func newDoor(now func() time.Time, development bool, lifetime time.Duration) *door {
+func newDoor(t *throttle, lifetime time.Duration) *door {
 	if lifetime == 0 {
 		lifetime = DefaultSessionLifetime
 	}
-	d := &door{throttle: newThrottle(now, development), lifetime: lifetime}
+	d := &door{throttle: t, lifetime: lifetime}
 	d.cache.known, _ = simplelru.NewLRU[wire.Hash, cachedSession](sessionCacheSize, nil) // fails for no positive size
 	return d
 }
@@ -239,4 +239,12 @@ func (c *sessionCache) end(hash wire.Hash) {
 	defer c.mu.Unlock()
 	c.ended++
 	c.known.Remove(hash)
+}
+
+// endAll lets all sessions be read again.
+func (c *sessionCache) endAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended++
+	c.known.Purge()
 }

@@ -43,6 +43,11 @@ type stream struct {
 	stale     bool       // the store may have entries that head does not know
 	saved     int64      // asOf in the store, ms since 1970
 
+	// Of other processes of this node: head is up to what they did while the two
+	// are equal.
+	heard, loaded atomic.Uint64
+	told          uint64 // the newest entry that all of them can hear of; as unsettled
+
 	head atomic.Pointer[streamHead]
 	asOf atomic.Int64 // of a copy: when the author's node was last heard, ms since 1970
 }
@@ -69,6 +74,10 @@ type streams struct {
 	mu       sync.RWMutex
 	byName   map[streamName]*stream
 	byAuthor map[wire.AccountID][]*stream
+
+	// Once something was missed, there may be streams that are not here. sought
+	// are the authors whose streams were looked for since; nil before.
+	sought map[wire.AccountID]bool
 }
 
 func (s *streams) init() {
@@ -83,34 +92,39 @@ func (s *streams) get(name streamName) *stream {
 	return s.byName[name]
 }
 
-// of returns the streams of an author that are not empty.
+// of returns the streams of an author, which may be empty.
 func (s *streams) of(author wire.AccountID) []*stream {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var list []*stream
-	for _, one := range s.byAuthor[author] {
-		if one.head.Load().Seq > 0 {
-			list = append(list, one)
-		}
+	return slices.Clone(s.byAuthor[author])
+}
+
+// add returns a stream that is there, or begins one.
+func (s *streams) add(name streamName, copied bool) *stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.byName[name]
+	if one == nil {
+		one = newStream(name, copied)
+		s.byName[name] = one
+		s.byAuthor[name.author] = append(s.byAuthor[name.author], one)
 	}
-	return list
+	return one
 }
 
 // open returns a stream that is there or can begin now. Limit when the author
 // has limit streams already.
 func (s *streams) open(name streamName, copied bool, limit int) (*stream, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if one := s.byName[name]; one != nil {
+	s.mu.RLock()
+	one, count := s.byName[name], len(s.byAuthor[name.author])
+	s.mu.RUnlock()
+	switch {
+	case one != nil:
 		return one, nil
-	}
-	if len(s.byAuthor[name.author]) >= limit {
+	case count >= limit:
 		return nil, wire.Errorf(wire.Limit, "audience", "an account has at most %d streams", limit)
 	}
-	one := newStream(name, copied)
-	s.byName[name] = one
-	s.byAuthor[name.author] = append(s.byAuthor[name.author], one)
-	return one, nil
+	return s.add(name, copied), nil
 }
 
 // storeOf returns where a stream, and all that belongs to it, is kept.
@@ -172,69 +186,85 @@ func (n *Node) nextStream(ctx context.Context, copied bool, from string) (*strea
 		if err != nil {
 			return nil, err
 		}
-		parts := strings.Split(rec.Key, "/")
-		if len(parts) != 4 {
-			return nil, fmt.Errorf("record %q: not the key of an entry", rec.Key)
-		}
-		author, err := wire.ParseAccountID(parts[1])
+		name, err := parseStreamName(strings.TrimPrefix(rec.Key, "entry/"))
 		if err != nil {
 			return nil, fmt.Errorf("record %q: %v", rec.Key, err)
 		}
-		audience, err := wire.ParseAudienceID(parts[2])
-		if err != nil {
-			return nil, fmt.Errorf("record %q: %v", rec.Key, err)
-		}
-		one := newStream(streamName{author, audience}, copied)
-		n.streams.mu.Lock()
-		n.streams.byName[one.name] = one
-		n.streams.byAuthor[author] = append(n.streams.byAuthor[author], one)
-		n.streams.mu.Unlock()
-		return one, nil
+		return n.streams.add(name, copied), nil
 	}
 	return nil, nil
+}
+
+// parseStreamName reads what streamName's String wrote, with or without one number
+// behind it.
+func parseStreamName(s string) (name streamName, err error) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 2 && len(parts) != 3 {
+		return name, errors.New("not the key of a stream or an entry")
+	}
+	author, err1 := wire.ParseAccountID(parts[0])
+	audience, err2 := wire.ParseAudienceID(parts[1])
+	return streamName{author, audience}, errors.Join(err1, err2)
 }
 
 // loadHead reads the newest end of a stream from the store. The caller holds
 // s.appending, or is alone.
 func (n *Node) loadHead(ctx context.Context, s *stream) error {
+	head, err := n.readHead(ctx, s)
+	if err != nil {
+		return err
+	}
+	if n.news != nil && head.Seq > s.told {
+		key := entryKey(s.name, head.Seq) // whoever wrote it may still be about to
+		if err := n.news.announce(ctx, s.copy, []string{key}); err != nil {
+			return err
+		}
+		s.told = head.Seq
+	}
+	s.head.Store(head)
+	s.unsettled, s.stale = head.Seq > 0, false
+	if !s.copy || n.news == nil && s.asOf.Load() != 0 {
+		return nil
+	}
+	var as syncRecord
+	_, err = read(ctx, n.copies, syncKey(s.name), &as)
+	s.asOf.Store(max(s.asOf.Load(), as.AsOf))
+	s.saved = as.AsOf
+	return ignoreAbsent(err)
+}
+
+// readHead returns the newest end of a stream as it is in the store.
+func (n *Node) readHead(ctx context.Context, s *stream) (*streamHead, error) {
 	q := store.Prefix(streamKey(s.name))
 	q.Reverse, q.Limit = true, 1
 	for rec, err := range n.storeOf(s).Scan(ctx, q) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var r entryRecord
 		if err := decodeRecord(rec, &r); err != nil {
-			return err
+			return nil, err
 		}
 		var seq uint64
 		if _, err := fmt.Sscanf(rec.Key[strings.LastIndexByte(rec.Key, '/')+1:], "%016x", &seq); err != nil {
-			return fmt.Errorf("record %q: not the key of an entry", rec.Key)
+			return nil, fmt.Errorf("record %q: not the key of an entry", rec.Key)
 		}
 		content := r.Content
 		if r.Epoch != seq {
 			epoch, err := n.entry(ctx, s, r.Epoch)
 			if err != nil {
-				return fmt.Errorf("epoch %d: %v", r.Epoch, err)
+				return nil, fmt.Errorf("epoch %d: %v", r.Epoch, err)
 			}
 			content = epoch.Content
 		}
-		s.head.Store(&streamHead{
+		return &streamHead{
 			StreamHead: wire.StreamHead{
 				Seq: seq, ID: r.entry().ID(), Epoch: r.Epoch, PrevEpoch: r.PrevEpoch, Created: r.Created, KeySeq: r.KeySeq,
 			},
 			content: content, arrival: r.Arrival, position: r.position(),
-		})
+		}, nil
 	}
-	s.unsettled, s.stale = s.head.Load().Seq > 0, false
-	if !s.copy || s.asOf.Load() != 0 {
-		return nil
-	}
-	var as syncRecord
-	_, err := read(ctx, n.copies, syncKey(s.name), &as)
-	s.asOf.Store(as.AsOf)
-	s.saved = as.AsOf
-	return ignoreAbsent(err)
+	return new(streamHead), nil
 }
 
 // readable is the one rule of who may read a stream, here or from another node:
@@ -242,7 +272,10 @@ func (n *Node) loadHead(ctx context.Context, s *stream) error {
 // node has of the two, and has a wrap of the newest epoch. For everybody else the
 // stream does not exist.
 func (n *Node) readable(ctx context.Context, reader wire.AccountID, name streamName) (*stream, error) {
-	s := n.streams.get(name)
+	s, err := n.stream(ctx, name)
+	if err != nil {
+		return nil, err
+	}
 	if reader == name.author {
 		if s == nil {
 			s = newStream(name, false)
@@ -269,7 +302,7 @@ func (n *Node) readable(ctx context.Context, reader wire.AccountID, name streamN
 			return nil, none
 		}
 	}
-	_, err := n.wrapHash(ctx, s, s.head.Load().content, reader)
+	_, err = n.wrapHash(ctx, s, s.head.Load().content, reader)
 	if errors.Is(err, wire.NotExist) {
 		return nil, none
 	}
@@ -281,14 +314,23 @@ func (n *Node) readable(ctx context.Context, reader wire.AccountID, name streamN
 // else that could change but the two friendRecords, and a change of either drops
 // the circle.
 func (n *Node) readableFriend(ctx context.Context, reader wire.AccountID, f *friendOf) (*stream, error) {
-	if known := f.known.Load(); known != nil && known.stream.head.Load().content == known.content {
-		return known.stream, nil
+	if known := f.known.Load(); known != nil {
+		if err := n.freshen(ctx, known.stream); err != nil {
+			return nil, err
+		}
+		if known.stream.head.Load().content == known.content {
+			return known.stream, nil
+		}
+	}
+	s, err := n.stream(ctx, f.stream)
+	if err != nil {
+		return nil, err
 	}
 	var about wire.Commitment
-	if s := n.streams.get(f.stream); s != nil {
+	if s != nil {
 		about = s.head.Load().content // before it is asked: should it change, the answer counts for nothing
 	}
-	s, err := n.readable(ctx, reader, f.stream)
+	s, err = n.readable(ctx, reader, f.stream)
 	if err == nil {
 		f.known.Store(&entitled{s, about})
 	}

@@ -57,7 +57,7 @@ func cutBatch(list []followed) (batch, rest []followed) {
 		if len(f.readers) > room {
 			rest = slices.Clone(list[i:])
 			rest[0].readers = f.readers[room:]
-			return append(batch, followed{f.stream, f.readers[:room]}), rest
+			return append(batch, followed{stream: f.stream, readers: f.readers[:room]}), rest
 		}
 		batch, readers = append(batch, f), readers+len(f.readers)
 	}
@@ -69,11 +69,12 @@ func cutBatch(list []followed) (batch, rest []followed) {
 func (n *Node) pullBatch(ctx context.Context, node wire.NodeName, batch []followed) error {
 	for len(batch) > 0 {
 		var request wire.SyncRequest
-		for _, f := range batch {
+		for i, f := range batch {
 			ask, err := n.syncAsk(ctx, f)
 			if err != nil {
 				return err
 			}
+			batch[i].after = ask.After
 			request.Streams = append(request.Streams, ask)
 		}
 		reply, err := n.askSync(ctx, node, request)
@@ -120,7 +121,7 @@ func (n *Node) syncLoop() {
 	places := make(chan struct{}, pullAtOnce)
 	for {
 		for _, node := range n.follows.at() {
-			if !n.follows.begin(node) {
+			if !n.leads() || !n.follows.begin(node) {
 				continue
 			}
 			n.work.Go(func() {

@@ -471,6 +471,7 @@ func TestAnswerOfAnother(t *testing.T) {
 	ben.home.pulls(ann.home)
 	list, _ := ben.home.follows.of(north)
 	head := ben.home.streams.get(list[0].stream).state().Seq
+	list[0].after = head
 	for name, change := range map[string]func(*wire.SyncedStream){
 		"author":   func(s *wire.SyncedStream) { s.Author = random32() },
 		"audience": func(s *wire.SyncedStream) { s.Audience = random32() },
@@ -675,9 +676,9 @@ func TestCutBatch(t *testing.T) {
 	}
 	var list []followed
 	for range wire.MaxSyncStreams + 3 {
-		list = append(list, followed{streamName{random32(), random32()}, many[:1]})
+		list = append(list, followed{stream: streamName{random32(), random32()}, readers: many[:1]})
 	}
-	list = append(list, followed{streamName{random32(), random32()}, many})
+	list = append(list, followed{stream: streamName{random32(), random32()}, readers: many})
 	asked := make(map[pair]bool)
 	want := wire.MaxSyncStreams + 3 + len(many)
 	for len(list) > 0 {

@@ -1,11 +1,10 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"net/netip"
-	"sync"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -62,10 +61,7 @@ var budgets = map[budgetName]budget{
 }
 
 const (
-	// throttleCap is how many purses of one budget are remembered, about 300
-	// bytes each. Who is forgotten first is who was seen least recently.
-	throttleCap = 10_000
-	maxBackoff  = 15 * time.Minute
+	maxBackoff = 15 * time.Minute
 	// generosity multiplies what may be asked for in development, where one
 	// machine plays all people. Failed log-ins are rationed as ever.
 	generosity = 100
@@ -79,22 +75,15 @@ type purse struct {
 	until  time.Time // no attempt before
 }
 
-// A throttle rations requests. It holds no more than throttleCap purses of
-// each budget and starts no goroutine.
+// A throttle rations requests.
 type throttle struct {
 	now      func() time.Time
 	generous bool // where nothing is guessed
-
-	mu     sync.Mutex
-	purses map[budgetName]*simplelru.LRU[string, *purse]
+	purses   purses
 }
 
-func newThrottle(now func() time.Time, development bool) *throttle {
-	t := &throttle{now: now, generous: development, purses: map[budgetName]*simplelru.LRU[string, *purse]{}}
-	for name := range budgets {
-		t.purses[name], _ = simplelru.NewLRU[string, *purse](throttleCap, nil) // fails for no positive size
-	}
-	return t
+func newThrottle(now func() time.Time, development bool, p purses) *throttle {
+	return &throttle{now: now, generous: development, purses: p}
 }
 
 // network is what counts as one address: an IPv4 address, or the /64 that an
@@ -109,20 +98,19 @@ func network(a netip.Addr) string {
 }
 
 // take takes one from the budget of key, or returns a wire.Throttled.
-func (t *throttle) take(name budgetName, key string) error {
+func (t *throttle) take(ctx context.Context, name budgetName, key string) error {
 	scale := 1
 	if t.generous {
 		scale = generosity
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now, p, b := t.now(), t.purse(name, key), budgets[name]
-	if wait := p.wait(b, now, scale); wait > 0 {
-		return throttled(wait)
-	}
-	p.take(b, now, scale)
-	t.purses[name].Add(key, p)
-	return nil
+	return t.purses.change(ctx, claim{name, key}, func(p *purse) error {
+		now, b := t.now(), budgets[name]
+		if wait := p.wait(b, now, scale); wait > 0 {
+			return throttled(wait)
+		}
+		p.take(b, now, scale)
+		return nil
+	})
 }
 
 // A claim says that something is about to be tried at the cost of a budget.
@@ -140,57 +128,76 @@ type attempt struct {
 
 type payment struct {
 	claim
-	purse         *purse
 	before, after time.Time // the purse's until
 }
 
-// attempt takes one from each budget, or from none and returns a wire.Throttled.
-func (t *throttle) attempt(claims ...claim) (*attempt, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.now()
+// attempt takes one from each budget, or from none and returns a wire.Throttled
+// with the longest wait.
+func (t *throttle) attempt(ctx context.Context, claims ...claim) (*attempt, error) {
 	a := &attempt{t: t}
+	now := t.now()
 	var longest time.Duration
-	for _, c := range claims {
-		p := t.purse(c.name, c.key)
-		longest = max(longest, p.wait(budgets[c.name], now, 1))
-		a.paid = append(a.paid, payment{claim: c, purse: p, before: p.until})
+	for _, c := range claims { // so that what is refused leaves no trace
+		err := t.purses.change(ctx, c, func(p *purse) error {
+			longest = max(longest, p.wait(budgets[c.name], now, 1))
+			return errUnchanged
+		})
+		if !errors.Is(err, errUnchanged) {
+			return nil, err
+		}
 	}
 	if longest > 0 {
 		return nil, throttled(longest)
 	}
-	for i := range a.paid {
-		c := &a.paid[i]
-		c.purse.take(budgets[c.name], now, 1)
-		c.after = c.purse.until
-		t.purses[c.name].Add(c.key, c.purse)
+	for _, c := range claims {
+		if err := a.pay(ctx, c, now); err != nil { // another was first
+			return nil, errors.Join(err, a.undo(ctx, false))
+		}
 	}
 	return a, nil
 }
 
-// succeeded gives everything back. The row of failures ends for all but
-// addresses: there, an attacker would end it with an account of their own.
-func (a *attempt) succeeded() {
-	a.t.mu.Lock()
-	defer a.t.mu.Unlock()
-	for _, c := range a.paid {
-		c.purse.giveBack(budgets[c.name])
-		switch {
-		case c.name != guessAddress && c.name != recoveryAddress:
-			c.purse.failed, c.purse.until = 0, time.Time{}
-		case c.purse.until.Equal(c.after): // nothing failed meanwhile
-			c.purse.until = c.before
+var errUnchanged = errors.New("nothing was taken")
+
+// pay takes one from a budget.
+func (a *attempt) pay(ctx context.Context, c claim, now time.Time) error {
+	paid := payment{claim: c}
+	err := a.t.purses.change(ctx, c, func(p *purse) error {
+		if wait := p.wait(budgets[c.name], now, 1); wait > 0 {
+			return throttled(wait)
 		}
+		paid.before = p.until
+		p.take(budgets[c.name], now, 1)
+		paid.after = p.until
+		return nil
+	})
+	if err == nil {
+		a.paid = append(a.paid, paid)
 	}
+	return err
 }
 
-// purse returns the purse of key, which is kept only once something was taken
-// from it. It must be called with mu held.
-func (t *throttle) purse(name budgetName, key string) *purse {
-	if p, ok := t.purses[name].Get(key); ok {
-		return p
+// succeeded gives everything back. The row of failures ends for all but
+// addresses: there, an attacker would end it with an account of their own.
+func (a *attempt) succeeded(ctx context.Context) error { return a.undo(ctx, true) }
+
+// undo gives everything back, and if that is due ends the row of failures.
+func (a *attempt) undo(ctx context.Context, succeeded bool) error {
+	var failed error
+	for _, c := range a.paid {
+		err := a.t.purses.change(ctx, c.claim, func(p *purse) error {
+			p.giveBack(budgets[c.name])
+			switch {
+			case succeeded && c.name != guessAddress && c.name != recoveryAddress:
+				p.failed, p.until = 0, time.Time{}
+			case p.until.Equal(c.after): // nothing failed meanwhile
+				p.until = c.before
+			}
+			return nil
+		})
+		failed = errors.Join(failed, err)
 	}
-	return new(purse)
+	return failed
 }
 
 func (r rate) interval(scale int) time.Duration { return r.span / time.Duration(r.count*scale) }

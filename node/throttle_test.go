@@ -1,13 +1,18 @@
 package node
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store/storetest"
 )
 
 // testClock is a clock that stands still until it is moved.
@@ -33,8 +38,85 @@ func retryAfter(t *testing.T, err error) time.Duration {
 // fails makes one failed attempt and returns how long to wait instead, if so.
 func fails(t *testing.T, th *throttle, claims ...claim) time.Duration {
 	t.Helper()
-	_, err := th.attempt(claims...)
+	_, err := th.attempt(t.Context(), claims...)
 	return retryAfter(t, err)
+}
+
+// testPurses are in memory, but for TestSharedBudgets.
+func testPurses(t *testing.T) purses {
+	if !strings.HasPrefix(t.Name(), "TestSharedBudgets/") {
+		return newMemoryPurses()
+	}
+	return storedPurses{storetest.NewMemory(), testPurseKey}
+}
+
+func testPurseKey(c claim) string { return fmt.Sprintf("%s%x", pursePrefix, string(c.name)+"/"+c.key) }
+
+// TestSharedBudgets says of budgets in a store what others say of those in memory.
+func TestSharedBudgets(t *testing.T) {
+	t.Run("budgets", TestBudgets)
+	t.Run("backoff", TestBackoffGrows)
+	t.Run("success", TestSuccessIsFree)
+	t.Run("apart", TestBudgetsAreApart)
+	t.Run("refused", TestRefusedCostsNothing)
+}
+
+// TestBudgetOfBoth: what two processes give out at once is no more than what one would.
+func TestBudgetOfBoth(t *testing.T) {
+	clock, m := newTestClock(), storetest.NewMemory()
+	var both []*throttle
+	for range 2 {
+		both = append(both, newThrottle(clock.now, false, storedPurses{m, testPurseKey}))
+	}
+	var got atomic.Int64
+	var all sync.WaitGroup
+	try := func(th *throttle) {
+		if _, err := th.attempt(t.Context(), claim{guessAccount, "ann"}, claim{guessAddress, "192.0.2.1"}); err == nil {
+			got.Add(1)
+		}
+	}
+	for i := range 32 {
+		all.Go(func() { try(both[i%2]) })
+	}
+	all.Wait()
+	for i := range 32 { // those who were not let in because so many came at once
+		try(both[i%2])
+	}
+	if got.Load() != 10 {
+		t.Errorf("%d guesses at once, want 10", got.Load())
+	}
+}
+
+// TestPursesAreSwept: those that are whole again go, and tell nothing while they are there.
+func TestPursesAreSwept(t *testing.T) {
+	o := newOffice(t, usualPace)
+	n := o.opens()
+	const address = "192.0.2.77"
+	th := n.door.throttle
+	if err := th.take(t.Context(), askLogin, address); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := th.attempt(t.Context(), claim{guessAccount, "ann"}, claim{guessAddress, address}); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keysOf(t, o.own, "") {
+		rec := must(o.own.Get(t.Context(), key))
+		if strings.Contains(key+string(rec.Value), address) || strings.Contains(key, hex.EncodeToString([]byte(address))) {
+			t.Errorf("%s tells who asked", key)
+		}
+	}
+	for _, test := range []struct {
+		after time.Duration
+		left  int
+	}{{0, 3}, {wire.MaxSkew + 2*time.Second, 2}, {25 * time.Hour, 0}} {
+		o.w.clock.advance(test.after)
+		if err := n.sweepPurses(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(keysOf(t, o.own, pursePrefix)); got != test.left {
+			t.Errorf("%v later: %d are left, want %d", test.after, got, test.left)
+		}
+	}
 }
 
 func TestBudgets(t *testing.T) {
@@ -61,12 +143,12 @@ func TestBudgets(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s development=%v", test.name, test.development), func(t *testing.T) {
 			clock := newTestClock()
-			th := newThrottle(clock.now, test.development)
+			th := newThrottle(clock.now, test.development, testPurses(t))
 			ask := func() time.Duration {
 				if budgets[test.name].backoff {
 					return fails(t, th, claim{test.name, "a"})
 				}
-				return retryAfter(t, th.take(test.name, "a"))
+				return retryAfter(t, th.take(t.Context(), test.name, "a"))
 			}
 			for i := range test.atOnce {
 				if wait := ask(); wait != 0 {
@@ -100,14 +182,14 @@ func TestBudgets(t *testing.T) {
 			}
 		})
 	}
-	if len(newThrottle(time.Now, false).purses) != len(budgets) {
+	if len(newMemoryPurses().(*memoryPurses).of) != len(budgets) {
 		t.Error("a budget has no purses")
 	}
 }
 
 func TestBackoffGrows(t *testing.T) {
 	clock := newTestClock()
-	th := newThrottle(clock.now, false)
+	th := newThrottle(clock.now, false, testPurses(t))
 	var waits []time.Duration
 	for len(waits) < 12 {
 		if wait := fails(t, th, claim{guessAccount, "ann"}); wait > 0 {
@@ -132,22 +214,22 @@ func TestBackoffGrows(t *testing.T) {
 // that an attacker does not reset an address by logging in to their own account.
 func TestSuccessIsFree(t *testing.T) {
 	clock := newTestClock()
-	th := newThrottle(clock.now, false)
+	th := newThrottle(clock.now, false, testPurses(t))
 	mine := []claim{{guessAccount, "mallory"}, {guessAddress, "192.0.2.1"}}
 	for i := range 1000 {
-		a, err := th.attempt(mine...)
+		a, err := th.attempt(t.Context(), mine...)
 		if err != nil {
 			t.Fatalf("log-in %d: %v", i+1, err)
 		}
-		a.succeeded()
+		a.succeeded(t.Context())
 	}
 	got := 0
 	for i := range 200 {
 		if fails(t, th, claim{guessAccount, fmt.Sprint("victim", i)}, mine[1]) == 0 {
 			got++
 		}
-		if a, err := th.attempt(mine...); err == nil {
-			a.succeeded()
+		if a, err := th.attempt(t.Context(), mine...); err == nil {
+			a.succeeded(t.Context())
 		}
 	}
 	if got != 10 {
@@ -157,8 +239,8 @@ func TestSuccessIsFree(t *testing.T) {
 		if fails(t, th, claim{guessAccount, fmt.Sprint("victim", clock.at)}, mine[1]) == 0 {
 			got++
 		}
-		if a, err := th.attempt(mine...); err == nil {
-			a.succeeded()
+		if a, err := th.attempt(t.Context(), mine...); err == nil {
+			a.succeeded(t.Context())
 		}
 	}
 	if got > 25 {
@@ -168,7 +250,7 @@ func TestSuccessIsFree(t *testing.T) {
 
 func TestBudgetsAreApart(t *testing.T) {
 	clock := newTestClock()
-	th := newThrottle(clock.now, false)
+	th := newThrottle(clock.now, false, testPurses(t))
 	for i := range 100 {
 		fails(t, th, claim{guessAccount, "ann"}, claim{guessAddress, fmt.Sprintf("192.0.2.%d", i)})
 	}
@@ -189,13 +271,20 @@ func TestBudgetsAreApart(t *testing.T) {
 // TestRefusedCostsNothing shows that one budget that is used up spares the
 // others, and that what was refused takes no place among what is remembered.
 func TestRefusedCostsNothing(t *testing.T) {
-	th := newThrottle(newTestClock().now, false)
+	th := newThrottle(newTestClock().now, false, testPurses(t))
 	from := claim{guessAddress, "192.0.2.1"}
 	for i := range 500 {
 		fails(t, th, claim{guessAccount, fmt.Sprint("ann", i)}, from)
 	}
-	if n := th.purses[guessAccount].Len(); n != 10 {
-		t.Errorf("%d handles remembered after 10 attempts and 490 refusals, want 10", n)
+	switch p := th.purses.(type) {
+	case *memoryPurses:
+		if n := p.of[guessAccount].Len(); n != 10 {
+			t.Errorf("%d handles remembered after 10 attempts and 490 refusals, want 10", n)
+		}
+	case storedPurses:
+		if n := len(keysOf(t, p.own, pursePrefix)); n != 11 {
+			t.Errorf("%d purses stored after 10 attempts and 490 refusals, want 11", n)
+		}
 	}
 	for range 10 {
 		if wait := fails(t, th, claim{guessAccount, "ann499"}); wait > 0 {
@@ -205,13 +294,13 @@ func TestRefusedCostsNothing(t *testing.T) {
 }
 
 func TestThrottleIsBounded(t *testing.T) {
-	th := newThrottle(newTestClock().now, false)
+	th := newThrottle(newTestClock().now, false, testPurses(t))
 	for i := range throttleCap + 1000 {
-		if err := th.take(askChallenge, fmt.Sprint(i)); err != nil {
+		if err := th.take(t.Context(), askChallenge, fmt.Sprint(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := th.purses[askChallenge].Len(); n != throttleCap {
+	if n := th.purses.(*memoryPurses).of[askChallenge].Len(); n != throttleCap {
 		t.Errorf("%d remembered, want %d", n, throttleCap)
 	}
 }

@@ -269,7 +269,11 @@ func (n *Node) SeenHead(ctx context.Context, r wire.HeadsRequest) (wire.HeadsRep
 	}
 	var newest uint64
 	var reply wire.HeadsReply
-	for _, s := range n.streams.of(r.Account) {
+	streams, err := n.streamsOf(ctx, r.Account)
+	if err != nil {
+		return wire.HeadsReply{}, err
+	}
+	for _, s := range streams {
 		signed, counter, err := n.epochHead(ctx, chain, s)
 		if ctx.Err() != nil {
 			return wire.HeadsReply{}, ctx.Err()

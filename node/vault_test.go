@@ -300,6 +300,7 @@ func TestNodeKeepsItsKeys(t *testing.T) {
 	n := w.open(north, nil, nil)
 	first := must(wire.OpenNodeDocument(n.Document(), north))
 	n.close()
+	w.clock.advance(2 * documentYoung)
 	again := w.open(north, n.own, n.copies)
 	second := must(wire.OpenNodeDocument(again.Document(), north))
 	if first.Root != second.Root || first.Keys[0].Key != second.Keys[0].Key || again.secret.Reveal() != n.secret.Reveal() {
@@ -307,5 +308,29 @@ func TestNodeKeepsItsKeys(t *testing.T) {
 	}
 	if second.Number <= first.Number {
 		t.Errorf("document %d followed document %d", second.Number, first.Number)
+	}
+}
+
+// TestDocumentIsKept: a start goes on with the document while it is young and true.
+func TestDocumentIsKept(t *testing.T) {
+	w := newWorld(t)
+	n := w.open(north, nil, nil)
+	first := n.Document()
+	n.close()
+	again := func(contact string) *wire.NodeDocument {
+		n, err := Open(t.Context(), Options{Name: north, Own: n.own, Copies: n.copies, Now: w.clock.now, Contact: contact})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer n.Close(t.Context())
+		if same := string(n.Document()) == string(first); same != (contact == "") {
+			t.Errorf("contact %q: the same document: %v", contact, same)
+		}
+		return must(wire.OpenNodeDocument(n.Document(), north))
+	}
+	w.clock.advance(documentYoung - time.Minute)
+	again("")
+	if d := again("ann"); d.Contact != "ann" || d.Number <= must(wire.OpenNodeDocument(first, north)).Number {
+		t.Errorf("got contact %q, document %d", d.Contact, d.Number)
 	}
 }

@@ -3,6 +3,12 @@ package node
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/keyservice"
@@ -17,11 +23,64 @@ func wrapKey(w keyservice.WrapName) string {
 	return wrapsKey(w.Author, w.Audience, w.Commitment) + w.Reader.String()
 }
 
+func parseWrapKey(key string) (keyservice.WrapName, error) {
+	parts := strings.Split(key, "/")
+	if len(parts) != 5 {
+		return keyservice.WrapName{}, fmt.Errorf("%q is not the key of a wrap", key)
+	}
+	author, err1 := wire.ParseAccountID(parts[1])
+	audience, err2 := wire.ParseAudienceID(parts[2])
+	commitment, err3 := wire.ParseCommitment(parts[3])
+	reader, err4 := wire.ParseAccountID(parts[4])
+	return keyservice.WrapName{Author: author, Audience: audience, Commitment: commitment, Reader: reader}, errors.Join(err1, err2, err3, err4)
+}
+
+// wraps remember the sealedHash of those that are there. Whoever changes one
+// calls forget.
+type wraps struct {
+	mu      sync.Mutex
+	hashes  *lru.Cache[keyservice.WrapName, wire.Hash]
+	changes uint64 // what was read before one does not count
+}
+
+func (w *wraps) init() { w.hashes = newCache[keyservice.WrapName, wire.Hash](1 << 16) }
+
+// get returns what is known, and a number for remember.
+func (w *wraps) get(name keyservice.WrapName) (h wire.Hash, known bool, changes uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h, known = w.hashes.Get(name)
+	return h, known, w.changes
+}
+
+// remember keeps a hash, unless something changed since get.
+func (w *wraps) remember(name keyservice.WrapName, h wire.Hash, changes uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.changes == changes {
+		w.hashes.Add(name, h)
+	}
+}
+
+func (w *wraps) forget(name keyservice.WrapName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changes++
+	w.hashes.Remove(name)
+}
+
+func (w *wraps) forgetAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changes++
+	w.hashes.Purge()
+}
+
 // sealedHash is how two nodes tell wraps apart (wire.SyncReader).
 func sealedHash(sealed []byte) wire.Hash { return sha256.Sum256(sealed) }
 
 // wrapChange writes a wrap. There is no wrap of one epoch for one reader but the
-// newest; noteWrap follows.
+// newest; wraps.forget follows.
 func wrapChange(name keyservice.WrapName, w wire.Wrap) store.Change {
 	return put(wrapKey(name), &wrapRecord{recordVersion, w.Key, w.Sealed})
 }
@@ -29,21 +88,17 @@ func wrapChange(name keyservice.WrapName, w wire.Wrap) store.Change {
 // wrapHash returns the sealedHash of a reader's wrap, or NotExist.
 func (n *Node) wrapHash(ctx context.Context, s *stream, c wire.Commitment, reader wire.AccountID) (wire.Hash, error) {
 	name := keyservice.WrapName{Author: s.name.author, Audience: s.name.audience, Commitment: c, Reader: reader}
-	if h, ok := n.wraps.Get(name); ok {
+	h, known, changes := n.wraps.get(name)
+	if known {
 		return h, nil
 	}
 	var r wrapRecord
 	if _, err := read(ctx, n.storeOf(s), wrapKey(name), &r); err != nil {
 		return wire.Hash{}, err
 	}
-	h := sealedHash(r.Sealed)
-	n.wraps.ContainsOrAdd(name, h) // what noteWrap added meanwhile is newer
+	h = sealedHash(r.Sealed)
+	n.wraps.remember(name, h, changes)
 	return h, nil
-}
-
-// noteWrap remembers a wrap that was stored.
-func (n *Node) noteWrap(name keyservice.WrapName, w wire.Wrap) {
-	n.wraps.Add(name, sealedHash(w.Sealed))
 }
 
 // keysOf returns the service that has the wraps of a stream.
@@ -81,16 +136,11 @@ func (p *Person) PutWraps(ctx context.Context, r wire.WrapsRequest) error {
 		names[i] = keyservice.WrapName{Author: p.account, Audience: r.Audience, Commitment: r.Commitment, Reader: w.Reader}
 		changes[i] = wrapChange(names[i], w)
 	}
-	if err := p.node.own.Apply(ctx, changes...); err != nil {
-		for _, name := range names {
-			p.node.wraps.Remove(name)
-		}
-		return err
+	err = p.node.own.Apply(ctx, changes...)
+	for _, name := range names {
+		p.node.wraps.forget(name)
 	}
-	for i, w := range r.Wraps {
-		p.node.noteWrap(names[i], w)
-	}
-	return nil
+	return err
 }
 
 // roomForWraps returns how many wraps may be added to those whose keys begin
