@@ -1,9 +1,9 @@
 package story_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"math/rand/v2"
 	"net"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store/mongo/mongotest"
 )
 
@@ -71,7 +72,7 @@ func inOffices(t testing.TB, offices map[string]*office) func(*server) error {
 		offices[s.name] = o
 		proxy := &http.Server{Handler: &httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) { r.Out.Host = r.In.Host }, Transport: o,
-			ErrorLog: log.New(discard{}, "", 0), // of processes that are killed
+			ErrorLog: log.New(io.Discard, "", 0), // of processes that are killed
 		}}
 		done := make(chan error, 1)
 		go func() { done <- proxy.Serve(front) }()
@@ -90,10 +91,6 @@ func inOffices(t testing.TB, offices map[string]*office) func(*server) error {
 		return o.processes[1].start()
 	}
 }
-
-type discard struct{}
-
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
 // TestTwoProcesses tells the whole story with two processes of each node on one
 // database, whose requests reach them in turn: once in peace, and once while one of them
@@ -153,13 +150,17 @@ func wantOneDocument(t *testing.T, name string, o *office) {
 	t.Helper()
 	var shown [2]string
 	for i, one := range o.processes {
-		ctx, cancel := context.WithTimeout(context.Background(), nodeStarts)
-		defer cancel()
-		body, err := fetched(ctx, "http://"+one.listen+"/.well-known/peerbrain", name)
+		r := must(http.NewRequest("GET", "http://"+one.listen+wire.PathDocument, nil))
+		r.Host = name
+		answer, err := http.DefaultTransport.RoundTrip(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		shown[i] = body
+		body, err := io.ReadAll(answer.Body)
+		if err = errors.Join(err, answer.Body.Close()); err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("got %d %s, %v", answer.StatusCode, body, err)
+		}
+		shown[i] = string(body)
 	}
 	if shown[0] != shown[1] {
 		t.Errorf("the processes of %s show different documents", name)
