@@ -8,7 +8,7 @@ import (
 
 const (
 	// requestKeyValid is how long a request key counts after its document was
-	// made. A document is made at each start and may be made more often.
+	// made. One is made at a start, unless one of the day before says the same.
 	requestKeyValid = 400 * 24 * time.Hour
 	// requestKeyEarly is how long before: clocks differ.
 	requestKeyEarly = time.Hour

@@ -41,6 +41,10 @@
 // Each is idempotent: to do it again after any interruption finishes it
 // (TestInterruptions).
 //
-// A node is one process: two on the same stores would not see each other's
-// newest entries.
+// # Several processes
+//
+// On stores that several processes can open (Options.Shared) a node may be many of
+// them, behind any load balancer. What each remembers beside the stores is dropped
+// when another changes it, before the next request is served: news.go says how.
+// docs/operating.md has a table of all that is remembered.
 package node

@@ -46,10 +46,12 @@ func TestTwoProcesses(t *testing.T) {
 var quick = pace{beat: 5 * time.Millisecond, silence: 300 * time.Millisecond, kept: 600 * time.Millisecond, gone: 600 * time.Millisecond}
 
 // A cuttable store is one that a process can be cut off from, as if it was killed:
-// cut, nothing of what it does is there any more; mute, only no news of it.
+// cut, nothing of what it does is there any more; mute, only no news of it. before, if
+// set, is called before each change.
 type cuttable struct {
 	store.Store
 	cut, mute *atomic.Bool
+	before    *atomic.Pointer[func(store.Change)]
 }
 
 func (c cuttable) Apply(ctx context.Context, changes ...store.Change) error {
@@ -59,7 +61,17 @@ func (c cuttable) Apply(ctx context.Context, changes ...store.Change) error {
 	if c.mute.Load() && strings.HasPrefix(changes[len(changes)-1].Key, processPrefix) {
 		return nil
 	}
-	return c.Store.Apply(ctx, changes...)
+	before := c.before.Load()
+	if before == nil {
+		return c.Store.Apply(ctx, changes...)
+	}
+	for _, change := range changes {
+		(*before)(change)
+		if err := c.Store.Apply(ctx, change); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // office is several processes of one node, that a test can kill.
@@ -73,6 +85,17 @@ type office struct {
 type worker struct {
 	*testNode
 	cut, mute *atomic.Bool
+	before    *atomic.Pointer[func(store.Change)]
+}
+
+// interrupts calls f once, before the first change that which is true of.
+func (n *worker) interrupts(which func(store.Change) bool, f func()) {
+	hook := func(c store.Change) {
+		if which(c) && n.before.Swap(nil) != nil {
+			f()
+		}
+	}
+	n.before.Store(&hook)
 }
 
 func newOffice(t *testing.T, p pace) *office {
@@ -81,8 +104,8 @@ func newOffice(t *testing.T, p pace) *office {
 
 func (o *office) opens() *worker {
 	o.t.Helper()
-	cut, mute := new(atomic.Bool), new(atomic.Bool)
-	own, copies := cuttable{o.own, cut, mute}, cuttable{o.copies, cut, mute}
+	cut, mute, before := new(atomic.Bool), new(atomic.Bool), new(atomic.Pointer[func(store.Change)])
+	own, copies := cuttable{o.own, cut, mute, before}, cuttable{o.copies, cut, mute, new(atomic.Pointer[func(store.Change)])}
 	n, err := Open(o.t.Context(), Options{
 		Name: north, Own: own, Copies: copies, Shared: true, Now: o.w.clock.now, SyncInterval: time.Hour, pace: o.pace,
 		Peers: func(c federation.ClientOptions) (Peers, error) { return worldPeers{o.w, c.Self}, nil },
@@ -90,7 +113,7 @@ func (o *office) opens() *worker {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	one := &worker{&testNode{Node: n, world: o.w, own: own, copies: copies}, cut, mute}
+	one := &worker{&testNode{Node: n, world: o.w, own: own, copies: copies}, cut, mute, before}
 	o.t.Cleanup(one.close)
 	o.w.mu.Lock()
 	o.w.nodes[north] = one.testNode
@@ -421,4 +444,119 @@ func TestReplayAtBoth(t *testing.T) {
 	if err := home.sweepNonces(t.Context()); err != nil || len(keysOf(t, home.own, noncePrefix)) != 0 {
 		t.Errorf("nonces that have expired are left: %v", err)
 	}
+}
+
+// TestNewsOfNoSense: what is not understood may be about anything.
+func TestNewsOfNoSense(t *testing.T) {
+	o := newOffice(t, usualPace)
+	here, there := o.opens(), o.opens()
+	for _, key := range []string{"entry/x", "friend/x", "wrap/x", "key/x", "sess/x", "sync/x/y", "later/x"} {
+		there.streams.sought = nil
+		if err := here.news.announce(t.Context(), false, []string{key}); err != nil {
+			t.Fatal(err)
+		}
+		if err := there.hear(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if there.streams.sought == nil {
+			t.Errorf("%s: what was remembered counts", key)
+		}
+	}
+}
+
+// TestDamagedNews: a record that cannot be read is an error, and of news one that lets
+// no request through.
+func TestDamagedNews(t *testing.T) {
+	for _, key := range []string{"process/0", newsKey("0", 1)} {
+		o := newOffice(t, usualPace)
+		n := o.opens()
+		if err := n.hear(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		changes := []store.Change{put(processPrefix+"0", &processRecord{Version: recordVersion, Newest: 1}), {Key: key, Value: []byte("?")}}
+		if err := o.own.Apply(t.Context(), changes...); err != nil {
+			t.Fatal(err)
+		}
+		kind(t, n.hear(t.Context()), wire.Unavailable)
+	}
+	o := newOffice(t, usualPace)
+	n := o.opens()
+	if err := o.own.Apply(t.Context(), store.Change{Key: pursePrefix + "x", Value: []byte("?")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.sweepPurses(t.Context()); err == nil {
+		t.Error("a damaged purse was swept")
+	}
+}
+
+// TestHealthIsDeaf: while the store cannot be read, the node says that it is there, and
+// answers nothing else.
+func TestHealthIsDeaf(t *testing.T) {
+	o := newOffice(t, usualPace)
+	n := o.opens()
+	n.news.own = &scanLimit{n.own, 0}
+	a := &api{node: n.Node, log: n.log}
+	for _, rt := range routes() {
+		r := &incoming{method: rt.method, pattern: rt.pattern, headers: [][2]string{{"Authorization", "Bearer " + wire.NewToken(random32()).Reveal()}}}
+		err := a.admit(t.Context(), rt, r)
+		if rt.pattern == wire.PathHealth {
+			kind(t, err, "")
+		} else {
+			kind(t, err, wire.Unavailable)
+		}
+	}
+}
+
+// TestMarkerOfBoth: while one process takes the last statement of a pair as delivered,
+// another queues the next. What finds it after a restart is there in the end.
+func TestMarkerOfBoth(t *testing.T) {
+	marked := func(o *office, p pair) bool { return len(keysOf(t, o.own, deliverKey(south, p))) == 1 }
+	begin := func(t *testing.T) (o *office, here, there *worker, ann, ben *testPerson, p pair) {
+		o = newOffice(t, usualPace)
+		here, there = o.opens(), o.opens()
+		ann, ben = here.person("ann"), o.w.open(south, nil, nil).person("ben")
+		return o, here, there, ann, ben, pair{ann.account, ben.account}
+	}
+	deletes := func(p pair) func(store.Change) bool {
+		return func(c store.Change) bool { return c.Key == deliverKey(south, p) && c.Value == nil }
+	}
+	t.Run("the last was delivered", func(t *testing.T) {
+		o, here, there, ann, ben, p := begin(t)
+		here.interrupts(deletes(p), func() {
+			o.w.fail(south, away)
+			end := ann.endOf(ben, ann.contact(ben).Mine.Offer)
+			if _, err := there.at(ann).Tell(t.Context(), end); err != nil {
+				t.Error(err)
+			}
+		})
+		offer := ann.offer(ben)
+		ann.contact(ben).Mine.Offer = offer.Statement.Hash(wire.LabelOffer)
+		if _, err := here.at(ann).Tell(t.Context(), offer); err != nil {
+			t.Fatal(err)
+		}
+		if r, _, err := here.friendship(t.Context(), p); err != nil || len(r.Queue) != 1 || !marked(o, p) {
+			t.Errorf("%d statements wait, marked: %v (%v)", len(r.Queue), marked(o, p), err)
+		}
+	})
+	t.Run("there was none", func(t *testing.T) {
+		o, here, there, ann, ben, p := begin(t)
+		if _, err := here.at(ann).Tell(t.Context(), ann.offer(ben)); err != nil {
+			t.Fatal(err)
+		}
+		o.w.fail(south, away)
+		ann.contact(ben)
+		ann.learn()
+		end := ann.endOf(ben, ann.contact(ben).Mine.Offer)
+		there.interrupts(func(c store.Change) bool { return c.Key == friendKey(p) }, func() {
+			if err := here.unmark(t.Context(), p, south); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := there.at(ann).Tell(t.Context(), end); err != nil {
+			t.Fatal(err)
+		}
+		if r, _, err := here.friendship(t.Context(), p); err != nil || len(r.Queue) != 1 || !marked(o, p) {
+			t.Errorf("%d statements wait, marked: %v (%v)", len(r.Queue), marked(o, p), err)
+		}
+	})
 }
