@@ -19,6 +19,7 @@ type console struct {
 	prompt   io.Writer // where questions go
 	asks     bool      // in is a terminal: questions can be asked
 	shows    bool      // out is a terminal
+	showsErr bool      // err is a terminal
 	colours  bool      // and it may have colours
 	env      func(string) string
 
@@ -37,7 +38,7 @@ func systemConsole() *console {
 			c.prompt = tty
 		}
 	}
-	c.shows = terminal(os.Stdout)
+	c.shows, c.showsErr = terminal(os.Stdout), terminal(os.Stderr)
 	c.colours = c.shows && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	c.secret = terminalSecret
 	return c

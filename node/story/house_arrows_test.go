@@ -21,18 +21,19 @@ func withinAny(p string, roots []string) bool {
 // may import. A folder belongs to the longest name that holds it, and may
 // import its own part. Nothing here points up, and node and client do not meet.
 var floors = map[string][]string{
-	"federation/wire":     {},
-	"federation":          {"federation/wire", "federation/forgery"},
-	"federation/forgery":  {"federation/wire"},
-	"keyservice":          {"federation/wire"},
-	"node/store":          {"federation/wire"},
-	"node":                {"federation/wire", "federation", "federation/forgery", "keyservice", "node/store"},
-	"node/peerbrain-node": {"federation/wire", "federation", "keyservice", "node/store", "node", "client/web"},
-	"client/internal":     {"federation/wire", "keyservice"},
-	"client":              {"federation/wire", "keyservice", "client/internal"},
-	"client/web":          {},
-	"client/web/wasm":     {"federation/wire", "keyservice", "client"},
-	"client/peerbrain":    {"federation/wire", "keyservice", "client", "client/web"},
+	"federation/wire":      {},
+	"federation":           {"federation/wire", "federation/forgery"},
+	"federation/forgery":   {"federation/wire"},
+	"keyservice":           {"federation/wire"},
+	"node/store":           {"federation/wire"},
+	"node":                 {"federation/wire", "federation", "federation/forgery", "keyservice", "node/store"},
+	"node/peerbrain-node":  {"federation/wire", "federation", "keyservice", "node/store", "node", "client/web"},
+	"client/internal":      {"federation/wire", "keyservice"},
+	"client/internal/load": {"federation/wire", "client/internal"},
+	"client":               {"federation/wire", "keyservice", "client/internal"},
+	"client/web":           {},
+	"client/web/wasm":      {"federation/wire", "keyservice", "client"},
+	"client/peerbrain":     {"federation/wire", "keyservice", "client", "client/internal/load", "client/web"},
 }
 
 const (

@@ -1,0 +1,127 @@
+package load
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// A recorder counts what comes of operations: in the time that is measured, and
+// second by second from the beginning of the warm-up.
+type recorder struct {
+	begin      time.Time
+	warm, over time.Duration // since begin, when it is measured
+
+	mu      sync.Mutex
+	totals  [operations]tally
+	current [operations]tally // of the second that is not over yet
+	second  int
+	series  []Second
+	reasons map[string]uint64
+	longest time.Duration // a node asked to be left alone
+}
+
+// A tally is what came of one kind of operation.
+type tally struct {
+	latency                       Histogram
+	done, refused, failed, unsent uint64
+}
+
+func newRecorder(begin time.Time, warm, seconds time.Duration) *recorder {
+	return &recorder{begin: begin, warm: warm, over: warm + seconds, reasons: make(map[string]uint64)}
+}
+
+// note counts one operation in both, at the time it came to an end. What was due
+// in the warm-up, or ended after the end, is in the series alone.
+func (r *recorder) note(o operation, due, end time.Time, count func(*tally)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.roll(int(end.Sub(r.begin) / time.Second))
+	count(&r.current[o])
+	if due.Sub(r.begin) >= r.warm && end.Sub(r.begin) <= r.over {
+		count(&r.totals[o])
+	}
+}
+
+// done counts an operation that succeeded.
+func (r *recorder) done(o operation, due, end time.Time) {
+	r.note(o, due, end, func(t *tally) {
+		t.done++
+		t.latency.Add(end.Sub(due))
+	})
+}
+
+// unsent counts an operation that could not even be asked for.
+func (r *recorder) unsent(o operation, due time.Time) {
+	r.note(o, due, due, func(t *tally) { t.unsent++ })
+}
+
+// maxReasons bounds the kinds of failures that are told apart.
+const maxReasons = 20
+
+// failed counts an operation that did not succeed: refused by a node that has too
+// much to do, or for another reason.
+func (r *recorder) failed(o operation, due, end time.Time, refused bool, err error) {
+	r.note(o, due, end, func(t *tally) {
+		if refused {
+			t.refused++
+		} else {
+			t.failed++
+		}
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var e *wire.Error
+	if refused && errors.As(err, &e) {
+		r.longest = max(r.longest, e.RetryAfter)
+		return
+	}
+	why := o.String() + ": " + err.Error()
+	if _, known := r.reasons[why]; !known && len(r.reasons) >= maxReasons {
+		why = "others"
+	}
+	r.reasons[why]++
+}
+
+// roll ends the seconds before now. It must be called with mu held.
+func (r *recorder) roll(now int) {
+	for ; r.second < now; r.second++ {
+		s := Second{Second: r.second, Warmup: time.Duration(r.second)*time.Second < r.warm}
+		for o := range operations {
+			if t := &r.current[o]; t.any() {
+				s.Operations = append(s.Operations, t.report(o, 1))
+				*t = tally{}
+			}
+		}
+		r.series = append(r.series, s)
+	}
+}
+
+func (t *tally) any() bool { return t.done+t.refused+t.failed+t.unsent > 0 }
+
+// finish ends the last second and returns all of them.
+func (r *recorder) finish(now time.Time) []Second {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.roll(int((now.Sub(r.begin) + time.Second - 1) / time.Second))
+	return r.series
+}
+
+// last is the newest whole second, for those who watch.
+func (r *recorder) last(now time.Time) (s Second, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.roll(int(now.Sub(r.begin) / time.Second))
+	if len(r.series) == 0 {
+		return s, false
+	}
+	return r.series[len(r.series)-1], true
+}
+
+// share is how much of all processors of this machine was used.
+func share(used, of time.Duration) float64 {
+	return used.Seconds() / max(of.Seconds(), 0.001) / float64(runtime.NumCPU())
+}

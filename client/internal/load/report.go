@@ -1,0 +1,161 @@
+package load
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Report is what a run came to. Fields are added, never renamed; rates are per
+// second, latencies in milliseconds.
+type Report struct {
+	PostsPerS float64  `json:"posts_per_s"` // acknowledged
+	Started   string   `json:"started"`     // RFC 3339
+	Nodes     []string `json:"nodes"`
+	People    int      `json:"people"`
+	Friends   int      `json:"friends"`
+	SetUpS    float64  `json:"set_up_s"`
+	Loop      string   `json:"loop"` // what was asked for, in words
+	Latency   string   `json:"latency"`
+	Mix       string   `json:"mix"`
+	PostBytes int      `json:"post_bytes"` // of the text
+	Presigned bool     `json:"presigned"`
+	WarmupS   float64  `json:"warmup_s"`
+	Seconds   float64  `json:"seconds"` // that were measured
+
+	Operations  []OperationReport `json:"operations"`
+	Failures    map[string]uint64 `json:"failures"`      // by reason, warm-up included
+	RetryAfterS float64           `json:"retry_after_s"` // the longest that a node asked for
+	Retry       string            `json:"retry"`         // obeyed or ignored
+	ClientCPU   float64           `json:"client_cpu"`    // share of all processors of this machine, 0 to 1
+	Check       *CheckReport      `json:"check,omitempty"`
+	Interrupted bool              `json:"interrupted"`
+
+	Series []Second `json:"series,omitempty"`
+}
+
+// An OperationReport is what came of one kind of operation. Refused is 429 and
+// 503; unsent is what was due and could not be asked for.
+type OperationReport struct {
+	Operation string  `json:"operation"`
+	Done      uint64  `json:"done"`
+	PerS      float64 `json:"per_s"`
+	Refused   uint64  `json:"refused"`
+	Failed    uint64  `json:"failed"`
+	Unsent    uint64  `json:"unsent"`
+	P50       float64 `json:"p50_ms"`
+	P90       float64 `json:"p90_ms"`
+	P99       float64 `json:"p99_ms"`
+	P999      float64 `json:"p99_9_ms"`
+	Max       float64 `json:"max_ms"`
+}
+
+// A Second is what ended in one second, counted from the beginning of the warm-up.
+type Second struct {
+	Second     int               `json:"second"`
+	Warmup     bool              `json:"warmup,omitempty"`
+	Operations []OperationReport `json:"operations"`
+}
+
+// sum adds the counts of all operations of a second.
+func (s *Second) sum() (all OperationReport) {
+	for _, o := range s.Operations {
+		all.Done += o.Done
+		all.Refused += o.Refused
+		all.Failed += o.Failed
+		all.Unsent += o.Unsent
+		all.P50, all.P99 = max(all.P50, o.P50), max(all.P99, o.P99)
+	}
+	return all
+}
+
+func (t *tally) report(o operation, seconds float64) OperationReport {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	r := OperationReport{
+		Operation: o.String(), Done: t.done, Refused: t.refused, Failed: t.failed, Unsent: t.unsent, Max: ms(t.latency.Max()),
+		P50: ms(t.latency.Percentile(50)), P90: ms(t.latency.Percentile(90)), P99: ms(t.latency.Percentile(99)), P999: ms(t.latency.Percentile(99.9)),
+	}
+	if seconds > 0 {
+		r.PerS = float64(t.done) / seconds
+	}
+	return r
+}
+
+// fill takes over what was recorded.
+func (r *Report) fill(rec *recorder, seconds time.Duration, now time.Time) {
+	r.Seconds = seconds.Seconds()
+	r.Series = rec.finish(now)
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	for o := range operations {
+		if t := &rec.totals[o]; t.any() {
+			r.Operations = append(r.Operations, t.report(o, r.Seconds))
+			if o == posts {
+				r.PostsPerS = float64(t.done) / max(r.Seconds, 0.001)
+			}
+		}
+	}
+	r.Failures, r.RetryAfterS = rec.reasons, rec.longest.Seconds()
+}
+
+// Failed reports whether the run showed that something is wrong with a node.
+func (r *Report) Failed() bool { return r.Check != nil && !r.Check.Passed() }
+
+// Table writes the report for a person.
+func (r *Report) Table(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d people with %d friends each on %s, set up in %.1f s\n", r.People, r.Friends, strings.Join(r.Nodes, ", "), r.SetUpS)
+	fmt.Fprintf(&b, "%s; %s; texts of %d bytes; %.3g s after %.3g s of warm-up\n", r.Loop, r.Mix, r.PostBytes, r.Seconds, r.WarmupS)
+	r.operations(&b)
+	for _, why := range slices.Sorted(keysOf(r.Failures)) {
+		fmt.Fprintf(&b, "failed %d times: %s\n", r.Failures[why], why)
+	}
+	if r.RetryAfterS > 0 {
+		fmt.Fprintf(&b, "refusals asked for patience of up to %.3g s, which was %s\n", r.RetryAfterS, r.Retry)
+	}
+	fmt.Fprintf(&b, "latency %s; this tool took %.0f %% of this machine's processors\n", r.Latency, 100*r.ClientCPU)
+	if r.Interrupted {
+		b.WriteString("interrupted: this is what there was so far\n")
+	}
+	if r.Check != nil {
+		r.Check.words(&b)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *Report) operations(b *strings.Builder) {
+	const row = "%-12s %10s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n"
+	fmt.Fprintf(b, "\n"+row, "", "per s", "done", "refused", "failed", "unsent", "p50", "p90", "p99", "p99.9", "max")
+	for _, o := range r.Operations {
+		count := func(n uint64) string { return fmt.Sprint(n) }
+		fmt.Fprintf(b, row, o.Operation, fmt.Sprintf("%.1f", o.PerS), count(o.Done), count(o.Refused), count(o.Failed), count(o.Unsent),
+			millis(o.P50), millis(o.P90), millis(o.P99), millis(o.P999), millis(o.Max))
+	}
+	b.WriteString("\n")
+}
+
+// millis writes milliseconds as a reader wants them: three digits and a unit.
+func millis(ms float64) string {
+	switch {
+	case ms == 0:
+		return "-"
+	case ms < 1:
+		return fmt.Sprintf("%.0f us", ms*1000)
+	case ms < 1000:
+		return fmt.Sprintf("%.3g ms", ms)
+	}
+	return fmt.Sprintf("%.3g s", ms/1000)
+}
+
+func keysOf(m map[string]uint64) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package load
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"slices"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// stateFile keeps a crowd for later runs against the same nodes. The seed opens
+// all that its people have.
+type stateFile struct {
+	Version  uint64                `cbor:"1,keyasint"`
+	Seed     wire.Hidden[[32]byte] `cbor:"2,keyasint"`
+	Nodes    []wire.NodeName       `cbor:"3,keyasint"`
+	Friends  uint64                `cbor:"4,keyasint"` // of each at the beginning
+	Accounts []byte                `cbor:"5,keyasint"` // 32 bytes of each
+	Later    []byte                `cbor:"6,keyasint"` // friendships made since: two numbers of 4 bytes each, big-endian
+}
+
+const stateVersion = 1
+
+// loadState reads a file, nil if there is none.
+func loadState(path string) (*stateFile, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := new(stateFile)
+	if err := wire.DecodeCBOR("state", b, s); err != nil || s.Version != stateVersion || len(s.Accounts)%32 != 0 || len(s.Later)%8 != 0 || s.Friends > maxFriends {
+		return nil, wire.Errorf(wire.Invalid, "state", "%s is no state of a load", path)
+	}
+	return s, nil
+}
+
+// fits takes from the state what the options leave open, and refuses others.
+func (s *stateFile) fits(o *Options, nodes []*node) error {
+	people := len(s.Accounts) / 32
+	same := slices.EqualFunc(s.Nodes, nodes, func(name wire.NodeName, n *node) bool { return name == n.name })
+	if !same || o.People != people || o.Friends != int(s.Friends) {
+		return wire.Errorf(wire.Invalid, "state", "%s has %d people with %d friends each on the nodes %v: it can be used for the same only", o.State, people, s.Friends, s.Nodes)
+	}
+	return nil
+}
+
+// save writes the file anew.
+func (c *crowd) save(path string, friends int) error {
+	s := &stateFile{Version: stateVersion, Seed: c.seed, Friends: uint64(friends)}
+	for _, n := range c.nodes {
+		s.Nodes = append(s.Nodes, n.name)
+	}
+	first := make(map[[2]int]bool)
+	for _, e := range ring(c.people, friends) {
+		first[[2]int{e.from.number, e.to.number}], first[[2]int{e.to.number, e.from.number}] = true, true
+	}
+	for _, p := range c.people {
+		s.Accounts = append(s.Accounts, p.account[:]...)
+		for other := range p.friends {
+			if other > p.number && !first[[2]int{p.number, other}] {
+				s.Later = binary.BigEndian.AppendUint32(s.Later, uint32(p.number))
+				s.Later = binary.BigEndian.AppendUint32(s.Later, uint32(other))
+			}
+		}
+	}
+	return replace(path, wire.EncodeCBOR(s))
+}
+
+// replace writes a file for its owner alone, whole or not at all.
+func replace(path string, b []byte) error {
+	beside := path + ".new"
+	if err := os.WriteFile(beside, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(beside, path)
+}
+
+// restore brings the people of a state back: they log in, and ask for the ends
+// of their streams.
+func (c *crowd) restore(ctx context.Context, s *stateFile) error {
+	if err := c.draw(ctx, len(s.Accounts)/32); err != nil {
+		return err
+	}
+	for i, p := range c.people {
+		p.account = wire.AccountID(s.Accounts[32*i:])
+	}
+	befriend(ring(c.people, int(s.Friends)))
+	for at := 0; at < len(s.Later); at += 8 {
+		from, to := binary.BigEndian.Uint32(s.Later[at:]), binary.BigEndian.Uint32(s.Later[at+4:])
+		if int(from) >= len(c.people) || int(to) >= len(c.people) {
+			return wire.Errorf(wire.Invalid, "state", "it names people whom it does not have")
+		}
+		befriend([]edge{{c.people[from], c.people[to]}})
+	}
+	return c.each(ctx, "logging in", len(c.people), func(ctx context.Context, i int) error {
+		p := c.people[i]
+		if p.token.IsZero() {
+			if _, err := p.logIn(ctx); err != nil {
+				return fmt.Errorf("%s: %w", p.address(), err)
+			}
+		}
+		return p.resume(ctx)
+	})
+}
+
+// resume finds the end of the own stream.
+func (p *person) resume(ctx context.Context) error {
+	path := fmt.Sprintf("/v1/streams/%s/%s?limit=1", p.account, p.audience)
+	var reply wire.StreamReply
+	if _, err := p.call(ctx, http.MethodGet, path, nil, &reply); err != nil {
+		return err
+	}
+	if reply.Head > 1 {
+		if _, err := p.call(ctx, http.MethodGet, fmt.Sprintf("%s&after=%d", path, reply.Head-1), nil, &reply); err != nil {
+			return err
+		}
+	}
+	if len(reply.Entries) != 1 {
+		return wire.Errorf(wire.Tampered, "stream", "%s has lost the stream of %s", p.home.name, p.handle)
+	}
+	h, err := wire.OpenEntry(reply.Entries[0], p.identity.Public())
+	if err != nil {
+		return err
+	}
+	p.stream = wire.StreamHead{Seq: h.Seq, ID: reply.Entries[0].ID(), Epoch: 1, Created: h.Created}
+	p.acked, p.created = h.Seq, h.Created
+	return nil
+}
