@@ -19,7 +19,8 @@ import (
 type loadFlags struct {
 	o                        load.Options
 	seconds, warmup, timeout float64
-	mix, ramp, p99           string
+	mix, ramp                string
+	p99                      time.Duration
 	noCheck, capacity        bool
 	report, plot             string
 }
@@ -78,6 +79,8 @@ func (f *loadFlags) define(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.noCheck, "no-check", false, "check nothing")
 	flags.IntVar(&o.CheckEvery, "check-every", 10, "check one of so many acknowledgements and feed pages")
 	flags.IntVar(&o.CheckPosts, "check-posts", 20_000, "read back so many posts at the end")
+	flags.BoolVar(&f.capacity, "find-capacity", false, "find the highest rate that the nodes sustain; --seconds is the length of one step")
+	flags.DurationVar(&f.p99, "p99", 30*time.Millisecond, "latency that 99 of 100 operations keep within the capacity, a `time` such as 30ms")
 	flags.StringVar(&o.State, "state", "", "keep the people in this `file`, and use them again; it holds their keys")
 	flags.StringVar(&f.report, "report", "", "write everything, second by second, as JSON to this `file`")
 	flags.StringVar(&f.plot, "plot", "", "draw rate and latency over time as SVG to this `file`")
@@ -97,8 +100,16 @@ func (f *loadFlags) options() (o load.Options, err error) {
 			return o, err
 		}
 	}
-	o.Mix, err = load.ParseMix(f.mix)
-	return o, err
+	if o.Mix, err = load.ParseMix(f.mix); err != nil {
+		return o, err
+	}
+	if f.capacity && (o.Rate != 0 || o.Ramp != load.Ramp{} || o.Presign || o.Posts != 0) {
+		return o, wire.Errorf(wire.Invalid, "find-capacity", "it chooses the rate itself: without --rate, --ramp, --posts and --presign")
+	}
+	if f.p99 < time.Millisecond || f.p99 > time.Minute {
+		return o, wire.Errorf(wire.Invalid, "p99", "1ms to 1m was expected, not %s", f.p99)
+	}
+	return o, nil
 }
 
 func (a *app) putLoad(ctx context.Context, f *loadFlags) error {
@@ -114,8 +125,10 @@ func (a *app) putLoad(ctx context.Context, f *loadFlags) error {
 		return a.explainLoad(err)
 	}
 	defer l.Close()
-	report, err := l.Run(ctx)
-	if err != nil {
+	var report *load.Report
+	if f.capacity {
+		report = l.FindCapacity(ctx, f.p99)
+	} else if report, err = l.Run(ctx); err != nil {
 		return a.explainLoad(err)
 	}
 	return a.loaded(l, f, report)

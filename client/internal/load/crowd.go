@@ -212,16 +212,16 @@ func (c *crowd) draw(ctx context.Context, people int) error {
 	})
 }
 
-// free takes somebody who can do an operation now, nil if there is nobody.
+// free takes somebody who can do an operation now, nil if nobody is found.
 func (c *crowd) free(r *rand.Rand, o operation, now time.Time) *person {
-	const guesses = 8
+	const guesses, look = 8, 256
 	for range guesses {
 		if p := c.people[r.IntN(len(c.people))]; p.takeFor(o, now) {
 			return p
 		}
 	}
 	from := r.IntN(len(c.people))
-	for i := range c.people {
+	for i := range min(look, len(c.people)) {
 		if p := c.people[(from+i)%len(c.people)]; p.takeFor(o, now) {
 			return p
 		}

@@ -28,6 +28,7 @@ type recorder struct {
 type tally struct {
 	latency                       Histogram
 	done, refused, failed, unsent uint64
+	late                          uint64 // of those done, after the end
 }
 
 func newRecorder(begin time.Time, warm, seconds time.Duration) *recorder {
@@ -35,13 +36,13 @@ func newRecorder(begin time.Time, warm, seconds time.Duration) *recorder {
 }
 
 // note counts one operation in both, at the time it came to an end. What was due
-// in the warm-up, or ended after the end, is in the series alone.
+// in the warm-up is in the series alone.
 func (r *recorder) note(o operation, due, end time.Time, count func(*tally)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.roll(int(end.Sub(r.begin) / time.Second))
 	count(&r.current[o])
-	if due.Sub(r.begin) >= r.warm && end.Sub(r.begin) <= r.over {
+	if due.Sub(r.begin) >= r.warm {
 		count(&r.totals[o])
 	}
 }
@@ -49,7 +50,9 @@ func (r *recorder) note(o operation, due, end time.Time, count func(*tally)) {
 // done counts an operation that succeeded.
 func (r *recorder) done(o operation, due, end time.Time) {
 	r.note(o, due, end, func(t *tally) {
-		t.done++
+		if t.done++; end.Sub(r.begin) > r.over {
+			t.late++
+		}
 		t.latency.Add(end.Sub(due))
 	})
 }
@@ -102,12 +105,14 @@ func (r *recorder) roll(now int) {
 
 func (t *tally) any() bool { return t.done+t.refused+t.failed+t.unsent > 0 }
 
-// finish ends the last second and returns all of them.
+// finish returns all whole seconds until the end, or the only one if it is not
+// whole.
 func (r *recorder) finish(now time.Time) []Second {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.roll(int((now.Sub(r.begin) + time.Second - 1) / time.Second))
-	return r.series
+	whole := max(1, int(min(now.Sub(r.begin), r.over)/time.Second))
+	r.roll(whole)
+	return r.series[:whole]
 }
 
 // last is the newest whole second, for those who watch.

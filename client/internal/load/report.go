@@ -33,11 +33,15 @@ type Report struct {
 	Check       *CheckReport      `json:"check,omitempty"`
 	Interrupted bool              `json:"interrupted"`
 
-	Series []Second `json:"series,omitempty"`
+	Steps    []Step   `json:"steps,omitempty"`    // of a search for the capacity
+	Capacity float64  `json:"capacity,omitempty"` // operations/s that such a search found
+	Limit    float64  `json:"limit_ms,omitempty"` // that it held p99 to
+	Series   []Second `json:"series,omitempty"`
 }
 
-// An OperationReport is what came of one kind of operation. Refused is 429 and
-// 503; unsent is what was due and could not be asked for.
+// An OperationReport is what came of one kind of operation. PerS counts what was
+// done before the end, Done what was due before it. Refused is 429 and 503; unsent
+// is what was due and could not be asked for.
 type OperationReport struct {
 	Operation string  `json:"operation"`
 	Done      uint64  `json:"done"`
@@ -78,7 +82,7 @@ func (t *tally) report(o operation, seconds float64) OperationReport {
 		P50: ms(t.latency.Percentile(50)), P90: ms(t.latency.Percentile(90)), P99: ms(t.latency.Percentile(99)), P999: ms(t.latency.Percentile(99.9)),
 	}
 	if seconds > 0 {
-		r.PerS = float64(t.done) / seconds
+		r.PerS = float64(t.done-t.late) / seconds
 	}
 	return r
 }
@@ -93,7 +97,7 @@ func (r *Report) fill(rec *recorder, seconds time.Duration, now time.Time) {
 		if t := &rec.totals[o]; t.any() {
 			r.Operations = append(r.Operations, t.report(o, r.Seconds))
 			if o == posts {
-				r.PostsPerS = float64(t.done) / max(r.Seconds, 0.001)
+				r.PostsPerS = r.Operations[len(r.Operations)-1].PerS
 			}
 		}
 	}
@@ -108,7 +112,11 @@ func (r *Report) Table(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d people with %d friends each on %s, set up in %.1f s\n", r.People, r.Friends, strings.Join(r.Nodes, ", "), r.SetUpS)
 	fmt.Fprintf(&b, "%s; %s; texts of %d bytes; %.3g s after %.3g s of warm-up\n", r.Loop, r.Mix, r.PostBytes, r.Seconds, r.WarmupS)
-	r.operations(&b)
+	if len(r.Steps) > 0 {
+		r.stepsTable(&b)
+	} else {
+		r.operations(&b)
+	}
 	for _, why := range slices.Sorted(keysOf(r.Failures)) {
 		fmt.Fprintf(&b, "failed %d times: %s\n", r.Failures[why], why)
 	}

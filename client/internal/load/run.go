@@ -93,23 +93,32 @@ func (l *Load) Close() { l.crowd.close() }
 // Run puts the load on the nodes, and checks what came of it. When ctx ends, the
 // report is about what there was until then.
 func (l *Load) Run(ctx context.Context) (*Report, error) {
-	for _, p := range l.crowd.people {
-		p.before = p.acked
-	}
+	check := l.begin()
 	if l.o.Presign {
 		if err := l.crowd.presign(ctx, l.o.Posts); err != nil {
 			return nil, err
 		}
 	}
-	check := newChecker(l.crowd, l.o.CheckEvery)
-	r := newRun(l, check)
-	report := r.all(ctx)
+	report := newRun(l, check).all(ctx)
+	l.finish(ctx, check, report)
+	return report, nil
+}
+
+// begin notes where all streams are.
+func (l *Load) begin() *checker {
+	for _, p := range l.crowd.people {
+		p.before = p.acked
+	}
+	return newChecker(l.crowd, l.o.CheckEvery)
+}
+
+// finish reads back what was acknowledged.
+func (l *Load) finish(ctx context.Context, check *checker, report *Report) {
 	report.Interrupted = ctx.Err() != nil
 	if l.o.CheckEvery > 0 {
 		check.readBack(ctx, l.o.CheckPosts)
 		report.Check = check.report()
 	}
-	return report, nil
 }
 
 // A run is one load with one schedule.
@@ -217,7 +226,21 @@ func (r *run) closedLoop(sending, ctx context.Context) {
 }
 
 // idle is how long a client waits who has nobody to play.
-const idle = 2 * time.Millisecond
+const idle = 3 * time.Millisecond
+
+// somebody takes whoever is free for what is due, if need be later; nil if that
+// is never.
+func (r *run) somebody(sending context.Context, a arrival, random *mathrand.Rand) *person {
+	for sending.Err() == nil {
+		if p := r.crowd.free(random, a.operation, time.Now()); p != nil {
+			return p
+		}
+		if time.Since(a.due) > r.o.Timeout || pause(sending, idle) != nil {
+			break
+		}
+	}
+	return nil
+}
 
 // openLoop sends requests when they are due, as far as there is room for them.
 func (r *run) openLoop(sending, ctx context.Context) {
@@ -228,15 +251,11 @@ func (r *run) openLoop(sending, ctx context.Context) {
 		all.Go(func() {
 			random := mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64()))
 			for a := range queue {
-				p := (*person)(nil)
-				if sending.Err() == nil {
-					p = r.crowd.free(random, a.operation, time.Now())
-				}
-				if p == nil {
+				if p := r.somebody(sending, a, random); p != nil {
+					r.operate(ctx, a.operation, p, random, a.due)
+				} else {
 					r.recorder.unsent(a.operation, a.due)
-					continue
 				}
-				r.operate(ctx, a.operation, p, random, a.due)
 			}
 		})
 	}
