@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -35,8 +36,7 @@ const (
 // A node is one of those that are asked, with the connections to it.
 type node struct {
 	name  wire.NodeName
-	at    string // host:port
-	tls   bool
+	dial  func(ctx context.Context, from net.Addr) (net.Conn, error)
 	pools []pool // one for each address that people come from
 }
 
@@ -70,16 +70,15 @@ func parseNode(text string) (*node, error) {
 		return nil, wrong("its name is wrong")
 	}
 	if name.Development() {
-		return &node{name: name, at: net.JoinHostPort("127.0.0.1", portOr(u, "80"))}, nil
+		return &node{name: name, dial: func(ctx context.Context, from net.Addr) (net.Conn, error) {
+			d := net.Dialer{Timeout: dialTimeout, LocalAddr: from}
+			return d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", cmp.Or(u.Port(), "80")))
+		}}, nil
 	}
-	return &node{name: name, at: net.JoinHostPort(string(name), "443"), tls: true}, nil
-}
-
-func portOr(u *url.URL, port string) string {
-	if p := u.Port(); p != "" {
-		return p
-	}
-	return port
+	return &node{name: name, dial: func(ctx context.Context, _ net.Addr) (net.Conn, error) {
+		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialTimeout}}
+		return d.DialContext(ctx, "tcp", net.JoinHostPort(string(name), "443"))
+	}}, nil
 }
 
 // spreads reports whether people can come from addresses of their own. All of
@@ -164,14 +163,7 @@ func (p *pool) take(ctx context.Context, n *node) (*connection, error) {
 		return c, nil
 	}
 	p.mu.Unlock()
-	d := &net.Dialer{Timeout: dialTimeout, LocalAddr: p.from}
-	var c net.Conn
-	var err error
-	if n.tls {
-		c, err = (&tls.Dialer{NetDialer: d}).DialContext(ctx, "tcp", n.at)
-	} else {
-		c, err = d.DialContext(ctx, "tcp", n.at)
-	}
+	c, err := n.dial(ctx, p.from)
 	if err != nil {
 		return nil, err
 	}

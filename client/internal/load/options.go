@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/peerbrain/peerbrain/client/internal/seal"
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
@@ -203,8 +202,6 @@ func (o *Options) checkTogether() error {
 		return wire.Errorf(wire.Invalid, "presign", "how many posts are to be signed has to be said with --posts")
 	case o.Mix.sum() == 0:
 		return wire.Errorf(wire.Invalid, "mix", "at least one operation was expected")
-	case seal.SealedSize(o.Size) == 0:
-		return wire.Errorf(wire.Invalid, "size", "no post has %d bytes", o.Size)
 	}
 	return nil
 }

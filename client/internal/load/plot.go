@@ -51,6 +51,9 @@ func (r *Report) Plot() []byte {
 	p.add(`<title>%s</title><style>%s</style>`, p.escape(r.Loop), plotStyle)
 	p.add(`<text class="title" x="%d" y="30">%s</text>`, plotLeft, p.escape(r.headline()))
 	p.add(`<text x="%d" y="50">%s</text>`, plotLeft, p.escape(fmt.Sprintf("%d people with %d friends each on %s; latency %s", r.People, r.Friends, strings.Join(r.Nodes, ", "), r.Latency)))
+	if len(r.Steps) > 0 {
+		p.add(`<text x="%d" y="%d" text-anchor="end">bars are rates that were tried: green ones held</text>`, plotRight, rateTop-14)
+	}
 	p.warmup()
 	p.rates()
 	p.latencies()
