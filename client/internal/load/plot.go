@@ -131,6 +131,9 @@ func (p *plot) rates() {
 	for _, c := range curves {
 		top = max(top, p.most(c))
 	}
+	for _, s := range p.Steps {
+		top = max(top, s.Rate)
+	}
 	step := niceStep(top)
 	top = step * math.Ceil(top/step)
 	y := func(v float64) float64 { return rateBottom - (rateBottom-rateTop)*v/top }

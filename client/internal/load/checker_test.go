@@ -1,0 +1,103 @@
+package load
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// reading is a reader with two friends, and the feed that an honest node gives
+// them: all entries of the three, newest first.
+func reading(t *testing.T) (c *checker, reader *person, page *wire.FeedReply) {
+	t.Helper()
+	o := someOptions()
+	crowd, err := newCrowd(&o, [32]byte{2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := crowd.draw(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	page = &wire.FeedReply{}
+	position := int64(1000)
+	for i, p := range crowd.people {
+		p.account[0] = byte(i + 1)
+		p.stream = wire.StreamHead{Seq: 1, ID: wire.EntryID{1}, Epoch: 1} // as after the first epoch
+		p.acked = 1
+	}
+	for range 4 {
+		for _, p := range crowd.people {
+			if err := p.write(); err != nil {
+				t.Fatal(err)
+			}
+			var r wire.PublishRequest
+			if err := wire.DecodeJSON(p.pending[0].body, &r); err != nil {
+				t.Fatal(err)
+			}
+			p.pending, p.acked, p.created = nil, p.acked+1, position
+			page.Items = append(page.Items, wire.FeedItem{Author: p.account, Audience: p.audience, Entry: r.Entry, Position: position})
+			position++
+		}
+	}
+	slices.Reverse(page.Items)
+	for _, p := range crowd.people {
+		page.Streams = append(page.Streams, wire.StreamStatus{Author: p.account, Audience: p.audience, Head: 5})
+	}
+	page.Cursor = "there is more"
+	return newChecker(crowd, 1), crowd.people[0], page
+}
+
+// TestPage: a page of the feed as it should be, and each way in which it can be
+// wrong.
+func TestPage(t *testing.T) {
+	for want, lie := range map[string]func(reader *person, page *wire.FeedReply){
+		"": func(*person, *wire.FeedReply) {},
+		doubled: func(_ *person, page *wire.FeedReply) {
+			page.Items = slices.Insert(page.Items, 4, page.Items[3])
+		},
+		disordered: func(_ *person, page *wire.FeedReply) {
+			page.Items[4], page.Items[5] = page.Items[5], page.Items[4]
+		},
+		missing: func(_ *person, page *wire.FeedReply) { page.Items = slices.Delete(page.Items, 4, 5) },
+		unread: func(reader *person, page *wire.FeedReply) {
+			page.Items = slices.DeleteFunc(page.Items, func(i wire.FeedItem) bool { return i.Author == reader.account })
+		},
+		unread + " 2": func(reader *person, _ *wire.FeedReply) { reader.acked++ },
+		backward: func(reader *person, page *wire.FeedReply) {
+			reader.heads[streamID{page.Streams[1].Author, page.Streams[1].Audience}] = 6
+		},
+		backward + " 2": func(reader *person, page *wire.FeedReply) {
+			reader.heads[streamID{wire.AccountID{9}, wire.AudienceID{9}}] = 6
+		},
+		changed: func(_ *person, page *wire.FeedReply) {
+			page.Items[4].Entry.Header = slices.Clone(page.Items[4].Entry.Header[:80])
+		},
+	} {
+		c, reader, page := reading(t)
+		lie(reader, page)
+		c.page(reader, page)
+		found := c.report().Violations
+		if want == "" {
+			if len(found) > 0 || !c.report().Passed() {
+				t.Errorf("an honest page: got %+v", found)
+			}
+			continue
+		}
+		if !slices.ContainsFunc(found, func(v Violation) bool { return v.Kind == want[:min(len(want), len(v.Kind))] }) {
+			t.Errorf("%s: got %+v", want, found)
+		}
+	}
+}
+
+// TestPageGoesOn: heads that were read once are not forgotten.
+func TestPageGoesOn(t *testing.T) {
+	c, reader, page := reading(t)
+	c.page(reader, page)
+	page.Streams[2].Head--
+	page.Items = slices.DeleteFunc(page.Items, func(i wire.FeedItem) bool { return i.Author == page.Streams[2].Author })
+	c.page(reader, page)
+	if found := c.report().Violations; len(found) != 1 || found[0].Kind != backward || found[0].Count != 1 {
+		t.Errorf("got %+v", found)
+	}
+}

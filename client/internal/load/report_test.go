@@ -1,0 +1,104 @@
+package load
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// someReport is of 12 seconds, of which 2 are warm-up, with a stall, refusals, and
+// words that do not belong into XML.
+func someReport() *Report {
+	begin := time.Unix(1_700_000_000, 0)
+	rec := newRecorder(begin, 2*time.Second, 10*time.Second)
+	for i := range 1200 {
+		due := begin.Add(time.Duration(i) * 10 * time.Millisecond)
+		switch {
+		case i == 300:
+			rec.unsent(posts, due)
+		case i >= 500 && i < 700: // the stall
+		case i%10 == 0:
+			rec.failed(posts, due, due.Add(time.Millisecond), true, wire.Errorf(wire.Throttled, "", "later"))
+		case i%11 == 0:
+			rec.failed(feeds, due, due.Add(time.Millisecond), false, errors.New("a <broken> answer & more"))
+		default:
+			rec.done(operation(i%2), due, due.Add(time.Duration(i+1)*20*time.Microsecond))
+		}
+	}
+	r := &Report{Loop: "closed loop, <4> clients", Latency: "is & is", Nodes: []string{"localhost:8081"}, Mix: "posts=1", WarmupS: 2}
+	r.fill(rec, 10*time.Second, begin.Add(12*time.Second))
+	return r
+}
+
+func TestReport(t *testing.T) {
+	r := someReport()
+	if len(r.Series) != 12 || !r.Series[1].Warmup || r.Series[2].Warmup || len(r.Series[6].Operations) != 0 {
+		t.Errorf("the series is wrong: %+v", r.Series)
+	}
+	done := uint64(0)
+	for _, o := range r.Operations {
+		done += o.Done
+	}
+	if all := r.Operations[0]; len(r.Operations) != 2 || done+r.Operations[1].Failed+all.Refused != 799 || all.Unsent != 1 || r.PostsPerS != all.PerS || all.PerS < float64(all.Done-1)/10 {
+		t.Errorf("got %+v", r.Operations)
+	}
+	var b strings.Builder
+	if err := r.Table(&b); err != nil || !strings.Contains(b.String(), "\nposts ") || !strings.Contains(b.String(), "<broken>") {
+		t.Errorf("got %v and\n%s", err, b.String())
+	}
+	var fields map[string]any
+	text, err := json.Marshal(r)
+	if err == nil {
+		err = json.Unmarshal(text, &fields)
+	}
+	if _, ok := fields["posts_per_s"].(float64); err != nil || !ok {
+		t.Errorf("got %v and %s", err, text)
+	}
+}
+
+// TestPlot: the picture is well-formed XML with both charts and all curves, also
+// where there is nothing to draw.
+func TestPlot(t *testing.T) {
+	r := someReport()
+	search := someReport()
+	search.Steps = []Step{{Rate: 50, End: 6, Held: true}, {Rate: 100, Begin: 6, End: 12}}
+	for name, test := range map[string]struct {
+		*Report
+		words []string
+		paths int
+	}{
+		"a run":    {r, []string{"Operations each second", "Latency", "posts", "feeds", "refused", "failed", "unsent", "p99", "100 us", "warm-up", "&lt;4&gt;"}, 9},
+		"a search": {search, []string{"Capacity", "green ones held"}, 9},
+		"nothing":  {&Report{Loop: "closed loop"}, []string{"Operations each second", "Latency"}, 0},
+	} {
+		svg := test.Plot()
+		paths := 0
+		for d := xml.NewDecoder(bytes.NewReader(svg)); ; {
+			token, err := d.Token()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if e, ok := token.(xml.StartElement); ok && e.Name.Local == "path" {
+				paths++
+			}
+		}
+		for _, word := range test.words {
+			if !bytes.Contains(svg, []byte(word)) {
+				t.Errorf("%s: there is no %q", name, word)
+			}
+		}
+		if paths != test.paths || bytes.Contains(svg, []byte("NaN")) || bytes.Contains(svg, []byte("Inf")) || bytes.Contains(svg, []byte("%!")) {
+			t.Errorf("%s: %d curves, want %d, without NaN:\n%s", name, paths, test.paths, svg)
+		}
+	}
+}
