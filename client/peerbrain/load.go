@@ -17,12 +17,12 @@ import (
 
 // loadFlags are the flags of load as they are typed.
 type loadFlags struct {
-	o                        load.Options
-	seconds, warmup, timeout float64
-	mix, ramp                string
-	p99                      time.Duration
-	noCheck, capacity        bool
-	report, plot             string
+	o                                load.Options
+	seconds, warmup, timeout, settle float64
+	mix, ramp                        string
+	p99                              time.Duration
+	noCheck, capacity                bool
+	report, plot                     string
 }
 
 func (a *app) load() *cobra.Command {
@@ -79,6 +79,7 @@ func (f *loadFlags) define(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.noCheck, "no-check", false, "check nothing")
 	flags.IntVar(&o.CheckEvery, "check-every", 10, "check one of so many acknowledgements and feed pages")
 	flags.IntVar(&o.CheckPosts, "check-posts", 20_000, "read back so many posts at the end")
+	flags.Float64Var(&f.settle, "settle", 60, "how long news may take to friends when the load is over, in `seconds`")
 	flags.BoolVar(&f.capacity, "find-capacity", false, "find the highest rate that the nodes sustain; --seconds is the length of one step")
 	flags.DurationVar(&f.p99, "p99", 30*time.Millisecond, "latency that 99 of 100 operations keep within the capacity, a `time` such as 30ms")
 	flags.StringVar(&o.State, "state", "", "keep the people in this `file`, and use them again; it holds their keys")
@@ -91,7 +92,7 @@ func (f *loadFlags) define(flags *pflag.FlagSet) {
 func (f *loadFlags) options() (o load.Options, err error) {
 	o = f.o
 	seconds := func(s float64) time.Duration { return time.Duration(min(max(s, -1), 1e9) * float64(time.Second)) }
-	o.Seconds, o.Warmup, o.Timeout = seconds(f.seconds), seconds(f.warmup), seconds(f.timeout)
+	o.Seconds, o.Warmup, o.Timeout, o.Settle = seconds(f.seconds), seconds(f.warmup), seconds(f.timeout), seconds(f.settle)
 	if f.noCheck {
 		o.CheckEvery = 0
 	}

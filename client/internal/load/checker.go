@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -30,10 +31,11 @@ const (
 // A checker reads beside the load what nodes have acknowledged. It may be used
 // by several goroutines.
 type checker struct {
-	crowd *crowd
-	every int64 // of so many, one is looked at; 0 for none
-	acks  atomic.Int64
-	reads atomic.Int64
+	crowd  *crowd
+	every  int64         // of so many, one is looked at; 0 for none
+	settle time.Duration // that news may take when the load is over
+	acks   atomic.Int64
+	reads  atomic.Int64
 
 	mu    sync.Mutex
 	found map[string]*Violation
@@ -63,8 +65,8 @@ type Violation struct {
 // Passed reports whether all was checked that was to be, and nothing was wrong.
 func (r *CheckReport) Passed() bool { return len(r.Violations) == 0 && r.Unchecked == 0 }
 
-func newChecker(c *crowd, every int) *checker {
-	return &checker{crowd: c, every: int64(every), found: make(map[string]*Violation)}
+func newChecker(c *crowd, every int, settle time.Duration) *checker {
+	return &checker{crowd: c, every: int64(every), settle: settle, found: make(map[string]*Violation)}
 }
 
 // violated notes something wrong.

@@ -45,7 +45,7 @@ func reading(t *testing.T) (c *checker, reader *person, page *wire.FeedReply) {
 		page.Streams = append(page.Streams, wire.StreamStatus{Author: p.account, Audience: p.audience, Head: 5})
 	}
 	page.Cursor = "there is more"
-	return newChecker(crowd, 1), crowd.people[0], page
+	return newChecker(crowd, 1, 0), crowd.people[0], page
 }
 
 // TestPage: a page of the feed as it should be, and each way in which it can be

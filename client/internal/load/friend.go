@@ -21,11 +21,12 @@ func ring(people []*person, each int) (edges []edge) {
 	each = min(each, n-1)
 	for d := 1; d <= (each+1)/2; d++ {
 		for i, p := range people {
-			half := 2*d == n && i >= d    // both ends would offer
-			odd := d > each/2 && i%2 == 1 // the last one only from every second
-			if to := people[(i+d)%n]; !half && !odd {
-				edges = append(edges, edge{p, to})
+			opposite := 2*d == n // both ends would offer
+			last := d > each/2   // of an odd number: it is offered by every second
+			if opposite && i >= d || last && !opposite && i%2 == 1 {
+				continue
 			}
+			edges = append(edges, edge{p, people[(i+d)%n]})
 		}
 	}
 	return edges
@@ -71,9 +72,8 @@ func (p *person) offer(ctx context.Context, to *person) (wire.Hash, answer, erro
 	return signed.Hash(wire.LabelOffer), a, err
 }
 
-// arrival bounds how long an offer takes from one node to another.
 const (
-	arrivalTime = 30 * time.Second
+	arrivalTime = 30 * time.Second // of an offer at another node, at most
 	nextLook    = 10 * time.Millisecond
 )
 

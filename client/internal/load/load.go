@@ -101,7 +101,7 @@ func (l *Load) begin() *checker {
 	for _, p := range l.crowd.people {
 		p.before = p.acked
 	}
-	return newChecker(l.crowd, l.o.CheckEvery)
+	return newChecker(l.crowd, l.o.CheckEvery, l.o.Settle)
 }
 
 // finish reads back what was acknowledged.

@@ -108,7 +108,7 @@ func TestCoordinatedOmission(t *testing.T) {
 			o := someOptions()
 			o.Loop, o.Mix, o.Seconds, o.People = l, Mix{feeds: 1}, 10*time.Second, 500
 			load := pretended(t, p, o)
-			report := newRun(load, newChecker(load.crowd, 0)).all(t.Context())
+			report := newRun(load, newChecker(load.crowd, 0, 0)).all(t.Context())
 			load.Close()
 			p.close()
 			r = report.Operations[0]
@@ -139,7 +139,7 @@ func TestOverload(t *testing.T) {
 		o := someOptions()
 		o.Loop, o.Mix, o.Seconds, o.People = Loop{Rate: 500, Even: true, Outstanding: 20}, Mix{feeds: 1}, 10*time.Second, 100
 		l := pretended(t, p, o)
-		report := newRun(l, newChecker(l.crowd, 0)).all(t.Context())
+		report := newRun(l, newChecker(l.crowd, 0, 0)).all(t.Context())
 		l.Close()
 		p.close()
 		r := report.Operations[0]
@@ -170,7 +170,7 @@ func TestRetryAfter(t *testing.T) {
 			o := someOptions()
 			o.Loop, o.Mix, o.Seconds, o.People, o.Ignore = Loop{Clients: 1}, Mix{feeds: 1}, 10*time.Second, 2, ignore
 			l := pretended(t, p, o)
-			report := newRun(l, newChecker(l.crowd, 0)).all(t.Context())
+			report := newRun(l, newChecker(l.crowd, 0, 0)).all(t.Context())
 			l.Close()
 			p.close()
 			r := report.Operations[0]
@@ -199,7 +199,7 @@ func TestAway(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		report := newRun(l, newChecker(l.crowd, 0)).all(ctx)
+		report := newRun(l, newChecker(l.crowd, 0, 0)).all(ctx)
 		r := report.Operations[0]
 		if r.Failed == 0 || r.Refused+r.Done > 0 || len(report.Failures) != 1 || report.Seconds != 2 {
 			t.Errorf("got %+v, %v in %g s", r, report.Failures, report.Seconds)

@@ -28,6 +28,7 @@ type Options struct {
 	Timeout    time.Duration // of one request
 	CheckEvery int           // of so many acknowledgements, and of so many feed pages, one is checked; 0 checks nothing
 	CheckPosts int           // posts that are read back at the end, by their authors and by friends
+	Settle     time.Duration // how long news may take when the load is over, and a node to answer again
 
 	Progress func(string) // gets a line now and then; may be nil
 }
@@ -181,7 +182,7 @@ func (o *Options) Check() error {
 		in("clients", o.Clients, 1, maxOutstanding), in("outstanding", o.Outstanding, 1, maxOutstanding),
 		in("check-every", o.CheckEvery, 0, 1_000_000), in("check-posts", o.CheckPosts, 0, maxPosts),
 		in("seconds", int(o.Seconds.Seconds()), 1, maxSeconds), in("warmup", int(o.Warmup.Seconds()), 0, maxSeconds),
-		in("timeout", int(o.Timeout.Seconds()), 1, 600),
+		in("timeout", int(o.Timeout.Seconds()), 1, 600), in("settle", int(o.Settle.Seconds()), 0, maxSeconds),
 	} {
 		if err != nil {
 			return err

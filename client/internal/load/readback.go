@@ -6,15 +6,10 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/peerbrain/peerbrain/client/internal/seal"
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
-
-// settleTime is how long news may take to a friend on another node, and a node to
-// answer again, once the load is over.
-const settleTime = 60 * time.Second
 
 // readBack reads what was acknowledged: each post once by its author and once by
 // a friend, of as many authors as it takes to have so many posts.
@@ -59,9 +54,9 @@ func (c *checker) readBack(ctx context.Context, most int) {
 
 // author reads what p wrote, as p and as a friend.
 func (c *checker) author(ctx context.Context, p *person) {
-	c.add(&c.sum.ReadBack, c.stream(ctx, p, p, p.content))
-	friend := c.crowd.friendOf(p)
-	if friend == nil {
+	own, friend := c.stream(ctx, p, p, p.content), c.crowd.friendOf(p)
+	c.add(&c.sum.ReadBack, own)
+	if friend == nil || own < int(p.acked-p.before) { // what is not there for its author has no need to arrive
 		return
 	}
 	key, err := c.opens(ctx, friend, p)
@@ -85,9 +80,10 @@ func (c *crowd) friendOf(p *person) (found *person) {
 	return found
 }
 
-// patiently asks until there is an answer, or settleTime is over.
+// patiently asks until there is an answer, or the time is over that news may take
+// to a friend, and a node to answer again, once the load is off.
 func (c *checker) patiently(ctx context.Context, ask func(ctx context.Context) (enough bool, err error)) error {
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	ctx, cancel := context.WithTimeout(ctx, c.settle)
 	defer cancel()
 	for {
 		enough, err := ask(ctx)
@@ -142,9 +138,12 @@ func (c *checker) stream(ctx context.Context, reader, author *person, key seal.C
 			c.violated(lost, "%s: entries %d to %d were acknowledged, the newest is %d", who, next, author.acked, reply.Head)
 			return good
 		}
+		from := next
 		for _, e := range reply.Entries {
 			seq, ok := c.entry(author, e, key, who)
 			switch {
+			case seq == 0: // nobody knows which it is
+				continue
 			case seq < next:
 				c.violated(doubled, "%s: entry %d comes again", who, seq)
 				continue
@@ -154,6 +153,9 @@ func (c *checker) stream(ctx context.Context, reader, author *person, key seal.C
 			if next = seq + 1; ok && seq <= author.acked {
 				good++
 			}
+		}
+		if next == from {
+			return good // the same question has no better answer
 		}
 	}
 	return good

@@ -1,0 +1,180 @@
+package story_test
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// A loadReport is what the stories read of the report of `peerbrain load`.
+type loadReport struct {
+	PostsPerS  float64 `json:"posts_per_s"`
+	Operations []struct {
+		Operation             string
+		Done, Failed, Refused int
+	}
+	Failures map[string]int
+	Series   []any
+	Check    struct {
+		Acknowledged uint64
+		ReadBack     uint64 `json:"read_back"`
+		ByFriends    uint64 `json:"read_by_friends"`
+		OwnReads     uint64 `json:"own_reads"`
+		FeedPages    uint64 `json:"feed_pages"`
+		Violations   []struct{ Kind, Example string }
+	}
+}
+
+// loads runs `peerbrain load` on both nodes, and returns the report.
+func (w *world) loads(args ...string) (r loadReport, err error) {
+	w.Helper()
+	all := append([]string{"load", "--json", "--node", "http://" + w.left.name, "--node", "http://" + w.right.name,
+		"--warmup", "0", "--check-every", "1", "--clients", "4"}, args...)
+	out, errs, err := w.types("nobody", all...)
+	if failed := json.Unmarshal([]byte(out), &r); failed != nil {
+		w.Fatalf("%q: %v, %v\n%s%s", args, err, failed, out, errs)
+	}
+	return r, err
+}
+
+// TestLoad puts a small load on two nodes with friends across, twice on the same
+// people: all that was acknowledged is read back, by its authors and by friends.
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	file := func(name string) string { return filepath.Join(w.dir, name) }
+	people := []string{"--people", "12", "--friends", "4", "--seconds", "2", "--state", file("people.state"), "--report", file("load.json"), "--plot", file("load.svg")}
+	for _, how := range [][]string{{"--mix", "posts=40,feeds=40,logins=10,friendships=10"}, {"--rate", "40"}, {"--posts", "30", "--presign"}} {
+		r, err := w.loads(append(slices.Clone(people), how...)...)
+		if err != nil || r.PostsPerS <= 0 || len(r.Failures) > 0 || len(r.Check.Violations) > 0 {
+			t.Fatalf("%q: got %v, %+v", how, err, r)
+		}
+		if c := r.Check; c.Acknowledged == 0 || c.ReadBack != c.Acknowledged || c.ByFriends != c.Acknowledged || c.OwnReads == 0 {
+			t.Errorf("%q: got %+v, want all read back", how, c)
+		}
+		if how[0] == "--mix" && (len(r.Operations) != 4 || r.Check.FeedPages == 0) {
+			t.Errorf("%q: got %+v", how, r)
+		}
+		if how[0] == "--posts" && r.Check.Acknowledged != 30 {
+			t.Errorf("%q: %d posts", how, r.Check.Acknowledged)
+		}
+	}
+	var whole loadReport
+	if b := must(os.ReadFile(file("load.json"))); json.Unmarshal(b, &whole) != nil || len(whole.Series) == 0 {
+		t.Errorf("the report has no series: %s", b)
+	}
+	var picture struct{ XMLName xml.Name }
+	if b := must(os.ReadFile(file("load.svg"))); xml.Unmarshal(b, &picture) != nil || picture.XMLName.Local != "svg" {
+		t.Errorf("the plot is no SVG: %s", b)
+	}
+	if _, err := os.Stat(w.home("nobody")); !os.IsNotExist(err) {
+		t.Errorf("a load has made a home: %v", err)
+	}
+}
+
+// loadLies are what a node can do wrong, and how the checker names it.
+var loadLies = []struct {
+	kind string
+	lie  func() told
+}{
+	{"lost", func() told {
+		return told{route: "POST " + wire.PathEntries, before: func(x *exchange) {
+			if e, h := publishedEntry(x); h.Seq == 3 {
+				x.status, x.answer = 200, wire.EncodeJSON(wire.PublishReply{ID: e.ID(), Arrival: time.Now().UnixMilli()})
+			}
+		}}
+	}},
+	{"wrong answer", func() told {
+		return alter("POST "+wire.PathEntries, func(x *exchange, r *wire.PublishReply) {
+			if _, h := publishedEntry(x); h.Seq == 3 {
+				r.ID[0]++
+			}
+		})
+	}},
+	{"doubled", func() told {
+		return alter("GET "+wire.PathFeed, func(_ *exchange, r *wire.FeedReply) {
+			if len(r.Items) > 1 {
+				r.Items = slices.Insert(r.Items, 1, r.Items[0])
+			}
+		})
+	}},
+	{"doubled", func() told {
+		return alter("GET "+wire.PathStream, func(_ *exchange, r *wire.StreamReply) {
+			if len(r.Entries) > 1 {
+				r.Entries = slices.Insert(r.Entries, 1, r.Entries[0])
+			}
+		})
+	}},
+	{"feed out of order", func() told {
+		return alter("GET "+wire.PathFeed, func(_ *exchange, r *wire.FeedReply) { slices.Reverse(r.Items) })
+	}},
+	{"own write not read", func() told {
+		return alter("GET "+wire.PathFeed, func(_ *exchange, r *wire.FeedReply) {
+			if len(r.Items) > 0 { // the newest, which is nobody's but the reader's in a feed that is read right after a post
+				newest := r.Items[0]
+				r.Items = r.Items[1:]
+				for i := range r.Streams {
+					if r.Streams[i].Author == newest.Author {
+						r.Streams[i].Head--
+					}
+				}
+			}
+		})
+	}},
+	{"changed", func() told {
+		return alter("GET "+wire.PathStream, func(_ *exchange, r *wire.StreamReply) {
+			for _, e := range r.Entries {
+				e.Body[len(e.Body)-1]++
+			}
+		})
+	}},
+	{"lost", func() told {
+		return alter("GET "+wire.PathStream, func(_ *exchange, r *wire.StreamReply) {
+			if len(r.Entries) > 1 {
+				r.Entries = slices.Delete(r.Entries, 0, 1)
+			}
+		})
+	}},
+}
+
+// publishedEntry is the entry of a request that publishes one.
+func publishedEntry(x *exchange) (e wire.Entry, h wire.EntryHeader) {
+	var r wire.PublishRequest
+	if wire.DecodeJSON(x.body, &r) == nil && len(r.Entry.Header) > 64 {
+		_ = wire.DecodeCBOR("entry", r.Entry.Header[64:], &h) // else it is none that is looked for
+	}
+	return r.Entry, h
+}
+
+// TestLoadCatches: whatever a node loses, doubles, changes or hides ends the load
+// with status 1, and is named.
+func TestLoadCatches(t *testing.T) {
+	t.Parallel()
+	l := newLiar(t)
+	first := true
+	w := newWorld(t, func(s *server) error {
+		if !first {
+			return nil
+		}
+		first = false
+		return l.before(s)
+	})
+	for _, test := range loadLies {
+		l.tell(test.lie())
+		r, err := w.loads("--people", "6", "--friends", "3", "--seconds", "10", "--settle", "2", "--posts", "24", "--mix", "posts=100")
+		var kinds []string
+		for _, v := range r.Check.Violations {
+			kinds = append(kinds, v.Kind)
+		}
+		if err == nil || !slices.Contains(kinds, test.kind) {
+			t.Errorf("%s: got %v, %q, %+v", test.kind, err, strings.Join(kinds, ", "), r)
+		}
+	}
+}
