@@ -17,6 +17,7 @@ import (
 
 // loadFlags are the flags of load as they are typed.
 type loadFlags struct {
+	flags                            *pflag.FlagSet
 	o                                load.Options
 	seconds, warmup, timeout, settle float64
 	mix, ramp                        string
@@ -51,7 +52,12 @@ acknowledged is there, once, as it was written. If it is not, the status is 1.`,
   peerbrain load --node http://localhost:8081 --posts 10000 --presign --clients 64 --json
   peerbrain load --node http://localhost:8081 --people 10000 --state people.state
   peerbrain load --node http://localhost:8081 --find-capacity --p99 30ms`,
-		Args: cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return usage(fmt.Sprintf("%s takes no argument but flags", cmd.CommandPath()), cmd.CommandPath()+" --node "+quoted(args))
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.putLoad(cmd.Context(), &f) },
 	}
 	f.define(cmd.Flags())
@@ -60,6 +66,7 @@ acknowledged is there, once, as it was written. If it is not, the status is 1.`,
 
 func (f *loadFlags) define(flags *pflag.FlagSet) {
 	o := &f.o
+	f.flags = flags
 	flags.StringArrayVar(&o.Nodes, "node", nil, "`URL` of a node, such as http://localhost:8081; once for each")
 	flags.IntVar(&o.People, "people", 0, "how many people there are on all nodes together (default 100)")
 	flags.IntVar(&o.Friends, "friends", -1, "how many friends each has (default 10)")
@@ -116,21 +123,21 @@ func (f *loadFlags) options() (o load.Options, err error) {
 func (a *app) putLoad(ctx context.Context, f *loadFlags) error {
 	o, err := f.options()
 	if err != nil {
-		return a.explainLoad(err)
+		return a.explainLoad(f, err)
 	}
 	if a.showsErr && !a.json {
 		o.Progress = a.progress
 	}
 	l, err := load.Open(ctx, o)
 	if err != nil {
-		return a.explainLoad(err)
+		return a.explainLoad(f, err)
 	}
 	defer l.Close()
 	var report *load.Report
 	if f.capacity {
 		report = l.FindCapacity(ctx, f.p99)
 	} else if report, err = l.Run(ctx); err != nil {
-		return a.explainLoad(err)
+		return a.explainLoad(f, err)
 	}
 	return a.loaded(l, f, report)
 }
@@ -178,14 +185,17 @@ func (f *loadFlags) write(report *load.Report) error {
 func (a *app) progress(line string) { fmt.Fprint(a.err, "\r\x1b[K"+oneLine(line)) }
 
 // explainLoad finds the words for what keeps a load from beginning.
-func (a *app) explainLoad(err error) error {
+func (a *app) explainLoad(f *loadFlags, err error) error {
 	var e *wire.Error
+	if errors.Is(err, context.Canceled) {
+		return failure("interrupted before the load began", "")
+	}
 	if !errors.As(err, &e) {
 		return a.explain(err, about{doing: "put load on the nodes"})
 	}
 	switch e.Kind {
 	case wire.Invalid:
-		if e.Field != "node" || len(e.Detail) > 0 {
+		if f.flags.Lookup(e.Field) != nil {
 			return usage("--"+e.Field+": "+e.Detail, "peerbrain load --help")
 		}
 	case wire.Forbidden:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,7 +31,8 @@ type crowd struct {
 
 const wordsCycle = 4096
 
-// newCrowd makes a crowd of nobody.
+// newCrowd makes a crowd of nobody. A node that is not a development node is
+// loaded by its operator alone.
 func newCrowd(o *Options, seed [32]byte) (*crowd, error) {
 	c := &crowd{seed: wire.Hide(seed), size: o.Size, timeout: o.Timeout, tell: func(format string, args ...any) {
 		if o.Progress != nil {
@@ -52,8 +54,13 @@ func newCrowd(o *Options, seed [32]byte) (*crowd, error) {
 	c.words = b.String()
 	for _, text := range o.Nodes {
 		n, err := parseNode(text)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case slices.ContainsFunc(c.nodes, func(other *node) bool { return other.name == n.name }):
+			return nil, wire.Errorf(wire.Invalid, "node", "%s was named twice", n.name)
+		case !n.name.Development() && !o.Mine:
+			return nil, wire.Errorf(wire.Forbidden, "node", "%s is not a development node: it is loaded by nobody but its operator", n.name)
 		}
 		c.nodes = append(c.nodes, n)
 		n.spread((o.People + len(o.Nodes) - 1) / len(o.Nodes))
@@ -74,18 +81,9 @@ func (c *crowd) close() {
 	}
 }
 
-// inspect asks each node who it is. A node that is not a development node is
-// loaded by its operator only.
-func (c *crowd) inspect(ctx context.Context, mine bool) error {
-	for i, n := range c.nodes {
-		for _, other := range c.nodes[:i] {
-			if other.name == n.name {
-				return wire.Errorf(wire.Invalid, "node", "%s was named twice", n.name)
-			}
-		}
-		if !n.name.Development() && !mine {
-			return wire.Errorf(wire.Forbidden, "node", "%s is not a development node: it is loaded by nobody but its operator", n.name)
-		}
+// inspect asks each node who it is.
+func (c *crowd) inspect(ctx context.Context) error {
+	for _, n := range c.nodes {
 		a, err := n.ask(ctx, &request{method: http.MethodGet, path: wire.PathDocument}, c.timeout)
 		if err == nil && a.status != http.StatusOK {
 			err = wire.Errorf(wire.Unavailable, "node", "%s answers with status %d where a node says who it is", n.name, a.status)

@@ -59,7 +59,7 @@ func (l *Load) gather(ctx context.Context, kept *stateFile) error {
 			return err
 		}
 	}
-	if err := c.inspect(ctx, o.Mine); err != nil {
+	if err := c.inspect(ctx); err != nil {
 		return err
 	}
 	if kept != nil {
