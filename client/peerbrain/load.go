@@ -99,7 +99,7 @@ func (f *loadFlags) define(flags *pflag.FlagSet) {
 func (f *loadFlags) options() (o load.Options, err error) {
 	o = f.o
 	seconds := func(s float64) time.Duration { return time.Duration(min(max(s, -1), 1e9) * float64(time.Second)) }
-	o.Seconds, o.Warmup, o.Timeout, o.Settle = seconds(f.seconds), seconds(f.warmup), seconds(f.timeout), seconds(f.settle)
+	o.Length, o.Warmup, o.Timeout, o.Settle = seconds(f.seconds), seconds(f.warmup), seconds(f.timeout), seconds(f.settle)
 	if f.noCheck {
 		o.CheckEvery = 0
 	}

@@ -106,7 +106,7 @@ func TestCoordinatedOmission(t *testing.T) {
 				return emptyFeed(r)
 			}}
 			o := someOptions()
-			o.Loop, o.Mix, o.Seconds, o.People = l, Mix{feeds: 1}, 10*time.Second, 500
+			o.Loop, o.Mix, o.Length, o.People = l, Mix{feeds: 1}, 10*time.Second, 500
 			load := pretended(t, p, o)
 			report := newRun(load, newChecker(load.crowd, 0, 0)).all(t.Context())
 			load.Close()
@@ -137,7 +137,7 @@ func TestOverload(t *testing.T) {
 			return emptyFeed(r)
 		}}
 		o := someOptions()
-		o.Loop, o.Mix, o.Seconds, o.People = Loop{Rate: 500, Even: true, Outstanding: 20}, Mix{feeds: 1}, 10*time.Second, 100
+		o.Loop, o.Mix, o.Length, o.People = Loop{Rate: 500, Even: true, Outstanding: 20}, Mix{feeds: 1}, 10*time.Second, 100
 		l := pretended(t, p, o)
 		report := newRun(l, newChecker(l.crowd, 0, 0)).all(t.Context())
 		l.Close()
@@ -168,7 +168,7 @@ func TestRetryAfter(t *testing.T) {
 				return http.StatusTooManyRequests, "Retry-After: 3\r\n", wire.ProblemOf(err)
 			}}
 			o := someOptions()
-			o.Loop, o.Mix, o.Seconds, o.People, o.Ignore = Loop{Clients: 1}, Mix{feeds: 1}, 10*time.Second, 2, ignore
+			o.Loop, o.Mix, o.Length, o.People, o.Ignore = Loop{Clients: 1}, Mix{feeds: 1}, 10*time.Second, 2, ignore
 			l := pretended(t, p, o)
 			report := newRun(l, newChecker(l.crowd, 0, 0)).all(t.Context())
 			l.Close()
@@ -189,7 +189,7 @@ func TestRetryAfter(t *testing.T) {
 func TestAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := someOptions()
-		o.Mix, o.Seconds = Mix{feeds: 1}, time.Hour
+		o.Mix, o.Length = Mix{feeds: 1}, time.Hour
 		l := pretended(t, nil, o)
 		for _, n := range l.crowd.nodes {
 			n.dial = func(context.Context, net.Addr) (net.Conn, error) {

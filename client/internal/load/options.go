@@ -18,7 +18,7 @@ type Options struct {
 	State   string   // file that keeps the people for later runs; "" for none
 
 	Loop
-	Seconds    time.Duration // how long it measures
+	Length     time.Duration // how long it measures
 	Warmup     time.Duration // before that
 	Posts      int           // at most, 0 for no bound
 	Size       int           // bytes of the text of a post
@@ -181,7 +181,7 @@ func (o *Options) Check() error {
 		in("posts", o.Posts, 0, maxPosts), in("size", o.Size, minText, wire.MaxPost),
 		in("clients", o.Clients, 1, maxOutstanding), in("outstanding", o.Outstanding, 1, maxOutstanding),
 		in("check-every", o.CheckEvery, 0, 1_000_000), in("check-posts", o.CheckPosts, 0, maxPosts),
-		in("seconds", int(o.Seconds.Seconds()), 1, maxSeconds), in("warmup", int(o.Warmup.Seconds()), 0, maxSeconds),
+		in("seconds", int(o.Length.Seconds()), 1, maxSeconds), in("warmup", int(o.Warmup.Seconds()), 0, maxSeconds),
 		in("timeout", int(o.Timeout.Seconds()), 1, 600), in("settle", int(o.Settle.Seconds()), 0, maxSeconds),
 	} {
 		if err != nil {

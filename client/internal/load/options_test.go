@@ -42,7 +42,7 @@ func TestParseRamp(t *testing.T) {
 func someOptions() Options {
 	return Options{
 		Nodes: []string{"http://localhost:8081"}, People: 10, Friends: 4, Loop: Loop{Clients: 2, Outstanding: 10},
-		Seconds: time.Second, Size: 600, Mix: Mix{posts: 1}, Timeout: 10 * time.Second, CheckEvery: 1, CheckPosts: 1000,
+		Length: time.Second, Size: 600, Mix: Mix{posts: 1}, Timeout: 10 * time.Second, CheckEvery: 1, CheckPosts: 1000,
 	}
 }
 
@@ -61,7 +61,7 @@ func TestOptions(t *testing.T) {
 		"outstanding": func(o *Options) { o.Outstanding = 10_001 },
 		"check-every": func(o *Options) { o.CheckEvery = -1 },
 		"check-posts": func(o *Options) { o.CheckPosts = -1 },
-		"seconds":     func(o *Options) { o.Seconds = 0 },
+		"seconds":     func(o *Options) { o.Length = 0 },
 		"warmup":      func(o *Options) { o.Warmup = -time.Second },
 		"timeout":     func(o *Options) { o.Timeout = time.Hour },
 		"rate":        func(o *Options) { o.Rate = -1 },

@@ -42,7 +42,6 @@ type person struct {
 
 	friends map[int]bool        // by number
 	heads   map[streamID]uint64 // the newest seq that was read of each stream
-	reads   int                 // pages of the feed that were asked for
 
 	taken   atomic.Bool
 	waiting atomic.Int64 // they are to be left alone until then, ns since 1970
@@ -76,8 +75,7 @@ func (c *crowd) secret(purpose string, number int) [32]byte {
 	return [32]byte(m.Sum(nil))
 }
 
-// newPerson makes somebody with all their keys; account is known of those who
-// are registered.
+// newPerson makes somebody with all their keys, who is not registered yet.
 func (c *crowd) newPerson(number int) (*person, error) {
 	secret := func(purpose string) []byte { b := c.secret(purpose, number); return b[:] }
 	p := &person{
@@ -113,7 +111,7 @@ func (p *person) ask(ctx context.Context, method, path string, in any) (answer, 
 	return p.home.ask(ctx, r, p.crowd.timeout)
 }
 
-// get asks for something, and decodes the answer into out unless that is nil. An
+// call asks the home node and decodes the answer into out unless that is nil. An
 // answer that is no 2xx is an error.
 func (p *person) call(ctx context.Context, method, path string, in, out any) (answer, error) {
 	a, err := p.ask(ctx, method, path, in)

@@ -123,7 +123,10 @@ func (r *Report) Table(w io.Writer) error {
 	if r.RetryAfterS > 0 {
 		fmt.Fprintf(&b, "refusals asked for patience of up to %.3g s, which was %s\n", r.RetryAfterS, r.Retry)
 	}
-	fmt.Fprintf(&b, "latency %s; this tool took %.0f %% of this machine's processors\n", r.Latency, 100*r.ClientCPU)
+	fmt.Fprintf(&b, "latency %s\n", r.Latency)
+	if r.ClientCPU > 0 { // else it is not known here
+		fmt.Fprintf(&b, "this tool took %.0f %% of this machine's processors\n", 100*r.ClientCPU)
+	}
 	if r.Interrupted {
 		b.WriteString("interrupted: this is what there was so far\n")
 	}

@@ -25,7 +25,7 @@ type run struct {
 }
 
 func newRun(l *Load, check *checker) *run {
-	r := &run{Load: l, check: check, schedule: l.o.Loop, warm: l.o.Warmup, seconds: l.o.Seconds}
+	r := &run{Load: l, check: check, schedule: l.o.Loop, warm: l.o.Warmup, seconds: l.o.Length}
 	if r.budget.Store(int64(l.o.Posts)); l.o.Posts == 0 {
 		r.budget.Store(maxPosts)
 	}
