@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -26,27 +27,56 @@ type connection struct {
 }
 
 func dial(at string) *connection {
-	c := must(net.Dial("tcp", at))
+	return newConnection(must(net.Dial("tcp", at)))
+}
+
+func newConnection(c net.Conn) *connection {
 	return &connection{c, bufio.NewReaderSize(c, 256<<10)}
 }
 
 // ask sends a request and reads the answer to its end. Any status but 200 panics.
 func (c *connection) ask(request []byte) {
-	must(c.Write(request))
-	length := -1
-	for first := true; ; first = false {
-		line := must(c.in.ReadSlice('\n'))
-		if first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200")) {
-			panic(fmt.Sprintf("%.60q: %s", request, line))
-		}
-		if v, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
-			length = must(strconv.Atoi(string(bytes.TrimSpace(v))))
-		}
-		if len(line) <= 2 {
-			break
-		}
+	status, length, err := c.begin(request)
+	if must(status, err) != 200 {
+		panic(fmt.Sprintf("%.60q: status %d", request, status))
 	}
 	must(c.in.Discard(length))
+}
+
+// exchange sends a request and returns the answer.
+func (c *connection) exchange(request []byte) (status int, body []byte, err error) {
+	status, length, err := c.begin(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	body = make([]byte, length)
+	_, err = io.ReadFull(c.in, body)
+	return status, body, err
+}
+
+// begin sends a request and reads the head of the answer.
+func (c *connection) begin(request []byte) (status, length int, err error) {
+	if _, err := c.Write(request); err != nil {
+		return 0, 0, err
+	}
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return 0, 0, err
+		}
+		switch v, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); {
+		case status == 0:
+			if _, err := fmt.Sscanf(string(line), "HTTP/1.1 %d ", &status); err != nil {
+				return 0, 0, fmt.Errorf("%.60q: %w", line, err)
+			}
+		case ok:
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(v))); err != nil {
+				return 0, 0, err
+			}
+		case len(line) <= 2:
+			return status, length, nil
+		}
+	}
 }
 
 // A load is one thing to be measured: what its clients ask for, client by client,

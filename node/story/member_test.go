@@ -42,14 +42,25 @@ func newMember(t testing.TB, home *server, handle string) *member {
 	}
 	m.register()
 	m.logIn()
-	body := must((&wire.EpochBody{
-		Version: wire.Version, Suite: wire.Suite, Content: m.content, Chain: random32(), VaultHead: m.vault, SealedSecret: make([]byte, 100),
-	}).Encode())
-	m.ask("POST", wire.PathEntries, wire.PublishRequest{Entry: m.entry(wire.KindEpoch, body)}, nil)
+	m.ask("POST", wire.PathEntries, wire.PublishRequest{Entry: m.epoch(m.content)}, nil)
 	return m
 }
 
-func (m *member) register() {
+// epoch signs the next entry, which begins an epoch.
+func (m *member) epoch(content wire.Commitment) wire.Entry {
+	body := &wire.EpochBody{
+		Version: wire.Version, Suite: wire.Suite, Content: content, Chain: random32(), VaultHead: m.vault, SealedSecret: make([]byte, 100),
+	}
+	if m.stream.Epoch > 0 {
+		body.Links = []wire.Link{{Epoch: m.stream.Epoch, Sealed: make([]byte, 100)}}
+	}
+	return m.entry(wire.KindEpoch, must(body.Encode()))
+}
+
+func (m *member) register() { m.ask("POST", wire.PathRegister, m.founding(), nil) }
+
+// founding makes keys, slots and the first vault, and returns what registers them.
+func (m *member) founding() wire.RegisterRequest {
 	keys := memberKeys()
 	now := time.Now().UnixMilli()
 	m.statement = must((&wire.KeyStatement{
@@ -68,24 +79,27 @@ func (m *member) register() {
 		Version: wire.Version, Suite: wire.Suite, Account: m.account, Counter: 1,
 		VaultHash: wire.VaultHash(sealed), SlotsHash: wire.SlotsHash(slots), Created: now,
 	}).Sign(m.identity))
-	m.ask("POST", wire.PathRegister, wire.RegisterRequest{
-		KeyStatement: m.statement, Vault: wire.VaultRecord{Head: m.vault, Slots: slots, Vault: sealed},
-	}, nil)
+	return wire.RegisterRequest{KeyStatement: m.statement, Vault: wire.VaultRecord{Head: m.vault, Slots: slots, Vault: sealed}}
 }
 
 // logIn opens a session.
 func (m *member) logIn() {
 	var c wire.ChallengeReply
 	m.ask("POST", wire.PathChallenge, wire.ChallengeRequest{Handle: m.handle, Purpose: wire.PurposeLogin}, &c)
+	var reply wire.LoginReply
+	m.ask("POST", wire.PathLogin, m.answering(c), &reply)
+	m.token = reply.Token
+}
+
+// answering answers a challenge.
+func (m *member) answering(c wire.ChallengeReply) wire.LoginRequest {
 	answer := must((&wire.Challenge{
 		Version: wire.Version, Suite: wire.Suite, Node: wire.NodeName(m.home.name), Handle: m.handle,
 		Purpose: wire.PurposeLogin, Nonce: c.Nonce, Expires: c.Expires,
 	}).Sign(m.login))
-	var reply wire.LoginReply
-	m.ask("POST", wire.PathLogin, wire.LoginRequest{
+	return wire.LoginRequest{
 		Handle: m.handle, Purpose: wire.PurposeLogin, Nonce: c.Nonce, Expires: c.Expires, Tag: c.Tag, Answer: answer, Device: "bench",
-	}, &reply)
-	m.token = reply.Token
+	}
 }
 
 // entry signs the next entry, which counts as published.
@@ -177,34 +191,51 @@ func (m *member) address() wire.Address {
 // may be.
 func (m *member) wraps(readers ...*member) {
 	for batch := range slices.Chunk(readers, wire.MaxWrapBatch) {
-		r := wire.WrapsRequest{Audience: m.audience, Commitment: m.content}
-		for _, o := range batch {
-			sealed := make([]byte, wire.WrapSize)
-			rand.Read(sealed)
-			r.Wraps = append(r.Wraps, wire.Wrap{Reader: o.account, Key: o.statement.Hash(wire.LabelKeyStatement), Sealed: sealed})
-		}
-		m.ask("POST", wire.PathWraps, r, nil)
+		m.ask("POST", wire.PathWraps, m.wrapping(m.content, batch...), nil)
 	}
+}
+
+// wrapping makes wraps of an epoch.
+func (m *member) wrapping(content wire.Commitment, readers ...*member) wire.WrapsRequest {
+	r := wire.WrapsRequest{Audience: m.audience, Commitment: content}
+	for _, o := range readers {
+		sealed := make([]byte, wire.WrapSize)
+		rand.Read(sealed)
+		r.Wraps = append(r.Wraps, wire.Wrap{Reader: o.account, Key: o.statement.Hash(wire.LabelKeyStatement), Sealed: sealed})
+	}
+	return r
 }
 
 // offer asks another for friendship, and returns the offer's hash.
 func (m *member) offer(to *member) wire.Hash {
-	s := must((&wire.Offer{
+	r := m.offering(to, time.Now().UnixMilli())
+	m.ask("POST", wire.PathFriends, r, nil)
+	return r.Statement.Hash(wire.LabelOffer)
+}
+
+// offering makes an offer.
+func (m *member) offering(to *member, created int64) wire.FriendRequest {
+	return telling(to, wire.FriendOffer, must((&wire.Offer{
 		Version: wire.Version, Suite: wire.Suite, From: m.account, FromHandle: m.handle, FromNode: wire.NodeName(m.home.name),
-		To: to.account, ToHandle: to.handle, ToNode: wire.NodeName(to.home.name), Audience: m.audience, Created: time.Now().UnixMilli(),
-	}).Sign(m.identity))
-	m.ask("POST", wire.PathFriends, wire.FriendRequest{
-		Address: to.address(), FriendStatement: wire.FriendStatement{Kind: wire.FriendOffer, Statement: s},
-	}, nil)
-	return s.Hash(wire.LabelOffer)
+		To: to.account, ToHandle: to.handle, ToNode: wire.NodeName(to.home.name), Audience: m.audience, Created: created,
+	}).Sign(m.identity)))
+}
+
+// accepting makes an acceptance.
+func (m *member) accepting(from *member, offer wire.Hash, created int64) wire.FriendRequest {
+	return telling(from, wire.FriendAccept, must((&wire.Accept{
+		Version: wire.Version, Suite: wire.Suite, From: m.account, To: from.account, Offer: offer, Audience: m.audience, Created: created,
+	}).Sign(m.identity)))
+}
+
+// telling hands in a statement about another.
+func telling(about *member, kind wire.FriendKind, s wire.Signed) wire.FriendRequest {
+	return wire.FriendRequest{Address: about.address(), FriendStatement: wire.FriendStatement{Kind: kind, Statement: s}}
 }
 
 // accept accepts an offer, as soon as it has arrived.
 func (m *member) accept(from *member, offer wire.Hash) {
-	s := must((&wire.Accept{
-		Version: wire.Version, Suite: wire.Suite, From: m.account, To: from.account, Offer: offer, Audience: m.audience, Created: time.Now().UnixMilli(),
-	}).Sign(m.identity))
-	r := wire.FriendRequest{Address: from.address(), FriendStatement: wire.FriendStatement{Kind: wire.FriendAccept, Statement: s}}
+	r := m.accepting(from, offer, time.Now().UnixMilli())
 	for deadline := time.Now().Add(newsArrive); ; time.Sleep(nextLook) {
 		status, refused := m.try("POST", wire.PathFriends, r, nil)
 		if status < 300 {

@@ -25,6 +25,7 @@ const (
 	nodeStarts = 30 * time.Second
 	newsArrive = 60 * time.Second
 	nextLook   = 100 * time.Millisecond
+	startLook  = 2 * time.Millisecond // a node starts in 14 ms
 )
 
 func TestMain(m *testing.M) {
@@ -178,8 +179,8 @@ func (s *server) serves() error {
 		select {
 		case err := <-s.end:
 			s.cmd = nil
-			return fmt.Errorf("node %s ended: %v\n%s", s.name, err, s.tail())
-		case <-time.After(nextLook):
+			return fmt.Errorf("node %s ended: %w\n%s", s.name, err, s.tail())
+		case <-time.After(startLook):
 		}
 	}
 	return fmt.Errorf("node %s does not serve after %s\n%s", s.name, nodeStarts, s.tail())

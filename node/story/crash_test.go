@@ -1,0 +1,478 @@
+package story_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// What a failpoint may be under, beside a kind of deed.
+const (
+	underBegin = "begin" // a start
+	underServe = "serve" // whatever is asked
+	underEnd   = "end"   // an end that the operator wants
+)
+
+const (
+	usualKills  = 80
+	couples     = 10
+	burstDeeds  = 200  // acknowledged before a kill at random, at most
+	burstMost   = 1200 // before a failpoint counts as not reached
+	calmKills   = 25   // before the other node is the one that is killed
+	missedAgain = 20   // times that a failpoint is tried which was not reached
+)
+
+// TestCrash loads two nodes, kills one of them with SIGKILL at random moments and
+// at each failpoint, starts it again, and compares everything that was ever
+// acknowledged: nothing is lost, nothing is there twice. KILLS says how often.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	c := newCrash(t, failpoints(t))
+	c.run(int(number(t, "KILLS", usualKills)))
+	if fault := c.counts.fault; fault != nil {
+		t.Errorf("after %d kills, the last at %s: %v", c.counts.kills(), c.counts.last, fault)
+	}
+	for _, p := range c.points {
+		if c.counts.at[p.name] == 0 {
+			t.Errorf("failpoint %s was not reached", p.name)
+		}
+	}
+	c.counts.print()
+}
+
+// A crash is two nodes that are killed in turn, and the people on them.
+type crash struct {
+	testing.TB
+	points  []failpoint
+	nodes   [2]*server
+	victim  *server // the one that is killed
+	hubs    [2]*witness
+	readers [2]*hub
+	couples []*couple
+	people  map[wire.AccountID]*witness
+	counts  *counts
+	whole   int // so many were acknowledged when everything was compared last
+}
+
+// newCrash starts two nodes: three couples on each, and the others over both.
+func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no SIGKILL")
+	}
+	c := &crash{TB: t, points: points, people: map[wire.AccountID]*witness{}, counts: newCounts()}
+	bin, dir := buildCrash(t, points, faults...), t.TempDir()
+	for i := range c.nodes {
+		s := must(newServer(bin, dir, fmt.Sprint("node", i)))
+		s.flags = []string{"--proxies", "127.0.0.1"}
+		must(0, s.start())
+		c.nodes[i] = s
+	}
+	t.Cleanup(c.end)
+	for i, s := range c.nodes {
+		c.hubs[i] = c.witnessed(newMember(t, s, "hub"))
+		c.readers[i] = &hub{c.hubs[i], map[wire.AccountID]uint64{}}
+	}
+	var members []*member
+	for i := range couples {
+		left, right := c.nodes[i%2], c.nodes[i%2]
+		if i%5 > 2 {
+			left, right = c.nodes[0], c.nodes[1]
+		}
+		pair := [2]*witness{c.witnessed(newMember(t, left, fmt.Sprint("ada", i))), c.witnessed(newMember(t, right, fmt.Sprint("bob", i)))}
+		members = append(members, pair[0].member, pair[1].member)
+		c.couples = append(c.couples, &couple{crash: c, people: pair})
+	}
+	for _, h := range c.hubs {
+		h.befriends(members)
+	}
+	memberClient.CloseIdleConnections()
+	c.victim = c.nodes[0]
+	return c
+}
+
+// witnessed makes a witness of a member who has published one entry.
+func (c *crash) witnessed(m *member) *witness {
+	w := &witness{
+		member: m, open: []opened{}, wrapped: map[wire.AccountID]wire.Hash{}, made: map[wire.FriendKind]wire.Signed{},
+		vaults: []wire.Hash{m.vault.Hash(wire.LabelVaultHead)},
+	}
+	var stream wire.StreamReply
+	m.ask("GET", w.streamPath("limit=1"), nil, &stream)
+	w.entries = []evidence{{stream.Entries[0].ID(), sumOf(stream.Entries[0]), 0}}
+	var vault wire.VaultReply
+	m.ask("GET", wire.PathVault, nil, &vault)
+	w.slots, w.sealed = vault.Record.Slots, wire.VaultHash(vault.Record.Vault)
+	var session wire.SessionReply
+	m.ask("GET", wire.PathSession, nil, &session)
+	w.open = append(w.open, opened{m.token, session.Expires})
+	c.people[m.account] = w
+	return w
+}
+
+// end closes what is open.
+func (c *crash) end() {
+	for _, w := range c.people {
+		w.hangUp()
+	}
+	for _, s := range c.nodes {
+		if err := s.kill(); err != nil {
+			c.Error(err)
+		}
+		if c.Failed() {
+			c.Logf("log of %s:\n%s", s.name, s.tail())
+		}
+	}
+}
+
+// run kills until it has happened so often and each failpoint was reached, or
+// until there is a fault.
+func (c *crash) run(kills int) {
+	must(0, c.victim.stop())
+	missed, calm := map[string]int{}, 0
+	turn := 0
+	for c.counts.fault == nil {
+		p := failpoint{name: "random", under: underServe}
+		if c.counts.kills()%2 == 0 && len(c.points) > 0 {
+			p = c.points[turn%len(c.points)]
+			turn++
+		}
+		if c.counts.kills() >= kills {
+			open := slices.IndexFunc(c.points, func(p failpoint) bool { return c.counts.at[p.name] == 0 && missed[p.name] < missedAgain })
+			if open < 0 {
+				break
+			}
+			p = c.points[open]
+		}
+		if calm++; calm > calmKills && p.under != underBegin {
+			calm = 0
+			c.swap()
+		}
+		before := c.counts.at[p.name]
+		c.note(c.round(p))
+		if c.counts.at[p.name] == before {
+			missed[p.name]++
+		}
+	}
+	if c.counts.fault == nil {
+		c.hangUp()
+		c.victim.env = nil
+		must(0, c.victim.start())
+		c.note(c.curtain())
+	}
+}
+
+// note keeps the first fault.
+func (c *crash) note(err error) {
+	if err != nil && c.counts.fault == nil {
+		c.counts.fault = err
+	}
+}
+
+// swap lets the other node be the victim from now on.
+func (c *crash) swap() {
+	c.hangUp()
+	c.victim.env = nil
+	must(0, c.victim.start())
+	if c.note(c.check(c.victim)); c.counts.fault != nil {
+		return
+	}
+	c.victim = c.nodes[1-slices.Index(c.nodes[:], c.victim)]
+	c.hangUp()
+	must(0, c.victim.stop())
+}
+
+// hangUp closes what is left of connections to the victim.
+func (c *crash) hangUp() {
+	for _, w := range c.people {
+		if w.home == c.victim {
+			w.hangUp()
+		}
+	}
+}
+
+// round starts the victim, compares, loads it, and sees it die.
+func (c *crash) round(p failpoint) error {
+	c.counts.last = p.name
+	c.hangUp()
+	c.victim.env = []string{fmt.Sprintf("%s=%s:%d", failpointVariable, p.name, 1+rand.IntN(max(p.passes, 1)))}
+	if p.name == "random" && rand.IntN(8) == 0 {
+		return c.killStart()
+	}
+	if err := c.victim.start(); err != nil {
+		return c.died(p.name, err)
+	}
+	err := c.check(c.victim)
+	if errors.Is(err, errGone) {
+		return c.died(p.name, c.victim.ended())
+	}
+	if err != nil {
+		return err
+	}
+	return c.burst(p)
+}
+
+// killStart kills the victim a moment after it was started.
+func (c *crash) killStart() error {
+	if err := c.victim.begin(); err != nil {
+		return err
+	}
+	time.Sleep(rand.N(20 * time.Millisecond))
+	c.counts.died("random")
+	return c.victim.kill()
+}
+
+// died counts a death of the victim: err says how it ended.
+func (c *crash) died(at string, err error) error {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		return fmt.Errorf("the node did not die at %s, but: %w\n%s", at, err, c.victim.tail())
+	}
+	c.counts.died(at)
+	return nil
+}
+
+// ended waits for the end of a process that ends by itself.
+func (s *server) ended() error {
+	if s.cmd == nil {
+		return errors.New("it has ended before")
+	}
+	select {
+	case err := <-s.end:
+		s.cmd = nil
+		return err
+	case <-time.After(nodeStarts):
+		return errors.New("it does not end")
+	}
+}
+
+// A burst is what is done between a start and a kill.
+type burst struct {
+	under string
+	left  atomic.Int64  // deeds before kill
+	kill  chan struct{} // closed when none is left
+	ended atomic.Bool
+	until int64 // how far left may fall
+}
+
+func (b *burst) over() bool { return b.ended.Load() }
+
+func (b *burst) done() {
+	switch left := b.left.Add(-1); {
+	case left == 0:
+		close(b.kill)
+	case left == b.until:
+		b.ended.Store(true)
+	}
+}
+
+// burst loads both nodes until the victim is dead.
+func (c *crash) burst(p failpoint) error {
+	b := &burst{under: p.under, kill: make(chan struct{}), until: -burstMost}
+	after := 1 + rand.Int64N(burstDeeds)
+	if p.name != "random" && p.under != underEnd {
+		after = burstMost
+	}
+	b.left.Store(after)
+	errs := make([]error, len(c.couples))
+	var all sync.WaitGroup
+	for i, one := range c.couples {
+		all.Go(func() {
+			defer b.ended.Store(true) // if this one saw it dead, so will all
+			errs[i] = one.work(b)
+		})
+	}
+	err := c.slay(p, b)
+	b.ended.Store(true)
+	all.Wait()
+	for _, one := range errs {
+		if one != nil && !errors.Is(one, errGone) {
+			err = errors.Join(err, one)
+		}
+	}
+	return err
+}
+
+// slay kills the victim, or waits until it has killed itself.
+func (c *crash) slay(p failpoint, b *burst) error {
+	select {
+	case err := <-c.victim.end:
+		c.victim.cmd = nil
+		return c.died(p.name, err)
+	case <-b.kill:
+	case <-time.After(nodeStarts):
+	}
+	if p.under == underEnd {
+		if err := c.victim.cmd.Process.Signal(os.Interrupt); err != nil {
+			return err
+		}
+		return c.died(p.name, c.victim.ended())
+	}
+	time.Sleep(rand.N(2 * time.Millisecond)) // somewhere in what is under way
+	c.counts.died("random")
+	return c.victim.kill()
+}
+
+// check sends what got no answer, and compares what the people of a node were
+// told with what it has: what is new, or all when there is a quarter more of it.
+func (c *crash) check(s *server) error {
+	whole := c.counts.all() > c.whole+c.whole/4
+	err := c.inCouples(func(one *couple) error {
+		if err := one.resolve(); err != nil {
+			return err
+		}
+		for i, w := range one.people {
+			if w.home != s {
+				continue
+			}
+			if err := errors.Join(w.check(whole), w.checkFriendship(one.people[1-i])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	reader := c.readers[slices.Index(c.nodes[:], s)]
+	pages := 1
+	if whole {
+		pages = 20
+	}
+	if err := reader.checkFeed(c.people, pages); err != nil {
+		return err
+	}
+	for _, one := range c.couples {
+		for _, w := range one.people {
+			if w.home == s {
+				if err := reader.checkWrap(w); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if whole {
+		c.whole = c.counts.all()
+	}
+	return nil
+}
+
+// inCouples calls do for all couples at once.
+func (c *crash) inCouples(do func(*couple) error) error {
+	errs := make([]error, len(c.couples))
+	var all sync.WaitGroup
+	for i, one := range c.couples {
+		all.Go(func() { errs[i] = do(one) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// curtain compares everything, on both nodes, and waits until they agree.
+func (c *crash) curtain() error {
+	for _, s := range c.nodes {
+		c.whole = 0
+		if err := c.check(s); err != nil {
+			return err
+		}
+	}
+	err := c.inCouples(func(one *couple) error {
+		for deadline := time.Now().Add(newsArrive); ; time.Sleep(nextLook) {
+			err := one.people[0].agrees(one.people[1])
+			if err == nil || time.Now().After(deadline) {
+				return err
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, one := range c.couples {
+		for _, w := range one.people {
+			for _, h := range c.readers {
+				if h.home == w.home {
+					continue
+				}
+				if err := h.catchesUp(w); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// counts are the figures of a run.
+type counts struct {
+	start time.Time
+	at    map[string]int // deaths, by failpoint
+	last  string
+	fault error
+
+	mu           sync.Mutex
+	acknowledged map[string]int // by kind of deed
+	taken        int            // deeds without an answer that were done
+	untaken      int
+}
+
+func newCounts() *counts {
+	return &counts{start: time.Now(), at: map[string]int{}, acknowledged: map[string]int{}}
+}
+
+func (n *counts) died(at string) { n.at[at]++ }
+
+func (n *counts) kills() (sum int) {
+	for _, count := range n.at {
+		sum += count
+	}
+	return sum
+}
+
+func (n *counts) acknowledge(kind string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.acknowledged[kind]++
+}
+
+func (n *counts) resolve(taken bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if taken {
+		n.taken++
+	} else {
+		n.untaken++
+	}
+}
+
+func (n *counts) all() (sum int) {
+	for _, count := range n.acknowledged {
+		sum += count
+	}
+	return sum
+}
+
+// print writes the row of docs/reliability.md.
+func (n *counts) print() {
+	faults := map[string]int{}
+	if f := (*fault)(nil); errors.As(n.fault, &f) {
+		faults[f.kind]++
+	}
+	tabulate("Kills", []any{"kills", "at random", "at failpoints", "acknowledged", "lost", "doubled", "without an answer: done", "not done", "time"},
+		[]any{n.kills(), n.at["random"], n.kills() - n.at["random"], n.all(), faults[lost], faults[doubled], n.taken, n.untaken, time.Since(n.start)})
+	var kinds []string
+	for _, kind := range deedKinds {
+		kinds = append(kinds, fmt.Sprintf("%s %s", kind, thousands(n.acknowledged[kind])))
+	}
+	fmt.Println("Acknowledged:", strings.Join(kinds, ", "))
+}

@@ -1,0 +1,225 @@
+package story_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// A failpoint is a place in the code of a node at which it kills itself with
+// SIGKILL, when it is told to. The code in the tree holds none: the node is built
+// from an overlay in which a call stands before the line that is named. They are
+// listed in testdata/crash/failpoints.txt, one a line, # begins a comment:
+//
+//	name | under | passes | file | line
+//
+// The line, without what it is indented by, occurs exactly once in the file.
+type failpoint struct {
+	name   string
+	under  string // what leads there: a kind of deed, or begin, serve, end
+	passes int    // it happens in one of so many, chosen at random
+	file   string // from the root, or behind the path of a module
+	line   string
+}
+
+const (
+	failpointList     = "testdata/crash/failpoints.txt"
+	failpointVariable = "FAILPOINT" // NAME:PASS
+)
+
+// failpointFile stands in each package that has failpoints.
+const failpointFile = `package %s
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+var (
+	failpointName, failpointPass, _ = strings.Cut(os.Getenv("` + failpointVariable + `"), ":")
+	failpointPassed                 atomic.Int64
+)
+
+func failpoint(name string) {
+	if name == failpointName && strconv.FormatInt(failpointPassed.Add(1), 10) == failpointPass {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // nothing more is done
+	}
+}
+`
+
+// failpoints reads the list.
+func failpoints(t testing.TB) (all []failpoint) {
+	t.Helper()
+	for line := range strings.Lines(string(must(os.ReadFile(failpointList)))) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		f := strings.SplitN(line, " | ", 5)
+		if len(f) != 5 {
+			t.Fatalf("%s: %q: five fields were expected", failpointList, line)
+		}
+		passes, err := strconv.Atoi(f[2])
+		if err != nil || passes < 1 {
+			t.Fatalf("%s: %q: a number of passes was expected", failpointList, line)
+		}
+		all = append(all, failpoint{f[0], f[1], passes, f[3], f[4]})
+	}
+	return all
+}
+
+// bboltPath is the module whose code has failpoints too.
+const bboltPath = "go.etcd.io/bbolt"
+
+// bboltFolder is where its code lies.
+var bboltFolder = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", bboltPath).Output()
+	return strings.TrimSpace(string(out)), err
+})
+
+// A crashBuild is a node with failpoints, and perhaps with faults.
+type crashBuild struct {
+	root   string            // of the repository
+	dir    string            // for everything that is made
+	texts  map[string]string // changed files, by the names that failpoints have
+	copied bool              // the other module is in dir
+}
+
+// buildCrash returns the folder of the binary. Faults are changes of the code.
+func buildCrash(t testing.TB, points []failpoint, faults ...removal) string {
+	t.Helper()
+	b := &crashBuild{root: must(houseRoot()), dir: t.TempDir(), texts: map[string]string{}}
+	for _, r := range faults {
+		if n := strings.Count(b.text(r.file), r.old); n != 1 {
+			t.Fatalf("%s: the old text occurs %d times", r, n)
+		}
+		b.texts[r.file] = strings.Replace(b.text(r.file), r.old, r.new, 1)
+	}
+	for _, p := range points {
+		text, err := p.put(b.text(p.file))
+		if err != nil && len(faults) == 0 {
+			t.Fatal(err)
+		}
+		if err == nil {
+			b.texts[p.file] = text
+		}
+	}
+	if err := b.build(); err != nil {
+		t.Fatal(err)
+	}
+	return b.dir
+}
+
+func (b *crashBuild) text(file string) string {
+	if text, ok := b.texts[file]; ok {
+		return text
+	}
+	return string(must(os.ReadFile(sourceOf(b.root, file))))
+}
+
+// sourceOf is where a file lies that a failpoint names.
+func sourceOf(root, file string) string {
+	if inside, ok := strings.CutPrefix(file, bboltPath+"/"); ok {
+		return filepath.Join(must(bboltFolder()), filepath.FromSlash(inside))
+	}
+	return filepath.Join(root, filepath.FromSlash(file))
+}
+
+// put puts the call into the text of its file.
+func (p failpoint) put(text string) (string, error) {
+	lines := strings.Split(text, "\n")
+	at := -1
+	for i, line := range lines {
+		if strings.TrimSpace(line) == p.line {
+			if at >= 0 {
+				return text, fmt.Errorf("failpoint %s: %s has its line twice: %s", p.name, p.file, p.line)
+			}
+			at = i
+		}
+	}
+	if at < 0 {
+		return text, fmt.Errorf("failpoint %s: %s does not have its line: %s", p.name, p.file, p.line)
+	}
+	return strings.Join(slices.Insert(lines, at, fmt.Sprintf("failpoint(%q)", p.name)), "\n"), nil
+}
+
+// build compiles. Files of the repository are overlaid; the go command lets
+// nobody do that to a module, so a copy of it takes its place.
+func (b *crashBuild) build() error {
+	overlay, module := map[string]string{}, filepath.Join(b.dir, "bbolt")
+	if err := os.CopyFS(module, os.DirFS(must(bboltFolder()))); err != nil {
+		return err
+	}
+	folders := map[string]bool{}
+	write := func(file, text string) error {
+		if inside, ok := strings.CutPrefix(file, bboltPath+"/"); ok {
+			return os.WriteFile(filepath.Join(module, filepath.FromSlash(inside)), []byte(text), 0o600)
+		}
+		to := filepath.Join(b.dir, strings.ReplaceAll(file, "/", "_"))
+		overlay[filepath.Join(b.root, filepath.FromSlash(file))] = to
+		return os.WriteFile(to, []byte(text), 0o600)
+	}
+	for file, text := range b.texts {
+		if err := write(file, text); err != nil {
+			return err
+		}
+		if folder := path.Dir(file); !folders[folder] {
+			folders[folder] = true
+			if err := write(path.Join(folder, "failpoint.go"), fmt.Sprintf(failpointFile, path.Base(folder))); err != nil {
+				return err
+			}
+		}
+	}
+	flags := filepath.Join(b.dir, "overlay.json")
+	if err := os.WriteFile(flags, must(json.Marshal(map[string]any{"Replace": overlay})), 0o600); err != nil {
+		return err
+	}
+	mod := string(must(os.ReadFile(filepath.Join(b.root, "go.mod")))) + fmt.Sprintf("\nreplace %s => %s\n", bboltPath, module)
+	if err := os.WriteFile(filepath.Join(b.dir, "crash.mod"), []byte(mod), 0o600); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, "crash.sum"), must(os.ReadFile(filepath.Join(b.root, "go.sum"))), 0o600); err != nil {
+		return err
+	}
+	return build(b.root, b.dir, "-trimpath", "-overlay", flags, "-modfile", filepath.Join(b.dir, "crash.mod"), "./"+nodeBinary)
+}
+
+// TestFailpointsFit keeps the list from rotting: each still names a line that
+// occurs once, and the code with its call parses.
+func TestFailpointsFit(t *testing.T) {
+	root, names := must(houseRoot()), map[string]bool{}
+	all := failpoints(t)
+	for _, p := range all {
+		if names[p.name] {
+			t.Errorf("failpoint %s is listed twice", p.name)
+		}
+		names[p.name] = true
+		if !slices.Contains(slices.Concat(deedKinds, []string{underBegin, underServe, underEnd}), p.under) {
+			t.Errorf("failpoint %s: nothing is called %q", p.name, p.under)
+		}
+		text, err := p.put(string(must(os.ReadFile(sourceOf(root, p.file)))))
+		if err == nil {
+			_, err = parser.ParseFile(token.NewFileSet(), p.file, text, 0)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if len(all) == 0 {
+		t.Error("no failpoints are listed")
+	}
+}
