@@ -82,7 +82,7 @@ func (c *couple) next(under string) (*deed, error) {
 	case deedVault:
 		return w.replaces(), nil
 	case deedLogin:
-		if len(w.open) < 8 {
+		if len(w.open) < 5 {
 			return w.logsIn()
 		}
 	case deedLogout:

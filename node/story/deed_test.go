@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -48,7 +49,8 @@ type deed struct {
 // A witness is a member, and all that was acknowledged to them.
 type witness struct {
 	*member
-	c *connection // nil if there is none
+	asking sync.Mutex  // held to use c: several couples look through the eyes of one hub
+	c      *connection // nil if there is none
 
 	entries []evidence // of their stream
 	checked int        // so many were read since the last of them was acknowledged
@@ -94,6 +96,8 @@ var errGone = errors.New("the node did not answer")
 
 // exchange asks the home node over the connection of the witness.
 func (w *witness) exchange(request []byte) (status int, body []byte, err error) {
+	w.asking.Lock()
+	defer w.asking.Unlock()
 	if w.c == nil {
 		raw, err := net.Dial("tcp", w.home.listen)
 		if err != nil {
@@ -107,7 +111,7 @@ func (w *witness) exchange(request []byte) (status int, body []byte, err error) 
 	}
 	if err != nil {
 		w.hangUp()
-		return 0, nil, fmt.Errorf("%w: %v", errGone, err)
+		return 0, nil, fmt.Errorf("%w: %s, %.100q: %v", errGone, w.handle, request, err)
 	}
 	return status, body, nil
 }

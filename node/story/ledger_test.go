@@ -178,7 +178,7 @@ func (w *witness) checkSessions(whole bool) error {
 // checkOthers looks for those who were registered, the newest or all, and lets
 // the newest log in and read their vault.
 func (w *witness) checkOthers(whole bool) error {
-	for i := len(w.others) - 1; i >= 0 && (whole || i >= len(w.others)-3); i-- {
+	for i := len(w.others) - 1; i >= 0 && (whole || i >= len(w.others)-2); i-- {
 		found, err := w.finds(w.others[i])
 		if err != nil {
 			return err
@@ -218,44 +218,71 @@ func (w *witness) checkOthers(whole bool) error {
 	return err
 }
 
-// checkFriendship compares the record that a node has of its person's side.
-func (w *witness) checkFriendship(other *witness) error {
-	f, err := w.friendship(other)
-	if err != nil {
-		return err
-	}
-	for kind, s := range w.made {
-		if !holds(f, kind, s) {
-			return w.fault(lost, "the %s to %s", kind, other.handle)
+// checkFriendship compares the records that a node has of its people's sides,
+// and demands that both agree where they are of one node.
+func (c *couple) checkFriendship(s *server) error {
+	for i, w := range c.people {
+		if w.home != s {
+			continue
+		}
+		f, err := w.friendship(c.people[1-i])
+		if err != nil {
+			return err
+		}
+		for kind, said := range w.made {
+			if !holds(f, kind, said) {
+				return w.fault(lost, "the %s to %s", kind, c.people[1-i].handle)
+			}
+		}
+		if w.state != "" && f.State != w.state {
+			return w.fault(lost, "%s with %s, %s was acknowledged", f.State, c.people[1-i].handle, w.state)
 		}
 	}
-	if w.state != "" && f.State != w.state {
-		return w.fault(lost, "%s with %s, %s was acknowledged", f.State, other.handle, w.state)
+	if c.people[0].home == s && c.people[1].home == s {
+		return c.agree()
 	}
 	return nil
 }
 
-// agrees demands that what each of the two said has arrived at the other.
-func (w *witness) agrees(other *witness) error {
-	f, err := w.friendship(other)
-	if err != nil {
-		return err
-	}
-	g, err := other.friendship(w)
-	if err != nil {
-		return err
-	}
+// agree waits until what each of the two said has arrived at the other.
+func (c *couple) agree() error {
 	last := func(list []wire.Signed) wire.Signed {
 		if len(list) == 0 {
 			return nil
 		}
 		return list[len(list)-1]
 	}
-	if f.Undelivered > 0 || g.Undelivered > 0 || !bytes.Equal(f.OfferMade, g.OfferGot) || !bytes.Equal(f.AcceptMade, g.AcceptGot) ||
-		!bytes.Equal(last(f.EndsMade), last(g.EndsGot)) {
-		return w.fault(lost, "what was said to %s has not arrived: %d and %d wait", other.handle, f.Undelivered, g.Undelivered)
+	for deadline := time.Now().Add(newsArrive); ; time.Sleep(startLook) {
+		f, err := c.people[0].friendship(c.people[1])
+		if err != nil {
+			return err
+		}
+		g, err := c.people[1].friendship(c.people[0])
+		if err != nil {
+			return err
+		}
+		if f.Undelivered+g.Undelivered == 0 && f.State == mirrored(g.State) &&
+			bytes.Equal(f.OfferMade, g.OfferGot) && bytes.Equal(g.OfferMade, f.OfferGot) &&
+			bytes.Equal(f.AcceptMade, g.AcceptGot) && bytes.Equal(g.AcceptMade, f.AcceptGot) &&
+			bytes.Equal(last(f.EndsMade), last(g.EndsGot)) && bytes.Equal(last(g.EndsMade), last(f.EndsGot)) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return c.people[0].fault(lost, "what was said between %s and %s has not arrived: %s with %d to deliver, %s with %d",
+				c.people[0].handle, c.people[1].handle, f.State, f.Undelivered, g.State, g.Undelivered)
+		}
 	}
-	return nil
+}
+
+// mirrored is a friendship as the other side has to see it.
+func mirrored(s wire.FriendState) wire.FriendState {
+	switch s {
+	case wire.StateOutgoing:
+		return wire.StateIncoming
+	case wire.StateIncoming:
+		return wire.StateOutgoing
+	}
+	return s
 }
 
 // A hub is a friend of all, on one of the nodes, who reads their feed.
