@@ -204,8 +204,9 @@ func (c *couple) work(b *burst) error {
 	return nil
 }
 
-// resolve sends the deed again that got no answer: it has to be acknowledged now,
-// and to count once.
+// resolve deals with the deed that got no answer. Mostly it is sent again: it has
+// to be acknowledged now, and to count once. Some people do not come back to what
+// was done, and it has to have all its consequences all the same.
 func (c *couple) resolve() error {
 	d := c.pending
 	if d == nil {
@@ -217,18 +218,19 @@ func (c *couple) resolve() error {
 			return err
 		}
 	}
+	if taken && mathrand.IntN(2) == 0 {
+		c.pending = nil
+		c.counts.resolve(taken)
+		return d.done(nil)
+	}
 	status, body, err := d.by.exchange(d.request)
 	if err != nil {
 		return err
 	}
 	c.pending = nil
-	refused := slices.Contains(d.refusals, status)
-	switch {
+	switch refused := slices.Contains(d.refusals, status); {
 	case d.spent != 0 && status == d.spent:
-		if d.kind == deedLogout { // the session is gone, as it should
-			err = d.done(nil)
-		}
-		taken = true
+		taken, err = true, d.done(nil)
 	case refused && taken:
 		err = d.by.fault(wrong, "%s was done, and is refused when it comes again: status %d, %s", d.kind, status, body)
 	case refused:

@@ -26,7 +26,7 @@ const (
 )
 
 const (
-	usualKills  = 80
+	usualKills  = 60
 	faultKills  = 200 // in which a fault has to be found
 	couples     = 10
 	burstDeeds  = 300  // acknowledged before a kill at random, at most
@@ -97,9 +97,9 @@ func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
 		t.Skip("there is no SIGKILL")
 	}
 	c := &crash{TB: t, points: points, people: map[wire.AccountID]*witness{}, counts: newCounts()}
-	bin, dir := buildCrash(t, points, faults...), t.TempDir()
+	dir := t.TempDir()
 	for i := range c.nodes {
-		s := must(newServer(bin, dir, fmt.Sprint("node", i)))
+		s := must(newServer(built(t), dir, fmt.Sprint("node", i)))
 		s.flags = []string{"--proxies", "127.0.0.1"}
 		must(0, s.start())
 		c.nodes[i] = s
@@ -124,6 +124,10 @@ func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
 	}
 	memberClient.CloseIdleConnections()
 	c.victim = c.nodes[0]
+	bin := buildCrash(t, points, faults...)
+	for _, s := range c.nodes {
+		s.bin = bin // from its next start on
+	}
 	return c
 }
 
@@ -164,7 +168,10 @@ func (c *crash) end() {
 // run kills until it has happened so often and each failpoint was reached, or
 // until there is a fault.
 func (c *crash) run(kills int) {
-	must(0, c.victim.stop())
+	for _, s := range c.nodes {
+		must(0, s.stop())
+	}
+	must(0, c.nodes[1].start())
 	missed, calm := map[string]int{}, 0
 	turn := 0
 	for c.counts.fault == nil {
@@ -484,9 +491,7 @@ func (n *counts) all() (sum int) {
 // print writes the row of docs/reliability.md.
 func (n *counts) print() {
 	faults := map[string]int{}
-	if f := (*fault)(nil); errors.As(n.fault, &f) {
-		faults[f.kind]++
-	}
+	tally(n.fault, faults)
 	tabulate("Kills", []any{"kills", "at random", "at failpoints", "acknowledged", "lost", "doubled", "without an answer: done", "not done", "time"},
 		[]any{n.kills(), n.at["random"], n.kills() - n.at["random"], n.all(), faults[lost], faults[doubled], n.taken, n.untaken, time.Since(n.start)})
 	var kinds []string
@@ -494,4 +499,16 @@ func (n *counts) print() {
 		kinds = append(kinds, fmt.Sprintf("%s %s", kind, thousands(n.acknowledged[kind])))
 	}
 	fmt.Println("Acknowledged:", strings.Join(kinds, ", "))
+}
+
+// tally counts the faults in an error by their kinds.
+func tally(err error, kinds map[string]int) {
+	switch e := err.(type) {
+	case *fault:
+		kinds[e.kind]++
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			tally(one, kinds)
+		}
+	}
 }

@@ -36,7 +36,7 @@ type deed struct {
 	kind    string
 	by      *witness
 	request []byte
-	done    func(body []byte) error // it was acknowledged
+	done    func(body []byte) error // it was acknowledged, or is known to be done: nil
 	taken   func() (bool, error)    // asks whether it was done
 	// spent is the status of a second answer to a deed that was done, if not the
 	// same as of the first.
@@ -72,7 +72,7 @@ type witness struct {
 type evidence struct {
 	id      wire.EntryID
 	sum     [16]byte // of header and body
-	arrival int64
+	arrival int64 // 0 if it is not known
 }
 
 // repeated is a request and the answer that it got.
@@ -144,15 +144,18 @@ func (w *witness) publishes(kind string, e wire.Entry, ends []wire.FriendRequest
 	d := &deed{kind: kind, by: w, request: w.request("POST", wire.PathEntries, wire.PublishRequest{Entry: e, Ends: ends})}
 	seq := w.stream.Seq
 	d.done = func(body []byte) error {
-		var reply wire.PublishReply
-		if err := wire.DecodeJSON(body, &reply); err != nil {
-			return err
+		reply := wire.PublishReply{ID: e.ID()}
+		w.last = nil
+		if body != nil {
+			if err := wire.DecodeJSON(body, &reply); err != nil {
+				return err
+			}
+			w.last = &repeated{d.request, body}
 		}
 		if reply.ID != e.ID() {
 			return w.fault(wrong, "entry %d is acknowledged as %s, not %s", seq, reply.ID, e.ID())
 		}
 		w.entries = append(w.entries, evidence{reply.ID, sumOf(e), reply.Arrival})
-		w.last = &repeated{d.request, body}
 		then()
 		return nil
 	}
@@ -255,6 +258,9 @@ func (w *witness) logsIn() (*deed, error) {
 	}
 	d := &deed{kind: deedLogin, by: w, request: w.request("POST", wire.PathLogin, r), spent: http.StatusUnauthorized}
 	d.done = func(body []byte) error {
+		if body == nil {
+			return nil // nobody has the token
+		}
 		var reply wire.LoginReply
 		if err := wire.DecodeJSON(body, &reply); err != nil {
 			return err
@@ -302,9 +308,11 @@ func (w *witness) founds() *deed {
 	}
 	d := &deed{kind: deedRegister, by: w, request: o.request("POST", wire.PathRegister, o.founding())}
 	d.done = func(body []byte) error {
-		var reply wire.RegisterReply
-		if err := wire.DecodeJSON(body, &reply); err != nil {
-			return err
+		reply := wire.RegisterReply{Account: o.account}
+		if body != nil {
+			if err := wire.DecodeJSON(body, &reply); err != nil {
+				return err
+			}
 		}
 		if reply.Account != o.account {
 			return w.fault(wrong, "%s is registered as %s, not %s", o.handle, reply.Account, o.account)
