@@ -33,6 +33,8 @@ const (
 	burstMost   = 1200 // before a failpoint counts as not reached
 	calmKills   = 25   // before the other node is the one that is killed
 	missedAgain = 20   // times that a failpoint is tried which was not reached
+
+	progressKills = 500
 )
 
 // TestCrash loads two nodes, kills one of them with SIGKILL at random moments and
@@ -195,6 +197,9 @@ func (c *crash) run(kills int) {
 		c.note(c.round(p))
 		if c.counts.at[p.name] == before {
 			missed[p.name]++
+		}
+		if done := c.counts.kills(); done%progressKills == 0 {
+			fmt.Printf("%d kills, %d acknowledged, after %s\n", done, c.counts.all(), time.Since(c.counts.start).Round(time.Second))
 		}
 	}
 	if c.counts.fault == nil {

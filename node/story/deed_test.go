@@ -72,7 +72,7 @@ type witness struct {
 type evidence struct {
 	id      wire.EntryID
 	sum     [16]byte // of header and body
-	arrival int64 // 0 if it is not known
+	arrival int64    // 0 if it is not known
 }
 
 // repeated is a request and the answer that it got.
