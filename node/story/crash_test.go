@@ -29,10 +29,10 @@ const (
 	usualKills  = 60
 	faultKills  = 200 // in which a fault has to be found
 	couples     = 10
-	burstDeeds  = 300  // acknowledged before a kill at random, at most
-	burstMost   = 1200 // before a failpoint counts as not reached
-	calmKills   = 25   // before the other node is the one that is killed
-	missedAgain = 20   // times that a failpoint is tried which was not reached
+	burstDeeds  = 200 // acknowledged before a kill at random, at most
+	burstMost   = 800 // before a failpoint counts as not reached
+	calmKills   = 25  // before the other node is the one that is killed
+	missedAgain = 20  // times that a failpoint is tried which was not reached
 
 	progressKills = 500
 )
