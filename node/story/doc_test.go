@@ -8,6 +8,8 @@
 // it was written on. Each guard is a function from files or a graph to a list
 // of faults, shown to find its fault in house_guard_test.go. sabotage*_test.go
 // removes each verification from the code in turn, and wants tests to fail.
+// crash_test.go kills nodes at random and at named places, and compares what they
+// acknowledged with what they have afterwards.
 //
 // Its benchmarks drive nodes over HTTP, and all packages' benchmarks in rounds;
 // `make bench` prints what docs/benchmarks.md says.
