@@ -218,7 +218,7 @@ func (c *couple) resolve() error {
 			return err
 		}
 	}
-	if taken && mathrand.IntN(2) == 0 {
+	if taken && !d.partly && mathrand.IntN(2) == 0 {
 		c.pending = nil
 		c.counts.resolve(taken)
 		return d.done(nil)

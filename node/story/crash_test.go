@@ -27,6 +27,7 @@ const (
 
 const (
 	usualKills  = 60
+	mongoKills  = 40
 	faultKills  = 200 // in which a fault has to be found
 	couples     = 10
 	burstDeeds  = 200 // acknowledged before a kill at random, at most
@@ -42,8 +43,19 @@ const (
 // acknowledged: nothing is lost, nothing is there twice. KILLS says how often.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	c := newCrash(t, failpoints(t))
-	c.run(int(number(t, "KILLS", usualKills)))
+	newCrash(t, failpoints(t, mongoFolder), func(*server) error { return nil }).play(t, usualKills)
+}
+
+// TestCrashOnMongoDB does the same with nodes on MongoDB, each in a database of
+// its own. The server is not killed.
+func TestCrashOnMongoDB(t *testing.T) {
+	newCrash(t, failpoints(t, boltFolder, bboltPath), onMongoDB(t)).play(t, mongoKills)
+}
+
+// play runs and tells what came of it.
+func (c *crash) play(t *testing.T, usual uint64) {
+	t.Helper()
+	c.run(int(number(t, "KILLS", usual)))
 	if fault := c.counts.fault; fault != nil {
 		t.Errorf("after %d kills, the last at %s: %v", c.counts.kills(), c.counts.last, fault)
 	}
@@ -52,7 +64,7 @@ func TestCrash(t *testing.T) {
 			t.Errorf("failpoint %s was not reached", p.name)
 		}
 	}
-	c.counts.print()
+	c.counts.print(t.Name())
 }
 
 // TestCrashNotices makes faults in the code of the node, one at a time, and
@@ -69,7 +81,7 @@ func TestCrashNotices(t *testing.T) {
 	}
 	for _, r := range all {
 		t.Run(r.name, func(t *testing.T) {
-			c := newCrash(t, failpoints(t), r)
+			c := newCrash(t, failpoints(t, mongoFolder), func(*server) error { return nil }, r)
 			c.run(faultKills)
 			if c.counts.fault == nil {
 				t.Fatalf("%s: %s: not found in %d kills", r.list, r, c.counts.kills())
@@ -84,7 +96,9 @@ type crash struct {
 	testing.TB
 	points  []failpoint
 	nodes   [2]*server
-	victim  *server // the one that is killed
+	env     [][]string // of each, beside what a failpoint needs
+	bins    []string   // of the victim, chosen at each start
+	victim  *server    // the one that is killed
 	hubs    [2]*witness
 	readers [2]*hub
 	couples []*couple
@@ -94,7 +108,7 @@ type crash struct {
 }
 
 // newCrash starts two nodes: three couples on each, and the others over both.
-func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
+func newCrash(t testing.TB, points []failpoint, arrange func(*server) error, faults ...removal) *crash {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no SIGKILL")
 	}
@@ -103,8 +117,10 @@ func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
 	for i := range c.nodes {
 		s := must(newServer(built(t), dir, fmt.Sprint("node", i)))
 		s.flags = []string{"--proxies", "127.0.0.1"}
+		must(0, arrange(s))
 		must(0, s.start())
 		c.nodes[i] = s
+		c.env = append(c.env, s.env)
 	}
 	t.Cleanup(c.end)
 	for i, s := range c.nodes {
@@ -126,10 +142,7 @@ func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
 	}
 	memberClient.CloseIdleConnections()
 	c.victim = c.nodes[0]
-	bin := buildCrash(t, points, faults...)
-	for _, s := range c.nodes {
-		s.bin = bin // from its next start on
-	}
+	c.bins = []string{buildCrash(t, points, faults...), buildCrash(t, points, append(faults, apart(t)...)...)}
 	return c
 }
 
@@ -172,6 +185,7 @@ func (c *crash) end() {
 func (c *crash) run(kills int) {
 	for _, s := range c.nodes {
 		must(0, s.stop())
+		s.bin = c.bins[0]
 	}
 	must(0, c.nodes[1].start())
 	missed, calm := map[string]int{}, 0
@@ -203,9 +217,8 @@ func (c *crash) run(kills int) {
 		}
 	}
 	if c.counts.fault == nil {
-		c.hangUp()
-		c.victim.env = nil
-		must(0, c.victim.start())
+		must(0, c.begin())
+		must(0, c.victim.serves())
 		c.note(c.curtain())
 	}
 }
@@ -219,15 +232,22 @@ func (c *crash) note(err error) {
 
 // swap lets the other node be the victim from now on.
 func (c *crash) swap() {
-	c.hangUp()
-	c.victim.env = nil
-	must(0, c.victim.start())
+	must(0, c.begin())
+	must(0, c.victim.serves())
 	if c.note(c.check(c.victim)); c.counts.fault != nil {
 		return
 	}
 	c.victim = c.nodes[1-slices.Index(c.nodes[:], c.victim)]
 	c.hangUp()
 	must(0, c.victim.stop())
+}
+
+// begin starts the victim, one of two builds of it, with variables.
+func (c *crash) begin(env ...string) error {
+	c.hangUp()
+	c.victim.bin = c.bins[rand.IntN(len(c.bins))]
+	c.victim.env = append(env, c.env[slices.Index(c.nodes[:], c.victim)]...)
+	return c.victim.begin()
 }
 
 // hangUp closes what is left of connections to the victim.
@@ -242,12 +262,15 @@ func (c *crash) hangUp() {
 // round starts the victim, compares, loads it, and sees it die.
 func (c *crash) round(p failpoint) error {
 	c.counts.last = p.name
-	c.hangUp()
-	c.victim.env = []string{fmt.Sprintf("%s=%s:%d", failpointVariable, p.name, 1+rand.IntN(max(p.passes, 1)))}
-	if p.name == "random" && rand.IntN(8) == 0 {
-		return c.killStart()
+	if err := c.begin(fmt.Sprintf("%s=%s:%d", failpointVariable, p.name, 1+rand.IntN(max(p.passes, 1)))); err != nil {
+		return err
 	}
-	if err := c.victim.start(); err != nil {
+	if p.name == "random" && rand.IntN(8) == 0 {
+		time.Sleep(rand.N(20 * time.Millisecond)) // somewhere in the start
+		c.counts.died("random")
+		return c.victim.kill()
+	}
+	if err := c.victim.serves(); err != nil {
 		return c.died(p.name, err)
 	}
 	err := c.check(c.victim)
@@ -261,16 +284,6 @@ func (c *crash) round(p failpoint) error {
 		return err
 	}
 	return c.burst(p)
-}
-
-// killStart kills the victim a moment after it was started.
-func (c *crash) killStart() error {
-	if err := c.victim.begin(); err != nil {
-		return err
-	}
-	time.Sleep(rand.N(20 * time.Millisecond))
-	c.counts.died("random")
-	return c.victim.kill()
 }
 
 // died counts a death of the victim: err says how it ended.
@@ -494,10 +507,10 @@ func (n *counts) all() (sum int) {
 }
 
 // print writes the row of docs/reliability.md.
-func (n *counts) print() {
+func (n *counts) print(title string) {
 	faults := map[string]int{}
 	tally(n.fault, faults)
-	tabulate("Kills", []any{"kills", "at random", "at failpoints", "acknowledged", "lost", "doubled", "without an answer: done", "not done", "time"},
+	tabulate(title, []any{"kills", "at random", "at failpoints", "acknowledged", "lost", "doubled", "without an answer: done", "not done", "time"},
 		[]any{n.kills(), n.at["random"], n.kills() - n.at["random"], n.all(), faults[lost], faults[doubled], n.taken, n.untaken, time.Since(n.start)})
 	var kinds []string
 	for _, kind := range deedKinds {

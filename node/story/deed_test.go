@@ -44,6 +44,7 @@ type deed struct {
 	// Refusals are answers that come when the other's node has not heard yet what
 	// goes before: the deed is given up.
 	refusals []int
+	partly   bool // it may be done in part
 }
 
 // A witness is a member, and all that was acknowledged to them.
@@ -193,7 +194,7 @@ func (w *witness) hands(content wire.Commitment, wrapped map[wire.AccountID]wire
 		members = append(members, o.member)
 	}
 	r := w.wrapping(content, members...)
-	d := &deed{kind: deedWraps, by: w, request: w.request("POST", wire.PathWraps, r)}
+	d := &deed{kind: deedWraps, by: w, request: w.request("POST", wire.PathWraps, r), partly: true}
 	d.done = func([]byte) error {
 		for _, one := range r.Wraps {
 			wrapped[one.Reader] = sha256.Sum256(one.Sealed)

@@ -61,8 +61,8 @@ func failpoint(name string) {
 }
 `
 
-// failpoints reads the list.
-func failpoints(t testing.TB) (all []failpoint) {
+// failpoints reads the list, but for what lies in some folders.
+func failpoints(t testing.TB, without ...string) (all []failpoint) {
 	t.Helper()
 	for line := range strings.Lines(string(must(os.ReadFile(failpointList)))) {
 		line = strings.TrimSpace(line)
@@ -77,19 +77,36 @@ func failpoints(t testing.TB) (all []failpoint) {
 		if err != nil || passes < 1 {
 			t.Fatalf("%s: %q: a number of passes was expected", failpointList, line)
 		}
-		all = append(all, failpoint{f[0], f[1], passes, f[3], f[4]})
+		if !slices.ContainsFunc(without, func(folder string) bool { return strings.HasPrefix(f[3], folder+"/") }) {
+			all = append(all, failpoint{f[0], f[1], passes, f[3], f[4]})
+		}
 	}
 	return all
 }
 
-// bboltPath is the module whose code has failpoints too.
-const bboltPath = "go.etcd.io/bbolt"
+// Where the code of the stores lies: bbolt is a module of its own.
+const (
+	boltFolder  = "node/store/bolt"
+	mongoFolder = "node/store/mongo"
+	bboltPath   = "go.etcd.io/bbolt"
+)
 
 // bboltFolder is where its code lies.
 var bboltFolder = sync.OnceValues(func() (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", bboltPath).Output()
 	return strings.TrimSpace(string(out)), err
 })
+
+// apart returns what lets a store make each change of an Apply by itself. That is
+// all that package store promises, so a node has to live with an end in between.
+func apart(t testing.TB) []removal {
+	list := "testdata/crash/apart.txt"
+	all, err := parseRemovals(list, string(must(os.ReadFile(list))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
 
 // A crashBuild is a node with failpoints, and perhaps with faults.
 type crashBuild struct {

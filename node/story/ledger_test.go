@@ -39,8 +39,18 @@ func (w *witness) check(whole bool) error {
 	return nil
 }
 
-// checkRepeated sends the newest entry again, and a log-in that was answered.
+// checkRepeated looks for the newest entry by its id, and sends it again, and a
+// log-in that was answered.
 func (w *witness) checkRepeated(whole bool) error {
+	newest := w.entries[len(w.entries)-1].id
+	var item wire.FeedItem
+	there, err := w.get("/v1/posts/"+newest.String(), &item)
+	if err == nil && (!there || item.Entry.ID() != newest) {
+		err = w.fault(lost, "entry %d is not found by its id", len(w.entries))
+	}
+	if err != nil {
+		return err
+	}
 	if w.last != nil {
 		status, body, err := w.exchange(w.last.request)
 		if err != nil {
