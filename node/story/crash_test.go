@@ -74,12 +74,7 @@ func TestCrashNotices(t *testing.T) {
 	if os.Getenv("KILLS") == "" {
 		t.Skip("takes minutes: run make crash")
 	}
-	list := "testdata/crash/faults.txt"
-	all, err := parseRemovals(list, string(must(os.ReadFile(list))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range all {
+	for _, r := range changesOf(t, faultList) {
 		t.Run(r.name, func(t *testing.T) {
 			c := newCrash(t, failpoints(t, mongoFolder), func(*server) error { return nil }, r)
 			c.run(faultKills)
@@ -142,7 +137,7 @@ func newCrash(t testing.TB, points []failpoint, arrange func(*server) error, fau
 	}
 	memberClient.CloseIdleConnections()
 	c.victim = c.nodes[0]
-	c.bins = []string{buildCrash(t, points, faults...), buildCrash(t, points, append(faults, apart(t)...)...)}
+	c.bins = []string{buildCrash(t, points, faults...), buildCrash(t, points, append(faults, changesOf(t, apartList)...)...)}
 	return c
 }
 

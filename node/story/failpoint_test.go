@@ -97,10 +97,17 @@ var bboltFolder = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(out)), err
 })
 
-// apart returns what lets a store make each change of an Apply by itself. That is
-// all that package store promises, so a node has to live with an end in between.
-func apart(t testing.TB) []removal {
-	list := "testdata/crash/apart.txt"
+// Changes of the code, in the form of removals.
+const (
+	// Faults are what the loop of kills has to find.
+	faultList = "testdata/crash/faults.txt"
+	// Apart lets a store make each change of an Apply by itself. That is all that
+	// package store promises, so a node has to live with an end in between.
+	apartList = "testdata/crash/apart.txt"
+)
+
+func changesOf(t testing.TB, list string) []removal {
+	t.Helper()
 	all, err := parseRemovals(list, string(must(os.ReadFile(list))))
 	if err != nil {
 		t.Fatal(err)
@@ -238,5 +245,18 @@ func TestFailpointsFit(t *testing.T) {
 	}
 	if len(all) == 0 {
 		t.Error("no failpoints are listed")
+	}
+}
+
+// TestCrashChangesFit does the same for the changes of the code that the loop of
+// kills makes.
+func TestCrashChangesFit(t *testing.T) {
+	_, code := house(t)
+	for _, list := range []string{faultList, apartList} {
+		all := changesOf(t, list)
+		report(t, removalFaults(all, code))
+		if len(all) == 0 {
+			t.Errorf("%s is empty", list)
+		}
 	}
 }
