@@ -27,7 +27,6 @@ const (
 
 const (
 	usualKills  = 60
-	mongoKills  = 40
 	faultKills  = 200 // in which a fault has to be found
 	couples     = 10
 	burstDeeds  = 200 // acknowledged before a kill at random, at most
@@ -43,19 +42,8 @@ const (
 // acknowledged: nothing is lost, nothing is there twice. KILLS says how often.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	newCrash(t, failpoints(t, mongoFolder), func(*server) error { return nil }).play(t, usualKills)
-}
-
-// TestCrashOnMongoDB does the same with nodes on MongoDB, each in a database of
-// its own. The server is not killed.
-func TestCrashOnMongoDB(t *testing.T) {
-	newCrash(t, failpoints(t, boltFolder, bboltPath), onMongoDB(t)).play(t, mongoKills)
-}
-
-// play runs and tells what came of it.
-func (c *crash) play(t *testing.T, usual uint64) {
-	t.Helper()
-	c.run(int(number(t, "KILLS", usual)))
+	c := newCrash(t, failpoints(t))
+	c.run(int(number(t, "KILLS", usualKills)))
 	if fault := c.counts.fault; fault != nil {
 		t.Errorf("after %d kills, the last at %s: %v", c.counts.kills(), c.counts.last, fault)
 	}
@@ -64,7 +52,7 @@ func (c *crash) play(t *testing.T, usual uint64) {
 			t.Errorf("failpoint %s was not reached", p.name)
 		}
 	}
-	c.counts.print(t.Name())
+	c.counts.print()
 }
 
 // TestCrashNotices makes faults in the code of the node, one at a time, and
@@ -76,7 +64,7 @@ func TestCrashNotices(t *testing.T) {
 	}
 	for _, r := range changesOf(t, faultList) {
 		t.Run(r.name, func(t *testing.T) {
-			c := newCrash(t, failpoints(t, mongoFolder), func(*server) error { return nil }, r)
+			c := newCrash(t, failpoints(t), r)
 			c.run(faultKills)
 			if c.counts.fault == nil {
 				t.Fatalf("%s: %s: not found in %d kills", r.list, r, c.counts.kills())
@@ -91,9 +79,8 @@ type crash struct {
 	testing.TB
 	points  []failpoint
 	nodes   [2]*server
-	env     [][]string // of each, beside what a failpoint needs
-	bins    []string   // of the victim, chosen at each start
-	victim  *server    // the one that is killed
+	bins    []string // of the victim, chosen at each start
+	victim  *server  // the one that is killed
 	hubs    [2]*witness
 	readers [2]*hub
 	couples []*couple
@@ -103,7 +90,7 @@ type crash struct {
 }
 
 // newCrash starts two nodes: three couples on each, and the others over both.
-func newCrash(t testing.TB, points []failpoint, arrange func(*server) error, faults ...removal) *crash {
+func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no SIGKILL")
 	}
@@ -112,10 +99,8 @@ func newCrash(t testing.TB, points []failpoint, arrange func(*server) error, fau
 	for i := range c.nodes {
 		s := must(newServer(built(t), dir, fmt.Sprint("node", i)))
 		s.flags = []string{"--proxies", "127.0.0.1"}
-		must(0, arrange(s))
 		must(0, s.start())
 		c.nodes[i] = s
-		c.env = append(c.env, s.env)
 	}
 	t.Cleanup(c.end)
 	for i, s := range c.nodes {
@@ -241,7 +226,7 @@ func (c *crash) swap() {
 func (c *crash) begin(env ...string) error {
 	c.hangUp()
 	c.victim.bin = c.bins[rand.IntN(len(c.bins))]
-	c.victim.env = append(env, c.env[slices.Index(c.nodes[:], c.victim)]...)
+	c.victim.env = env
 	return c.victim.begin()
 }
 
@@ -502,10 +487,10 @@ func (n *counts) all() (sum int) {
 }
 
 // print writes the row of docs/reliability.md.
-func (n *counts) print(title string) {
+func (n *counts) print() {
 	faults := map[string]int{}
 	tally(n.fault, faults)
-	tabulate(title, []any{"kills", "at random", "at failpoints", "acknowledged", "lost", "doubled", "without an answer: done", "not done", "time"},
+	tabulate("Kills", []any{"kills", "at random", "at failpoints", "acknowledged", "lost", "doubled", "without an answer: done", "not done", "time"},
 		[]any{n.kills(), n.at["random"], n.kills() - n.at["random"], n.all(), faults[lost], faults[doubled], n.taken, n.untaken, time.Since(n.start)})
 	var kinds []string
 	for _, kind := range deedKinds {

@@ -61,8 +61,8 @@ func failpoint(name string) {
 }
 `
 
-// failpoints reads the list, but for what lies in some folders.
-func failpoints(t testing.TB, without ...string) (all []failpoint) {
+// failpoints reads the list.
+func failpoints(t testing.TB) (all []failpoint) {
 	t.Helper()
 	for line := range strings.Lines(string(must(os.ReadFile(failpointList)))) {
 		line = strings.TrimSpace(line)
@@ -77,19 +77,13 @@ func failpoints(t testing.TB, without ...string) (all []failpoint) {
 		if err != nil || passes < 1 {
 			t.Fatalf("%s: %q: a number of passes was expected", failpointList, line)
 		}
-		if !slices.ContainsFunc(without, func(folder string) bool { return strings.HasPrefix(f[3], folder+"/") }) {
-			all = append(all, failpoint{f[0], f[1], passes, f[3], f[4]})
-		}
+		all = append(all, failpoint{f[0], f[1], passes, f[3], f[4]})
 	}
 	return all
 }
 
-// Where the code of the stores lies: bbolt is a module of its own.
-const (
-	boltFolder  = "node/store/bolt"
-	mongoFolder = "node/store/mongo"
-	bboltPath   = "go.etcd.io/bbolt"
-)
+// bboltPath is the module whose code has failpoints too.
+const bboltPath = "go.etcd.io/bbolt"
 
 // bboltFolder is where its code lies.
 var bboltFolder = sync.OnceValues(func() (string, error) {
