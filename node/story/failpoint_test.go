@@ -111,10 +111,9 @@ func changesOf(t testing.TB, list string) []removal {
 
 // A crashBuild is a node with failpoints, and perhaps with faults.
 type crashBuild struct {
-	root   string            // of the repository
-	dir    string            // for everything that is made
-	texts  map[string]string // changed files, by the names that failpoints have
-	copied bool              // the other module is in dir
+	root  string            // of the repository
+	dir   string            // for everything that is made
+	texts map[string]string // changed files, by the names that failpoints have
 }
 
 // buildCrash returns the folder of the binary. Faults are changes of the code.
