@@ -30,6 +30,24 @@ type Sources struct {
 // LoadConfig reads and checks a configuration. A key that does not exist, in
 // the file or the environment, is an error, as is a value that does not fit.
 func LoadConfig(from Sources) (Config, error) {
+	c, err := load(from)
+	if err != nil {
+		return c, err
+	}
+	return c, c.Check()
+}
+
+// LoadStoreConfig is LoadConfig for commands that work on the stores of a node and
+// serve nothing: it checks no more than where those are.
+func LoadStoreConfig(from Sources) (Config, error) {
+	c, err := load(from)
+	if err != nil {
+		return c, err
+	}
+	return c, c.checkStore()
+}
+
+func load(from Sources) (Config, error) {
 	c := DefaultConfig()
 	var file map[string]string
 	if from.File != "" {
@@ -68,7 +86,7 @@ func LoadConfig(from Sources) (Config, error) {
 	if c.Data == "" {
 		c.Data = defaultData()
 	}
-	return c, c.Check()
+	return c, nil
 }
 
 // parseEnv picks the values of settings, by key.

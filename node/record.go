@@ -14,7 +14,7 @@ import (
 // read raises it.
 const (
 	recordVersion uint64 = 1
-	recordSchema  uint64 = 1
+	recordSchema  uint64 = 2
 )
 
 // schemaRecord: schema
@@ -202,21 +202,31 @@ func putIf(key string, v any, c store.Condition) store.Change {
 	return store.Change{Key: key, Value: wire.EncodeCBOR(v), If: c}
 }
 
-// openSchema refuses stores that a later release wrote.
+// openSchema refuses stores of another release, and marks empty ones.
 func (n *Node) openSchema(ctx context.Context) error {
 	for _, s := range []store.Store{n.own, n.copies} {
-		var found schemaRecord
-		_, err := read(ctx, s, "schema", &found)
+		err := checkSchema(ctx, s)
 		if errors.Is(err, wire.NotExist) {
-			found = schemaRecord{recordVersion, recordSchema}
-			err = s.Apply(ctx, put("schema", &found))
+			err = s.Apply(ctx, put("schema", &schemaRecord{recordVersion, recordSchema}))
 		}
 		if err != nil {
 			return err
 		}
-		if found.Schema != recordSchema {
-			return fmt.Errorf("the store has schema %d, this release knows %d", found.Schema, recordSchema)
-		}
+	}
+	return nil
+}
+
+// checkSchema refuses a store of another release. NotExist for an empty one.
+func checkSchema(ctx context.Context, s store.Store) error {
+	var found schemaRecord
+	_, err := read(ctx, s, "schema", &found)
+	switch {
+	case err != nil:
+		return err
+	case found.Schema < recordSchema:
+		return fmt.Errorf("the store has schema %d, this release %d; bring it up with peerbrain-node migrate", found.Schema, recordSchema)
+	case found.Schema > recordSchema:
+		return fmt.Errorf("the store has schema %d, of a later release; this one knows %d", found.Schema, recordSchema)
 	}
 	return nil
 }

@@ -152,7 +152,7 @@ func listen(c *Config) (net.Listener, error) {
 // and one process.
 func openFiles(ctx context.Context, c Config) (own, copies store.Store, err error) {
 	var opened []store.Store
-	for _, file := range []string{"own.db", "copies.db"} {
+	for _, file := range storeFiles {
 		s, err := bolt.Open(filepath.Join(c.Data, file), bolt.Options{})
 		if err == nil {
 			opened = append(opened, s)

@@ -121,7 +121,10 @@ func aboutFolder(data string, err error) error {
 	if errors.As(err, &at) {
 		path = at.Path
 	}
+	var format *bolt.FormatError
 	switch {
+	case errors.As(err, &format):
+		return aboutFormat(data, format.Found)
 	case errors.Is(err, bolt.ErrInUse):
 		return fmt.Errorf("data: another process serves %q; end it, or choose another folder with --data", data)
 	case errors.Is(err, syscall.ENOTDIR):

@@ -81,7 +81,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDemo())
+	root.AddCommand(newServe(), newMigrate(), newDemo())
 	return root
 }
 

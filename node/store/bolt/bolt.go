@@ -35,6 +35,8 @@ import (
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
+const lockTimeout = time.Second
+
 // ErrInUse says that another process (or another Store of this one) has the
 // file open.
 var ErrInUse = errors.New("another process has it open")
@@ -91,7 +93,7 @@ const (
 // another format, ErrFormat; in both cases nothing is written.
 func Open(path string, opts Options) (*Store, error) {
 	if opts.LockTimeout <= 0 {
-		opts.LockTimeout = time.Second
+		opts.LockTimeout = lockTimeout
 	}
 	if opts.writeAt == nil {
 		opts.writeAt = (*os.File).WriteAt
@@ -113,7 +115,7 @@ func Open(path string, opts Options) (*Store, error) {
 // open opens a file that is there, and checks that it is of this format, as long
 // as its own account of it, and no older than what was committed.
 func (s *Store) open() error {
-	db, err := openBolt(s.path, s.opts)
+	db, err := openBolt(s.path, s.opts, false)
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,7 @@ func (s *Store) open() error {
 // openBolt opens a file with bbolt. A damaged file can make bbolt panic, and one
 // that was cut short can make it read beyond the end of the mapping: both become
 // errors.
-func openBolt(path string, opts Options) (db *bbolt.DB, err error) {
+func openBolt(path string, opts Options, readOnly bool) (db *bbolt.DB, err error) {
 	var file *os.File
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -145,6 +147,7 @@ func openBolt(path string, opts Options) (db *bbolt.DB, err error) {
 	// of 0.3). As a map it stays fast when it is long.
 	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         opts.LockTimeout,
+		ReadOnly:        readOnly,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: initialMapping,
 		PageSize:        pageSize,
@@ -165,25 +168,21 @@ func openBolt(path string, opts Options) (db *bbolt.DB, err error) {
 
 // check returns the number of the last transaction of a file.
 func check(db *bbolt.DB) (id int64, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = damage(p)
-		}
-	}()
-	err = db.View(func(tx *bbolt.Tx) error {
-		info, err := os.Stat(db.Path())
-		if err != nil {
-			return err
-		}
-		if info.Size() < tx.Size() {
-			return &store.DamagedError{Detail: fmt.Sprintf("the file has %d bytes instead of %d", info.Size(), tx.Size())}
-		}
-		if found := formatOf(tx); found != format {
-			return &FormatError{found}
-		}
-		id = int64(tx.ID())
-		return nil
+	err = guarded(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			info, err := os.Stat(db.Path())
+			if err != nil {
+				return err
+			}
+			if info.Size() < tx.Size() {
+				return &store.DamagedError{Detail: fmt.Sprintf("the file has %d bytes instead of %d", info.Size(), tx.Size())}
+			}
+			if found := formatOf(tx); found != format {
+				return &FormatError{found}
+			}
+			id = int64(tx.ID())
+			return nil
+		})
 	})
 	return id, err
 }

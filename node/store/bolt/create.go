@@ -27,7 +27,7 @@ func create(path string, opts Options) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	db, err := openBolt(made, opts)
+	db, err := openBolt(made, opts, false)
 	if err != nil {
 		return err
 	}

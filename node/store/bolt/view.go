@@ -64,6 +64,17 @@ func damage(p any) error {
 	return &store.DamagedError{Detail: fmt.Sprintf("a page of the file: %v", p)}
 }
 
+// guarded makes errors of panics and faults, where nobody comes after.
+func guarded(do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = damage(p)
+		}
+	}()
+	return do()
+}
+
 // usable reports why there is nothing to read or write. The caller holds s.gate.
 func (s *Store) usable() error {
 	s.mu.Lock()
