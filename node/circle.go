@@ -287,7 +287,7 @@ func (f *follows) stale(node wire.NodeName, within time.Duration) bool {
 
 // loadFriends finds out what has to be pulled.
 func (n *Node) loadFriends(ctx context.Context) error {
-	for rec, err := range n.own.Scan(ctx, store.Prefix("friend/")) {
+	for rec, err := range intactRecords(n.own.Scan(ctx, store.Prefix("friend/")), n.leftOut) {
 		if err != nil {
 			return err
 		}

@@ -267,7 +267,7 @@ func (d *deliveries) done(p pair) {
 
 // loadQueue finds what waits since before the start.
 func (n *Node) loadQueue(ctx context.Context) error {
-	for rec, err := range n.own.Scan(ctx, store.Prefix("deliver/")) {
+	for rec, err := range intactRecords(n.own.Scan(ctx, store.Prefix("deliver/")), n.leftOut) {
 		if err != nil {
 			return err
 		}

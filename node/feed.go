@@ -111,23 +111,27 @@ func (p *Person) Feed(ctx context.Context, limit int, cursor string) (wire.FeedR
 	if err != nil {
 		return wire.FeedReply{}, err
 	}
-	reply := wire.FeedReply{Items: make([]wire.FeedItem, 0, limit), Streams: make([]wire.StreamStatus, len(streams))}
+	reply := wire.FeedReply{Items: make([]wire.FeedItem, 0, limit), Streams: make([]wire.StreamStatus, 0, len(streams))}
 	all, merge := make([]lane, len(streams)), make(lanes, 0, len(streams))
 	for i, s := range streams {
 		at := s.state()
-		reply.Streams[i] = s.status
-		reply.Streams[i].Head, reply.Streams[i].AsOf = at.Seq, p.node.asOf(s)
 		found, err := p.node.lane(ctx, s, at, after)
+		if p.node.mayLeaveOut(p.account, s.name, err) {
+			continue
+		}
 		if err != nil {
 			return wire.FeedReply{}, err
 		}
+		status := s.status
+		status.Head, status.AsOf = at.Seq, p.node.asOf(s)
+		reply.Streams = append(reply.Streams, status)
 		if found.stream != nil {
 			all[i] = found
 			merge = append(merge, &all[i])
 		}
 	}
 	heap.Init(&merge)
-	last, err := p.node.merge(ctx, &merge, limit, &reply)
+	last, err := p.node.merge(ctx, p.account, &merge, limit, &reply)
 	if err == nil && len(merge) > 0 {
 		reply.Cursor = p.node.cursor(p.account, last)
 	}
@@ -141,6 +145,9 @@ func (p *Person) readableStreams(ctx context.Context) ([]*stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.ownFound(ctx); err != nil {
+		return nil, err
+	}
 	own, err := p.node.streamsOf(ctx, p.account)
 	if err != nil {
 		return nil, err
@@ -148,7 +155,7 @@ func (p *Person) readableStreams(ctx context.Context) ([]*stream, error) {
 	list := append(make([]*stream, 0, len(own)+len(c.friends)), own...)
 	for i := range c.friends {
 		s, err := p.node.readableFriend(ctx, p.account, &c.friends[i])
-		if errors.Is(err, wire.NotExist) {
+		if errors.Is(err, wire.NotExist) || p.node.mayLeaveOut(p.account, c.friends[i].stream, err) {
 			continue
 		}
 		if err != nil {
@@ -189,12 +196,18 @@ func (n *Node) lane(ctx context.Context, s *stream, at streamHead, after *place)
 
 // merge moves entries from the lanes into reply until it is full. It returns the
 // place of the last; lanes that are not at their end stay.
-func (n *Node) merge(ctx context.Context, m *lanes, limit int, reply *wire.FeedReply) (last place, err error) {
+func (n *Node) merge(ctx context.Context, reader wire.AccountID, m *lanes, limit int, reply *wire.FeedReply) (last place, err error) {
 	size := 0
 	for len(*m) > 0 && len(reply.Items) < limit {
 		l := (*m)[0]
 		if l.item == nil {
-			if l.item, err = n.item(ctx, l.stream, l.place.Seq); err != nil {
+			l.item, err = n.item(ctx, l.stream, l.place.Seq)
+			if n.mayLeaveOut(reader, l.stream.name, err) {
+				leaveOut(reply, l.stream.name)
+				heap.Pop(m)
+				continue
+			}
+			if err != nil {
 				return last, err
 			}
 		}
@@ -206,7 +219,12 @@ func (n *Node) merge(ctx context.Context, m *lanes, limit int, reply *wire.FeedR
 			heap.Pop(m)
 			continue
 		}
-		if l.item, err = n.item(ctx, l.stream, l.place.Seq-1); err != nil {
+		l.item, err = n.item(ctx, l.stream, l.place.Seq-1)
+		if n.mayLeaveOut(reader, l.stream.name, err) {
+			heap.Pop(m) // what is newer stays
+			continue
+		}
+		if err != nil {
 			return last, err
 		}
 		l.place = placeOf(l.stream.name, l.place.Seq-1, l.item.Position)

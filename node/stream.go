@@ -49,6 +49,7 @@ type stream struct {
 	told          uint64 // the newest entry that all of them can hear of; as unsettled
 
 	head atomic.Pointer[streamHead]
+	lost atomic.Bool  // the head is not known, because of damage in the store
 	asOf atomic.Int64 // of a copy: when the author's node was last heard, ms since 1970
 }
 
@@ -163,10 +164,12 @@ func (n *Node) loadStreams(ctx context.Context) error {
 			if s == nil {
 				break
 			}
-			if err := n.loadHead(ctx, s); err != nil {
+			err = n.loadHead(ctx, s)
+			if errors.Is(err, store.ErrDamaged) {
+				n.log.Error("a stream is left out until it can be read", "stream", s.name.String(), "error", err)
+			} else if err != nil {
 				return err
-			}
-			if err := n.settle(ctx, s); err != nil { // tried again before the next entry
+			} else if err := n.settle(ctx, s); err != nil { // tried again before the next entry
 				n.log.Error("what an entry commits could not be done", "stream", s.name.String(), "error", err)
 			}
 			from = store.Prefix(streamKey(s.name)).To
@@ -182,7 +185,7 @@ func (n *Node) nextStream(ctx context.Context, copied bool, from string) (*strea
 	if copied {
 		s = n.copies
 	}
-	for rec, err := range s.Scan(ctx, store.Query{From: from, To: store.Prefix("entry/").To, Limit: 1}) {
+	for rec, err := range firstKey(ctx, s, store.Query{From: from, To: store.Prefix("entry/").To}, n.leftOut) {
 		if err != nil {
 			return nil, err
 		}
@@ -209,7 +212,9 @@ func parseStreamName(s string) (name streamName, err error) {
 
 // loadHead reads the newest end of a stream from the store. The caller holds
 // s.appending, or is alone.
-func (n *Node) loadHead(ctx context.Context, s *stream) error {
+func (n *Node) loadHead(ctx context.Context, s *stream) (err error) {
+	s.stale = true
+	defer func() { s.lost.Store(errors.Is(err, store.ErrDamaged)) }()
 	head, err := n.readHead(ctx, s)
 	if err != nil {
 		return err
@@ -252,6 +257,9 @@ func (n *Node) readHead(ctx context.Context, s *stream) (*streamHead, error) {
 		content := r.Content
 		if r.Epoch != seq {
 			epoch, err := n.entry(ctx, s, r.Epoch)
+			if errors.Is(err, store.ErrDamaged) {
+				return nil, err
+			}
 			if err != nil {
 				return nil, fmt.Errorf("epoch %d: %v", r.Epoch, err)
 			}
@@ -274,6 +282,9 @@ func (n *Node) readHead(ctx context.Context, s *stream) (*streamHead, error) {
 func (n *Node) readable(ctx context.Context, reader wire.AccountID, name streamName) (*stream, error) {
 	s, err := n.stream(ctx, name)
 	if err != nil {
+		return nil, err
+	}
+	if err := n.found(ctx, s); err != nil {
 		return nil, err
 	}
 	if reader == name.author {
