@@ -161,6 +161,9 @@ func TestDamageOfEachRecord(t *testing.T) {
 		for _, handle := range affected {
 			err := after[handle].err
 			named = named || err != nil && strings.Contains(err.Error(), key)
+			if mine := strings.Contains(key, all[slices.IndexFunc(all, func(w who) bool { return w.handle == handle })].account.String()); err != nil && strings.HasPrefix(key, "entry/") && !mine {
+				t.Errorf("%q: %s, who only reads it, got %v", key, handle, err)
+			}
 		}
 		if len(affected) > 0 && !named {
 			t.Errorf("%q: %v do not see what they saw, and nothing names it", key, affected)
