@@ -32,6 +32,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a host that is none", "mongodb://ann:" + canary + "@" + canary + ".invalid/", ErrHost},
 		{"a name to look up that is none", "mongodb+srv://ann:" + canary + "@" + canary + ".invalid/", ErrHost},
 		{"nobody listens", "mongodb://ann:" + canary + "@" + silent(t) + "/", ErrNoAnswer},
+		{"what listens says nothing", "mongodb://ann:" + canary + "@" + mute(t) + "/", ErrNoAnswer},
 		{"nobody of a set listens", "mongodb://ann:" + canary + "@" + silent(t) + "," + silent(t) + "/?replicaSet=" + canary, ErrNoAnswer},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -55,6 +56,17 @@ func silent(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	return l.Addr().String()
+}
+
+// mute is an address where somebody listens and never answers.
+func mute(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
 	return l.Addr().String()
 }
 

@@ -86,14 +86,17 @@ func (s *Store) batch(ctx context.Context, q store.Query) (records []store.Recor
 		return nil, false, err
 	}
 	defer cursor.Close(ctx)
-	for n := cursor.RemainingBatchLength(); n > 0 && cursor.Next(ctx); n-- {
+	for cursor.Next(ctx) {
 		var d document
 		if err := cursor.Decode(&d); err != nil {
 			return nil, false, err
 		}
 		records = append(records, d.record())
+		if cursor.RemainingBatchLength() == 0 {
+			return records, len(records) == q.Limit || cursor.ID() != 0, nil
+		}
 	}
-	return records, len(records) == q.Limit || cursor.ID() != 0 && len(records) > 0, cursor.Err()
+	return records, false, cursor.Err()
 }
 
 // within is the filter of a query.

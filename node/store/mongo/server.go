@@ -12,7 +12,6 @@ const oldest = 6
 // A server is what one says of itself.
 type server struct {
 	Message string  `bson:"msg"`          // isdbgrid: a mongos, in front of a sharded cluster
-	Set     string  `bson:"setName"`      // of a replica set
 	Version []int32 `bson:"versionArray"` // major first
 }
 

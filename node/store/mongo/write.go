@@ -30,6 +30,13 @@ import (
 // A single server has no such memory; there, a deletion or an overwriting that
 // was cut off may still happen a moment after it was made again.
 
+// A step ends as well when it has grown large: what is made of a long Apply
+// stays made when the next step has to be sent again.
+const (
+	maxStep      = 100     // changes
+	maxStepBytes = 4 << 20 // of values, but for a single larger one
+)
+
 // A write is a change on its way.
 type write struct {
 	store.Change
@@ -71,21 +78,23 @@ func (s *Store) Apply(ctx context.Context, changes ...store.Change) error {
 }
 
 // steps splits changes where the outcome of one has to be known before the
-// next is sent.
+// next is sent, and where they become many.
 func steps(changes []store.Change) (all [][]write) {
 	var step []write
+	size := 0
 	finish := func() {
 		if len(step) > 0 {
-			all, step = append(all, step), nil
+			all, step, size = append(all, step), nil, 0
 		}
 	}
 	for _, c := range changes {
 		revision, bound := c.If.Revision()
 		alone := bound && c.Value == nil
-		if alone {
+		if alone || len(step) == maxStep || size+len(c.Value) > maxStepBytes {
 			finish()
 		}
 		step = append(step, write{c, newRevision()})
+		size += len(c.Value)
 		if alone || bound && revision != 0 {
 			finish()
 		}

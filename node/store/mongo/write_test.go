@@ -48,6 +48,28 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// TestLongSteps looks at how many changes, and how large ones, are sent at once.
+func TestLongSteps(t *testing.T) {
+	for _, test := range []struct {
+		changes, size int
+		want          string
+	}{
+		{250, 1, "[100 100 50]"}, {3, store.MaxValue, "[1 1 1]"}, {5, maxStepBytes / 2, "[2 2 1]"}, {3, maxStepBytes/2 + 1, "[1 1 1]"},
+	} {
+		var changes []store.Change
+		for i := range test.changes {
+			changes = append(changes, store.Change{Key: fmt.Sprint("k/", i), Value: make([]byte, test.size)})
+		}
+		var got []int
+		for _, step := range steps(changes) {
+			got = append(got, len(step))
+		}
+		if fmt.Sprint(got) != test.want {
+			t.Errorf("%d changes of %d bytes: got steps of %v, want %s", test.changes, test.size, got, test.want)
+		}
+	}
+}
+
 // TestMadeAgain makes each kind of change a second time, as after a lost
 // acknowledgement: it succeeds on top of its own effect, and on nobody else's.
 func TestMadeAgain(t *testing.T) {
