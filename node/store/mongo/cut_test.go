@@ -149,7 +149,9 @@ func TestGone(t *testing.T) {
 		_, err := s.Get(t.Context(), "k")
 		errs <- err
 	}()
-	// Whether they have begun or not, Close does not wait for the server.
+	for s.client.NumberSessionsInProgress() == 0 { // until Apply has begun
+		time.Sleep(time.Millisecond)
+	}
 	if err := s.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}

@@ -60,6 +60,12 @@ func testConflictStops(t *testing.T, s store.Store) {
 	conflict(t, s, "taken", put("before", "1"), put("taken", "2", store.IfAbsent()), put("behind", "1"), del("taken"))
 	holds(t, s, "taken", "1")
 	absent(t, s, "behind")
+	stale := get(t, s, "taken").Revision
+	apply(t, s, put("taken", "1"))
+	conflict(t, s, "taken", put("before", "1"), put("taken", "2", store.IfRevision(stale)), put("behind", "1"), del("taken"))
+	conflict(t, s, "taken", put("before", "1"), del("taken", store.IfRevision(stale)), put("behind", "1"), del("taken"))
+	holds(t, s, "taken", "1")
+	absent(t, s, "behind")
 	r, err := s.Get(t.Context(), "before")
 	if err == nil && string(r.Value) != "1" || err != nil && !errors.Is(err, store.ErrNotExist) {
 		t.Errorf("before the conflict: got %q, %v", r.Value, err)
