@@ -1,6 +1,7 @@
 package mongo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -123,6 +124,32 @@ func value(t *testing.T, s *Store, key string) string {
 		return err.Error()
 	}
 	return string(r.Value)
+}
+
+// TestLinger cancels a write that is under way: it comes to its end, and is not
+// left for somebody to wonder about.
+func TestLinger(t *testing.T) {
+	server := mongotest.Get(t)
+	cut, uri := newCutter(t, server.URI)
+	cut.seen = make(chan []byte, 1000)
+	s := open(t, uri, server.Database(t))
+	if err := s.Apply(t.Context(), put("first", "")); err != nil { // a connection is there
+		t.Fatal(err)
+	}
+	cut.gate.Lock()
+	ctx, cancel := context.WithCancel(t.Context())
+	applied := make(chan error)
+	go func() { applied <- s.Apply(ctx, put("lingering", "v")) }()
+	for !bytes.Contains(<-cut.seen, []byte("lingering")) {
+	}
+	cancel()
+	cut.gate.Unlock()
+	if err := <-applied; err != nil {
+		t.Errorf("got %v, want nil", err)
+	}
+	if got := value(t, s, "lingering"); got != "v" {
+		t.Errorf("got %q, want v", got)
+	}
 }
 
 // TestGone takes the server away: calls give up with their context, and with

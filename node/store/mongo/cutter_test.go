@@ -18,6 +18,8 @@ type cutter struct {
 	server            string
 	chance            atomic.Int64 // of each piece of bytes to be the last, of 1000
 	requests, answers atomic.Int64 // that were cut
+	gate              sync.RWMutex // held by a test to keep pieces from passing
+	seen              chan []byte  // gets each request, if not nil
 
 	mu   sync.Mutex
 	open map[net.Conn]bool
@@ -89,6 +91,11 @@ func (c *cutter) pass(to, from net.Conn, cut *atomic.Int64) {
 	piece := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(piece)
+		if c.seen != nil && cut == &c.requests {
+			c.seen <- append([]byte{}, piece[:n]...)
+		}
+		c.gate.RLock()
+		c.gate.RUnlock() //lint:ignore SA2001 it only waits
 		if n > 0 && rand.Int64N(1000) < c.chance.Load() {
 			cut.Add(1)
 			_, _ = to.Write(piece[:rand.IntN(n)]) // a part of it may arrive

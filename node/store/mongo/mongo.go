@@ -38,7 +38,7 @@ import (
 const (
 	openTime    = 8 * time.Second // for Open, all in all
 	selectTime  = 5 * time.Second // until a server that takes writes is found
-	closingTime = 2 * time.Second // that Close leaves to writes, then to the connections
+	closingTime = time.Second     // that Close leaves to writes, and half of it to the connections
 )
 
 // A Store is a store.Store in one collection. Open makes it.
@@ -132,8 +132,8 @@ func (s *Store) begin(calls *sync.WaitGroup) error {
 	return nil
 }
 
-// Close implements store.Store. Writes get 2 seconds to come to an end, and
-// are not tried again. The last store of an Open closes the connections.
+// Close implements store.Store. Writes get a second to come to an end, and are
+// not tried again. The last store of an Open closes the connections.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.mu.Lock()
@@ -154,7 +154,7 @@ func (s *Store) Close() error {
 
 // disconnect ends all connections.
 func (c *client) disconnect() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closingTime)
+	ctx, cancel := context.WithTimeout(context.Background(), closingTime/2)
 	defer cancel()
 	if err := c.Disconnect(ctx); err != nil {
 		return fmt.Errorf("mongo: close: %w", ErrNoAnswer)
