@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -65,10 +66,18 @@ func TestRunOnMongoDB(t *testing.T) {
 // doesNotStart runs a node that must not start, and returns what it says.
 func doesNotStart(t *testing.T, c Config) string {
 	t.Helper()
-	err := Run(t.Context(), c, slog.New(slog.NewTextHandler(io.Discard, nil)), func(string) { t.Error("ready") })
-	if err == nil {
-		t.Fatal("the node served")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	if err := Run(ctx, c, slog.New(slog.NewTextHandler(io.Discard, nil)), func(string) { stop() }); err != nil {
+		return oneSentence(t, err)
 	}
+	t.Fatal("the node served")
+	return ""
+}
+
+// oneSentence returns what an error says, which is nothing of the URI.
+func oneSentence(t *testing.T, err error) string {
+	t.Helper()
 	if password := mongotest.Get(t).Password; strings.Contains(err.Error(), "canary") || password != "" && strings.Contains(err.Error(), password) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("a part of the URI, or more than one sentence: %v", err)
 	}
