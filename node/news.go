@@ -57,6 +57,7 @@ type news struct {
 
 	// Of the goroutine that announces.
 	n       uint64
+	known   bool           // others may have seen a sign of life
 	pending []store.Change // news not known to be in the store
 	written []writtenNews  // oldest first
 
@@ -239,9 +240,10 @@ func (w *news) take(last bool) *batch {
 // not have got there are written once more, as they were: others may have read
 // them. With clean it deletes those that are old.
 func (w *news) write(b *batch, clean, last bool) error {
-	if b == nil && !clean && !last {
-		return nil
+	if b == nil && (!w.known || !clean && !last) {
+		return nil // nor before the first announcement: the store may not be ours to write
 	}
+	w.known = true
 	if b != nil {
 		w.pend(b)
 	}

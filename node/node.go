@@ -153,13 +153,13 @@ func newNode(o Options) *Node {
 
 // start reads the stores.
 func (n *Node) start(ctx context.Context, o Options) error {
-	if n.news != nil { // before anything is read, so that all that changes later is heard
+	if err := n.openSchema(ctx); err != nil {
+		return err
+	}
+	if n.news != nil { // before anything is read that is remembered, so that all that changes later is heard
 		if err := n.join(ctx); err != nil {
 			return err
 		}
-	}
-	if err := n.openSchema(ctx); err != nil {
-		return err
 	}
 	secrets, err := n.openKeys(ctx)
 	if err != nil {
