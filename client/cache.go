@@ -31,7 +31,15 @@ type cache struct {
 	keys    map[epochID]*epochKeys
 	digests map[wire.AccountID][32]byte // of friendship records that changed nothing any more
 	cursors []cursorState               // of the feed, newest last
+	state   string                      // the node's name for told
+	told    map[streamID]told           // of all streams that may be read
 	dirty   bool
+}
+
+// told is what the node said last of a stream.
+type told struct {
+	head uint64 // seq of the newest entry
+	asOf int64  // when a copy was up to date, ms since 1970; 0: it is, nearly
 }
 
 // edge is what has to be known of an entry to connect it with its neighbours.
@@ -81,6 +89,15 @@ type cacheFile struct {
 	Keys    []keysFile    `cbor:"3,keyasint"`
 	Digests []digestFile  `cbor:"4,keyasint"`
 	Cursors []cursorState `cbor:"5,keyasint"`
+	State   string        `cbor:"6,keyasint,omitempty"`
+	Told    []toldFile    `cbor:"7,keyasint,omitempty"`
+}
+
+type toldFile struct {
+	Author   wire.AccountID  `cbor:"1,keyasint"`
+	Audience wire.AudienceID `cbor:"2,keyasint"`
+	Head     uint64          `cbor:"3,keyasint"`
+	AsOf     int64           `cbor:"4,keyasint"`
 }
 
 type trackFile struct {
@@ -109,6 +126,7 @@ func newCache() *cache {
 		tracks:  make(map[streamID]*track),
 		keys:    make(map[epochID]*epochKeys),
 		digests: make(map[wire.AccountID][32]byte),
+		told:    make(map[streamID]told),
 	}
 }
 
@@ -134,7 +152,10 @@ func (p *Person) loadCache() *cache {
 	for _, d := range f.Digests {
 		c.digests[d.Account] = d.Digest
 	}
-	c.cursors = f.Cursors
+	c.cursors, c.state = f.Cursors, f.State
+	for _, t := range f.Told {
+		c.told[streamID{t.Author, t.Audience}] = told{t.Head, t.AsOf}
+	}
 	return c
 }
 
@@ -171,7 +192,10 @@ func (p *Person) saveCache() error {
 	if c == nil || !c.dirty {
 		return nil
 	}
-	f := cacheFile{Version: 1, Cursors: c.cursors}
+	f := cacheFile{Version: 1, Cursors: c.cursors, State: c.state}
+	for _, id := range c.listed() {
+		f.Told = append(f.Told, toldFile{id.Author, id.Audience, c.told[id].head, c.told[id].asOf})
+	}
 	for _, id := range slices.SortedFunc(maps.Keys(c.tracks), compareStreams) {
 		t := c.tracks[id]
 		f.Tracks = append(f.Tracks, trackFile{id.Author, id.Audience, t.Low, t.Top})
@@ -210,6 +234,25 @@ func (c *cache) setTrack(id streamID, t track) {
 }
 
 func (c *cache) setKeys(id epochID, k *epochKeys) { c.keys[id], c.dirty = k, true }
+
+// listed returns the streams that may be read, as the node says, in order.
+func (c *cache) listed() []streamID { return slices.SortedFunc(maps.Keys(c.told), compareStreams) }
+
+// hear takes in what a page says of streams: of all, or of those that changed.
+func (c *cache) hear(r wire.FeedReply) {
+	if r.All {
+		clear(c.told)
+	}
+	for _, s := range r.Streams {
+		if id := (streamID{s.Author, s.Audience}); s.Head > 0 {
+			c.told[id] = told{s.Head, s.AsOf}
+		} else {
+			delete(c.told, id)
+		}
+	}
+	c.dirty = c.dirty || r.State != c.state || len(r.Streams) > 0
+	c.state = r.State
+}
 
 // setCursor remembers where streams go on after a cursor.
 func (c *cache) setCursor(s cursorState) {

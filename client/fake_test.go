@@ -29,7 +29,8 @@ type world struct {
 	handles  map[wire.Address]wire.AccountID
 	sessions map[wire.Hash]wire.AccountID
 	nonces   map[wire.Nonce]bool
-	uploaded []uploaded // wraps, those that others have replaced too
+	uploaded []uploaded                     // wraps, those that others have replaced too
+	states   map[string][]wire.StreamStatus // what readers were told
 }
 
 type uploaded struct {
@@ -67,6 +68,7 @@ func newWorld(t *testing.T) *world {
 		t: t, clock: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC),
 		people: make(map[wire.AccountID]*resident), handles: make(map[wire.Address]wire.AccountID),
 		sessions: make(map[wire.Hash]wire.AccountID), nonces: make(map[wire.Nonce]bool),
+		states: make(map[string][]wire.StreamStatus),
 	}
 }
 
@@ -80,6 +82,7 @@ func (w *world) now() time.Time {
 func (w *world) clone() *world {
 	c := &world{t: w.t, clock: w.clock, people: make(map[wire.AccountID]*resident)}
 	c.handles, c.sessions, c.nonces = maps.Clone(w.handles), maps.Clone(w.sessions), maps.Clone(w.nonces)
+	c.states = maps.Clone(w.states)
 	c.uploaded = slices.Clone(w.uploaded)
 	for id, r := range w.people {
 		n := *r
@@ -535,10 +538,11 @@ func (c *caller) feed(q url.Values) (any, error) {
 		for audience, entries := range r.streams {
 			if c.reads(author, audience) {
 				all = append(all, entries...)
-				reply.Streams = append(reply.Streams, wire.StreamStatus{Author: author, Audience: audience, Head: uint64(len(entries)), AsOf: c.w.clock.UnixMilli()})
+				reply.Streams = append(reply.Streams, wire.StreamStatus{Author: author, Audience: audience, Head: uint64(len(entries))})
 			}
 		}
 	}
+	c.w.changed(reply, q.Get("since"))
 	slices.SortFunc(all, func(a, b placed) int {
 		return cmp.Or(cmp.Compare(b.Position, a.Position), compareIDs(b.Author, a.Author), cmp.Compare(b.h.Seq, a.h.Seq))
 	})
@@ -558,6 +562,29 @@ func (c *caller) feed(q url.Values) (any, error) {
 		reply.Items = append(reply.Items, e.FeedItem)
 	}
 	return reply, nil
+}
+
+// changed leaves in reply, with all streams, those that changed since a state.
+func (w *world) changed(reply *wire.FeedReply, since string) {
+	all := reply.Streams
+	reply.State = fmt.Sprintf("state_%p_%d", w, len(w.states)) // copies of a world do not share them
+	w.states[reply.State] = all
+	before, known := w.states[since]
+	if reply.All = !known; reply.All {
+		return
+	}
+	reply.Streams = slices.DeleteFunc(slices.Clone(all), func(s wire.StreamStatus) bool { return slices.ContainsFunc(before, same(s)) })
+	for _, s := range before {
+		if s.Head = 0; !slices.ContainsFunc(all, func(o wire.StreamStatus) bool { return o.Author == s.Author && o.Audience == s.Audience }) {
+			reply.Streams = append(reply.Streams, s)
+		}
+	}
+}
+
+func same(s wire.StreamStatus) func(wire.StreamStatus) bool {
+	return func(o wire.StreamStatus) bool {
+		return o.Author == s.Author && o.Audience == s.Audience && o.Head == s.Head
+	}
 }
 
 // Do makes world a Transport that neither lies nor fails.

@@ -14,6 +14,9 @@ import (
 // maxStalls bounds the pages that bring nothing new.
 const maxStalls = 200
 
+// maxState bounds what a node calls the state of the streams.
+const maxState = 1024
+
 // feedReader reads one page of the feed, over as many of the node's pages as
 // that takes.
 type feedReader struct {
@@ -111,6 +114,10 @@ func (f *feedReader) fetch(ctx context.Context, cursor string, ask int) (wire.Fe
 	if cursor != "" {
 		path += "&before=" + url.QueryEscape(cursor)
 	}
+	since := f.p.cache.state
+	if since != "" {
+		path += "&since=" + since
+	}
 	var reply wire.FeedReply
 	err := f.p.get(ctx, path, &reply)
 	if f.begun && errors.Is(err, wire.Invalid) {
@@ -119,23 +126,29 @@ func (f *feedReader) fetch(ctx context.Context, cursor string, ask int) (wire.Fe
 	if err != nil {
 		return reply, err
 	}
-	if reply.Cursor != printable(reply.Cursor) || strings.Contains(reply.Cursor, " ") || len(reply.Items) == 0 && reply.Cursor != "" {
+	if reply.Cursor != printable(reply.Cursor) || strings.Contains(reply.Cursor, " ") || len(reply.Items) == 0 && reply.Cursor != "" ||
+		!isState(reply.State) || !reply.All && since == "" {
 		return reply, wire.Errorf(wire.Unavailable, "feed", "the node's feed is not understood")
 	}
+	f.p.cache.hear(reply)
 	if f.begun {
 		return reply, nil
 	}
-	err = f.heads(ctx, reply.Streams)
+	err = f.heads(ctx)
 	f.begun = true
 	return reply, err
 }
 
+// isState reports whether s is nothing, or may be sent back as it is. What no
+// node takes would have every later page refused.
+func isState(s string) bool {
+	return len(s) <= maxState && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}
+
 // heads compares what the node says it has with what this device has seen.
-func (f *feedReader) heads(ctx context.Context, streams []wire.StreamStatus) error {
-	listed := make(map[streamID]bool)
-	for _, status := range streams {
-		id := streamID{status.Author, status.Audience}
-		listed[id] = true
+func (f *feedReader) heads(ctx context.Context) error {
+	for _, id := range f.p.cache.listed() {
+		status := f.p.cache.told[id]
 		w, err := f.walk(ctx, id)
 		if err != nil {
 			return err
@@ -144,27 +157,27 @@ func (f *feedReader) heads(ctx context.Context, streams []wire.StreamStatus) err
 			continue
 		}
 		if f.whole {
-			w.head = status.Head
+			w.head = status.head
 		}
-		if t := f.p.cache.track(id); t != nil && status.Head < t.Top.Seq && !f.p.copied(w.s) {
-			f.fail(w, rolledBack(w.s, status.Head, t.Top.Seq))
+		if t := f.p.cache.track(id); t != nil && status.head < t.Top.Seq && !f.p.copied(w.s) {
+			f.fail(w, rolledBack(w.s, status.head, t.Top.Seq))
 			continue
 		}
-		f.page.Notices = append(f.page.Notices, f.p.notices(w.s, status.Head, status.AsOf)...)
+		f.page.Notices = append(f.page.Notices, f.p.notices(w.s, status.head, status.asOf)...)
 	}
 	own := f.p.ownStream()
-	if t := f.p.cache.track(own.streamID); t != nil && !listed[own.streamID] {
+	if t := f.p.cache.track(own.streamID); t != nil && f.p.cache.told[own.streamID].head == 0 {
 		f.problem(own.missing(1, t.Top.Seq))
 	}
-	return f.absent(ctx, listed)
+	return f.absent(ctx)
 }
 
 // absent names the friends whose posts were here before and are not now.
-func (f *feedReader) absent(ctx context.Context, listed map[streamID]bool) error {
+func (f *feedReader) absent(ctx context.Context) error {
 	for i := 0; i < len(f.p.vault.Friends); i++ {
 		g := &f.p.vault.Friends[i]
 		id := streamID{g.Account, g.Friendship.Yours.Audience}
-		if g.state() != wire.StateFriend || listed[id] || f.p.cache.track(id) == nil {
+		if g.state() != wire.StateFriend || f.p.cache.told[id].head > 0 || f.p.cache.track(id) == nil {
 			continue
 		}
 		if f.p.records == nil { // the friendship may have ended

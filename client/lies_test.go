@@ -37,6 +37,18 @@ func lie[T any](s *someone, method, pattern string, change func(r *Request, repl
 	}
 }
 
+// tells changes what a page says of the stream of somebody, who wrote all of it
+// that their device has seen. A page that says nothing of it says so then.
+func tells(r *wire.FeedReply, of *someone, change func(s *wire.StreamStatus)) {
+	id := streamID{of.me(), of.vault.friends().ID}
+	i := slices.IndexFunc(r.Streams, func(s wire.StreamStatus) bool { return s.Author == id.Author && s.Audience == id.Audience })
+	if i < 0 {
+		head := uint64(len(of.w.people[id.Author].streams[id.Audience]))
+		i, r.Streams = len(r.Streams), append(r.Streams, wire.StreamStatus{Author: id.Author, Audience: id.Audience, Head: head})
+	}
+	change(&r.Streams[i])
+}
+
 // refuse turns a into a refusal.
 func (a *Response) refuse(kind wire.Kind) {
 	p := wire.ProblemOf(wire.Errorf(kind, "", ""))
@@ -293,11 +305,7 @@ func TestRollback(t *testing.T) {
 	s.bob.reads("bob's", "three", "two", "one")
 	shorter := func(of *someone) func(*Request, *wire.FeedReply) {
 		return func(_ *Request, r *wire.FeedReply) {
-			for i := range r.Streams {
-				if r.Streams[i].Author == of.me() {
-					r.Streams[i].Head--
-				}
-			}
+			tells(r, of, func(s *wire.StreamStatus) { s.Head-- })
 			i := slices.IndexFunc(r.Items, func(i wire.FeedItem) bool { return i.Author == of.me() })
 			r.Items = slices.Delete(r.Items, i, i+1)
 		}

@@ -160,31 +160,101 @@ func TestHiddenStreams(t *testing.T) {
 	ctx := context.Background()
 	original := newScene(t)
 	original.bob.reads("bob's", "three", "two", "one")
-	hide := func(c scene, who wire.AccountID) FeedPage {
-		lie(c.bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) {
-			r.Items = slices.DeleteFunc(r.Items, func(i wire.FeedItem) bool { return i.Author == who })
-			r.Streams = slices.DeleteFunc(r.Streams, func(i wire.StreamStatus) bool { return i.Author == who })
-		})
+	feed := func(c scene, tell func(r *wire.FeedReply)) FeedPage {
+		lie(c.bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) { tell(r) })
 		page, err := c.bob.Feed(ctx, FeedOptions{})
 		c.bob.must(err)
 		return page
 	}
-	if c := original.copy(); len(hide(c, c.bob.me()).Problems) != 1 {
-		t.Error("one's own stream is not missed")
-	}
-	if c := original.copy(); !slices.Equal(hide(c, c.ada.me()).Notices, []string{unreadable(c.ada.address)}) {
-		t.Error("a friend's stream is not missed")
+	for name, hide := range map[string]func(r *wire.FeedReply, who, other *someone){
+		"as a change":     func(r *wire.FeedReply, who, _ *someone) { tells(r, who, func(s *wire.StreamStatus) { s.Head = 0 }) },
+		"in a whole list": func(r *wire.FeedReply, _, other *someone) { r.All = true; tells(r, other, func(*wire.StreamStatus) {}) },
+	} {
+		items := func(r *wire.FeedReply, who, other *someone) {
+			hide(r, who, other)
+			r.Items = slices.DeleteFunc(r.Items, func(i wire.FeedItem) bool { return i.Author == who.me() })
+		}
+		if c := original.copy(); len(feed(c, func(r *wire.FeedReply) { items(r, c.bob, c.ada) }).Problems) != 1 {
+			t.Errorf("one's own stream, left out %s, is not missed", name)
+		}
+		if c := original.copy(); !slices.Equal(feed(c, func(r *wire.FeedReply) { items(r, c.ada, c.bob) }).Notices, []string{unreadable(c.ada.address)}) {
+			t.Errorf("a friend's stream, left out %s, is not missed", name)
+		}
 	}
 	c := original.copy()
-	lie(c.bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) {
-		for i := range r.Streams {
-			r.Streams[i].AsOf = 1e12
+	for _, says := range []int64{1e12, 0, 1e12, -1, 0} { // -1: nothing new
+		page := feed(c, func(r *wire.FeedReply) {
+			if says >= 0 {
+				tells(r, c.ada, func(s *wire.StreamStatus) { s.AsOf = says })
+			}
+		})
+		var want []string
+		if says != 0 {
+			want = []string{"the posts of ada@one.example are shown as of 2001-09-09 01:46 UTC"}
 		}
+		if len(page.Posts) != 4 || !slices.Equal(page.Notices, want) {
+			t.Errorf("the node says %d: %q, notices %q", says, texts(page), page.Notices)
+		}
+		c.bob.line.after = nil
+	}
+}
+
+// TestWhatChanged: a device is told of all streams once, and of what changed from
+// then on, over commands too; of everything again when the node does not know any
+// more what it said. It sees the same either way.
+func TestWhatChanged(t *testing.T) {
+	ctx := context.Background()
+	s := newScene(t)
+	var told [][2]int // of each page: how many streams, and whether these were all
+	lie(s.bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) {
+		told = append(told, [2]int{len(r.Streams), map[bool]int{true: 1}[r.All]})
 	})
-	page, err := c.bob.Feed(ctx, FeedOptions{})
-	c.bob.must(err)
-	if len(page.Posts) != 4 || len(page.Notices) != 1 || !strings.Contains(page.Notices[0], "as of 2001-09-09") {
-		t.Errorf("an old copy: %q, notices %q", texts(page), page.Notices)
+	read := func(want [][2]int, texts ...string) {
+		t.Helper()
+		told = nil
+		s.bob.reads(texts...)
+		if !slices.Equal(told, want) {
+			t.Errorf("told of %v, want %v", told, want)
+		}
+	}
+	read([][2]int{{2, 1}}, "bob's", "three", "two", "one")
+	read([][2]int{{0, 0}}, "bob's", "three", "two", "one")
+	s.bob.restart()
+	read([][2]int{{0, 0}}, "bob's", "three", "two", "one")
+	s.ada.writes("four")
+	read([][2]int{{1, 0}}, "four", "bob's", "three", "two", "one")
+	clear(s.bob.w.states)
+	read([][2]int{{2, 1}}, "four", "bob's", "three", "two", "one")
+	told = nil
+	page, err := s.bob.Feed(ctx, FeedOptions{Limit: 1})
+	s.bob.must(err)
+	if _, err = s.bob.Feed(ctx, FeedOptions{Limit: 1, Before: page.Cursor}); err != nil || !slices.Equal(told, [][2]int{{0, 0}, {0, 0}}) {
+		t.Errorf("page by page: told of %v, %v", told, err)
+	}
+	s.ada.removes(s.bob)
+	read([][2]int{{1, 0}}, "bob's")
+}
+
+// TestStateLies: what a node calls the state of the streams is sent back as it is,
+// so it has to be what can be sent; and a device that was told of nothing is not
+// told of changes.
+func TestStateLies(t *testing.T) {
+	ctx := context.Background()
+	original := newScene(t)
+	for name, tell := range map[string]func(r *wire.FeedReply){
+		"a state for a terminal":     func(r *wire.FeedReply) { r.State = "\x1b[2J" },
+		"a state that is a query":    func(r *wire.FeedReply) { r.State = "a&limit=1" },
+		"a state without an end":     func(r *wire.FeedReply) { r.State = strings.Repeat("a", maxState+1) },
+		"changes of nothing":         func(r *wire.FeedReply) { r.All = false },
+		"changes of nothing, in all": func(r *wire.FeedReply) { r.All, r.Streams = false, []wire.StreamStatus{} },
+	} {
+		bob := original.copy().bob.again() // a device that has seen nothing
+		lie(bob, "GET", wire.PathFeed, func(_ *Request, r *wire.FeedReply) { tell(r) })
+		if _, err := bob.Feed(ctx, FeedOptions{}); !errors.Is(err, wire.Unavailable) || !strings.Contains(err.Error(), "feed is not understood") {
+			t.Errorf("%s: %v", name, err)
+		}
+		bob.line.after = nil
+		bob.reads("bob's", "three", "two", "one")
 	}
 }
 

@@ -15,7 +15,7 @@ func TestAllocations(t *testing.T) {
 		}
 		p, _ := n.reader(t, streams)
 		got := testing.AllocsPerRun(20, func() {
-			if reply, err := p.Feed(t.Context(), 50, ""); err != nil || len(reply.Items) != 50 {
+			if reply, err := p.Feed(t.Context(), 50, "", ""); err != nil || len(reply.Items) != 50 {
 				t.Fatal(len(reply.Items), err)
 			}
 		})

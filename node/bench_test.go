@@ -75,7 +75,7 @@ func BenchmarkFeed(b *testing.B) {
 		}
 	}
 	p, _ := n.reader(b, streams)
-	first, err := p.Feed(b.Context(), 50, "")
+	first, err := p.Feed(b.Context(), 50, "", "")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func BenchmarkFeed(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if reply, err := p.Feed(b.Context(), 50, cursor); err != nil || len(reply.Items) != 50 {
+				if reply, err := p.Feed(b.Context(), 50, cursor, ""); err != nil || len(reply.Items) != 50 {
 					b.Fatal(len(reply.Items), err)
 				}
 			}

@@ -11,7 +11,11 @@ import (
 // that is heard, and read again when it is used.
 
 // hear marks a stream that another process wrote to. It may be new.
-func (s *streams) hear(name streamName, copied bool) { s.add(name, copied).heard.Add(1) }
+func (s *streams) hear(name streamName, copied bool) *stream {
+	one := s.add(name, copied)
+	one.heard.Add(1)
+	return one
+}
 
 // forgetAll marks all streams. There may be others.
 func (s *streams) forgetAll() {

@@ -10,13 +10,13 @@ import (
 // What was read before a change is not remembered after it.
 func TestCirclesForget(t *testing.T) {
 	var c circles
-	c.init()
+	c.init(new(changes))
 	p := pair{random32(), random32()}
-	before := c.count(p.me)
+	before := c.changes.about(p.me)
 	c.forget(p)
 	c.remember(p.me, before, func() { t.Error("what was read before a change is remembered") })
 	added := false
-	c.remember(p.me, c.count(p.me), func() { added = true })
+	c.remember(p.me, c.changes.about(p.me), func() { added = true })
 	if !added {
 		t.Error("nothing is remembered")
 	}

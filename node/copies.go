@@ -154,6 +154,7 @@ func (n *Node) keep(ctx context.Context, s *stream, wraps []wire.SyncedWrap, dra
 		err := n.copies.Apply(ctx, changes...)
 		for _, w := range wraps {
 			n.wraps.forget(wrapName(s, w))
+			n.noteReader(wrapName(s, w))
 		}
 		if err != nil {
 			return fmt.Errorf("keep a copy: %w", err)
@@ -164,8 +165,11 @@ func (n *Node) keep(ctx context.Context, s *stream, wraps []wire.SyncedWrap, dra
 		last := &drafts[len(drafts)-1].head
 		s.told = last.Seq
 		s.head.Store(last)
+		n.changes.ofStream(s)
 	}
-	s.asOf.Store(asOf)
+	if heard {
+		n.heardOf(s, asOf)
+	}
 	return nil
 }
 

@@ -41,7 +41,7 @@ func TestFeedCost(t *testing.T) {
 			p, _ := n.reader(t, streams)
 			page := func(cursor string) func() {
 				return func() {
-					if _, err := p.Feed(t.Context(), limit, cursor); err != nil {
+					if _, err := p.Feed(t.Context(), limit, cursor, ""); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -54,7 +54,7 @@ func TestFeedCost(t *testing.T) {
 			if again := workOf(own, page("")); again != (work{}) {
 				t.Errorf("%d friends, %d posts each: the same page again: %+v", friends, posts, again)
 			}
-			reply, err := p.Feed(t.Context(), limit, "")
+			reply, err := p.Feed(t.Context(), limit, "", "")
 			if err != nil {
 				t.Fatal(err)
 			}

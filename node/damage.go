@@ -91,6 +91,9 @@ func (n *Node) mayLeaveOut(reader wire.AccountID, s streamName, err error) bool 
 }
 
 // leaveOut takes what a feed says of a stream back.
-func leaveOut(reply *wire.FeedReply, s streamName) {
-	reply.Streams = slices.DeleteFunc(reply.Streams, func(t wire.StreamStatus) bool { return t.Author == s.author && t.Audience == s.audience })
+func leaveOut(reply *wire.FeedReply, s *stream) {
+	reply.Streams = slices.DeleteFunc(reply.Streams, func(t wire.StreamStatus) bool { return t.Author == s.name.author && t.Audience == s.name.audience })
+	if !reply.All {
+		reply.Streams = append(reply.Streams, s.status)
+	}
 }

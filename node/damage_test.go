@@ -60,7 +60,7 @@ func sees(n *Node, all []who) map[wire.Handle]seen {
 	for _, one := range all {
 		p := n.As(one.account, one.handle)
 		var s seen
-		feed, err := p.Feed(context.Background(), 0, "")
+		feed, err := p.Feed(context.Background(), 0, "", "")
 		for _, i := range feed.Items {
 			s.what = append(s.what, fmt.Sprintf("feed %x %x", i.Entry.Header, i.Entry.Body))
 		}

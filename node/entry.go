@@ -196,6 +196,7 @@ func (n *Node) commit(ctx context.Context, s *stream, d *draft) error {
 	s.stale, s.unsettled = false, len(d.record.Ends) > 0
 	s.told = d.head.Seq
 	s.head.Store(&d.head)
+	n.changes.ofStream(s)
 	return n.settle(ctx, s)
 }
 

@@ -267,7 +267,7 @@ func TestPositionNeverFalls(t *testing.T) {
 		ann.posts(1)
 		n.world.clock.advance(-time.Second)
 	}
-	reply, err := ann.as().Feed(t.Context(), 0, "")
+	reply, err := ann.as().Feed(t.Context(), 0, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

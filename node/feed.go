@@ -2,10 +2,8 @@ package node
 
 import (
 	"bytes"
-	"container/heap"
 	"context"
 	"crypto/hmac"
-	"errors"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -66,33 +64,15 @@ func (n *Node) openCursor(reader wire.AccountID, s string) (p place, err error) 
 	return p, nil
 }
 
-// A lane is one stream in the merge, at its newest entry that is not in the feed
-// yet.
-type lane struct {
-	stream *stream
-	place  place
-	item   *item // nil until it is needed: the place of a head is in memory
-}
-
-// lanes are a heap, the newest first.
-type lanes []*lane
-
-func (l lanes) Len() int           { return len(l) }
-func (l lanes) Less(i, j int) bool { return l[j].place.before(l[i].place) }
-func (l lanes) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
-func (l *lanes) Push(x any)        { *l = append(*l, x.(*lane)) }
-func (l *lanes) Pop() any {
-	last := (*l)[len(*l)-1]
-	*l = (*l)[:len(*l)-1]
-	return last
-}
-
 // Feed returns a page of all streams that the person may read, newest first: at
 // most limit entries, of every kind, wire.MaxPage if 0, and wire.MaxPageBytes. An
 // empty cursor begins with the newest, after asking the nodes of friends
-// elsewhere; who does not answer in time is read from the copies. Invalid for a
-// cursor that this node did not make for this person.
-func (p *Person) Feed(ctx context.Context, limit int, cursor string) (wire.FeedReply, error) {
+// elsewhere; who does not answer in time is read from the copies. since is the
+// State of a reply before: what changed since is told of the streams, or all where
+// that cannot be known. Invalid for a cursor that this node did not make for this
+// person.
+func (person *Person) Feed(ctx context.Context, limit int, cursor, since string) (wire.FeedReply, error) {
+	p := &page{Person: person}
 	limit, err := pageLimit(limit)
 	if err != nil {
 		return wire.FeedReply{}, err
@@ -104,131 +84,36 @@ func (p *Person) Feed(ctx context.Context, limit int, cursor string) (wire.FeedR
 			return wire.FeedReply{}, err
 		}
 		after = &at
-	} else if err := p.refresh(ctx, func(friendLink) bool { return true }); err != nil {
+	} else if err := p.refresh(ctx, nil); err != nil {
 		return wire.FeedReply{}, err
-	}
-	streams, err := p.readableStreams(ctx)
-	if err != nil {
-		return wire.FeedReply{}, err
-	}
-	reply := wire.FeedReply{Items: make([]wire.FeedItem, 0, limit), Streams: make([]wire.StreamStatus, 0, len(streams))}
-	all, merge := make([]lane, len(streams)), make(lanes, 0, len(streams))
-	for i, s := range streams {
-		at := s.state()
-		found, err := p.node.lane(ctx, s, at, after)
-		if p.node.mayLeaveOut(p.account, s.name, err) {
-			continue
-		}
-		if err != nil {
-			return wire.FeedReply{}, err
-		}
-		status := s.status
-		status.Head, status.AsOf = at.Seq, p.node.asOf(s)
-		reply.Streams = append(reply.Streams, status)
-		if found.stream != nil {
-			all[i] = found
-			merge = append(merge, &all[i])
-		}
-	}
-	heap.Init(&merge)
-	last, err := p.node.merge(ctx, p.account, &merge, limit, &reply)
-	if err == nil && len(merge) > 0 {
-		reply.Cursor = p.node.cursor(p.account, last)
-	}
-	return reply, err
-}
-
-// readableStreams returns what the person may read: their own, and those of
-// their friends.
-func (p *Person) readableStreams(ctx context.Context) ([]*stream, error) {
-	c, err := p.node.circle(ctx, p.account)
-	if err != nil {
-		return nil, err
 	}
 	if err := p.ownFound(ctx); err != nil {
-		return nil, err
+		return wire.FeedReply{}, err
 	}
-	own, err := p.node.streamsOf(ctx, p.account)
+	p.node.noteLate()
+	number := p.node.changes.now() // before anything that may change
+	c, err := p.node.circle(ctx, p.account)
 	if err != nil {
-		return nil, err
+		return wire.FeedReply{}, err
 	}
-	list := append(make([]*stream, 0, len(own)+len(c.friends)), own...)
-	for i := range c.friends {
-		s, err := p.node.readableFriend(ctx, p.account, &c.friends[i])
-		if errors.Is(err, wire.NotExist) || p.node.mayLeaveOut(p.account, c.friends[i].stream, err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, s)
+	r, err := p.ranking(ctx, c, number)
+	if err != nil {
+		return wire.FeedReply{}, err
 	}
-	return list, nil
-}
-
-// lane returns a stream at its newest entry below after; a zero lane if there is
-// none. Places along a stream rise with seq, so it is found in steps from the
-// newest on that double, and then by halving: what is asked for is mostly near.
-func (n *Node) lane(ctx context.Context, s *stream, at streamHead, after *place) (lane, error) {
-	head := placeOf(s.name, at.Seq, at.position)
-	if after == nil || head.before(*after) {
-		return lane{stream: s, place: head}, nil
+	reply := wire.FeedReply{Items: make([]wire.FeedItem, 0, limit), State: p.node.stateAt(p.account, number)}
+	if err := p.statuses(ctx, c, r, since, &reply); err != nil {
+		return wire.FeedReply{}, err
 	}
-	var found lane
-	low, high := uint64(1), at.Seq // the last below after is before high
-	for step := uint64(1); low < high; {
-		middle := low + (high-low)/2
-		if found.stream == nil && step < high-middle {
-			middle, step = high-step, 2*step
-		}
-		i, err := n.item(ctx, s, middle)
-		if err != nil {
-			return lane{}, err
-		}
-		if p := placeOf(s.name, middle, i.Position); p.before(*after) {
-			low, found = middle+1, lane{s, p, i}
-		} else {
-			high = middle
-		}
+	m, err := p.merge(ctx, r, after, &reply)
+	if err != nil {
+		return wire.FeedReply{}, err
 	}
-	return found, nil
-}
-
-// merge moves entries from the lanes into reply until it is full. It returns the
-// place of the last; lanes that are not at their end stay.
-func (n *Node) merge(ctx context.Context, reader wire.AccountID, m *lanes, limit int, reply *wire.FeedReply) (last place, err error) {
-	size := 0
-	for len(*m) > 0 && len(reply.Items) < limit {
-		l := (*m)[0]
-		if l.item == nil {
-			l.item, err = n.item(ctx, l.stream, l.place.Seq)
-			if n.mayLeaveOut(reader, l.stream.name, err) {
-				leaveOut(reply, l.stream.name)
-				heap.Pop(m)
-				continue
-			}
-			if err != nil {
-				return last, err
-			}
-		}
-		if size += l.item.Entry.Size(); size > wire.MaxPageBytes && len(reply.Items) > 0 {
-			return last, nil
-		}
-		reply.Items, last = append(reply.Items, l.item.FeedItem), l.place
-		if l.place.Seq == 1 {
-			heap.Pop(m)
-			continue
-		}
-		l.item, err = n.item(ctx, l.stream, l.place.Seq-1)
-		if n.mayLeaveOut(reader, l.stream.name, err) {
-			heap.Pop(m) // what is newer stays
-			continue
-		}
-		if err != nil {
-			return last, err
-		}
-		l.place = placeOf(l.stream.name, l.place.Seq-1, l.item.Position)
-		heap.Fix(m, 0)
+	last, more, err := m.fill(ctx, limit, &reply)
+	if p.left {
+		reply.State = p.node.stateAt(wire.AccountID{}, 0) // foreign: when it can be read again, there is no change of it
 	}
-	return last, nil
+	if more {
+		reply.Cursor = p.node.cursor(p.account, last.place())
+	}
+	return reply, err
 }

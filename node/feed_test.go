@@ -62,7 +62,7 @@ func (n *testNode) reader(t testing.TB, streams [][]int64) (p *Person, all []pla
 // pages reads the whole feed.
 func pages(t rapid.TB, p *Person, limit int) (all []wire.FeedItem) {
 	for cursor, first := "", true; first || cursor != ""; first = false {
-		reply, err := p.Feed(context.Background(), limit, cursor)
+		reply, err := p.Feed(context.Background(), limit, cursor, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,13 +115,13 @@ func TestCursorIsStable(t *testing.T) {
 		ben.posts(1)
 	}
 	before := ann.pages(100)
-	first, err := ann.as().Feed(t.Context(), 4, "")
+	first, err := ann.as().Feed(t.Context(), 4, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	n.world.clock.advance(time.Second)
 	ben.posts(3)
-	second, err := ann.as().Feed(t.Context(), 100, first.Cursor)
+	second, err := ann.as().Feed(t.Context(), 100, first.Cursor, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestCursorIsAuthenticated(t *testing.T) {
 	n := w.open(north, nil, nil)
 	ann, ben := n.person("ann"), n.person("ben")
 	ann.posts(3)
-	reply, err := ann.as().Feed(t.Context(), 2, "")
+	reply, err := ann.as().Feed(t.Context(), 2, "", "")
 	if err != nil || reply.Cursor == "" {
 		t.Fatalf("got cursor %q, %v", reply.Cursor, err)
 	}
@@ -156,17 +156,17 @@ func TestCursorIsAuthenticated(t *testing.T) {
 		wrong = append(wrong, base64.RawURLEncoding.EncodeToString(c))
 	}
 	for _, c := range wrong {
-		_, err := ann.as().Feed(t.Context(), 2, c)
+		_, err := ann.as().Feed(t.Context(), 2, c, "")
 		kind(t, err, wire.Invalid)
 	}
-	_, err = ben.as().Feed(t.Context(), 2, reply.Cursor)
+	_, err = ben.as().Feed(t.Context(), 2, reply.Cursor, "")
 	kind(t, err, wire.Invalid)
 	other := w.open(south, nil, nil)
-	_, err = other.As(ann.account, "ann").Feed(t.Context(), 2, reply.Cursor)
+	_, err = other.As(ann.account, "ann").Feed(t.Context(), 2, reply.Cursor, "")
 	kind(t, err, wire.Invalid)
 	n.close()
 	again := w.open(north, n.own, n.copies)
-	if _, err := again.As(ann.account, "ann").Feed(t.Context(), 2, reply.Cursor); err != nil {
+	if _, err := again.As(ann.account, "ann").Feed(t.Context(), 2, reply.Cursor, ""); err != nil {
 		t.Fatalf("after a restart: %v", err)
 	}
 }
@@ -176,11 +176,11 @@ func TestFeedLimit(t *testing.T) {
 	ann := n.person("ann")
 	ann.posts(150)
 	for limit, want := range map[int]int{0: 100, 1: 1, 100: 100, 5000: 100} {
-		reply, err := ann.as().Feed(t.Context(), limit, "")
+		reply, err := ann.as().Feed(t.Context(), limit, "", "")
 		if err != nil || len(reply.Items) != want || len(reply.Streams) != 1 || reply.Streams[0].Head != 151 {
 			t.Fatalf("limit %d: got %d items, %v", limit, len(reply.Items), err)
 		}
 	}
-	_, err := ann.as().Feed(t.Context(), -1, "")
+	_, err := ann.as().Feed(t.Context(), -1, "", "")
 	kind(t, err, wire.Invalid)
 }

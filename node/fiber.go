@@ -287,7 +287,12 @@ func send(c *fasthttp.RequestCtx, r reply) {
 	if r.status == fiber.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
-	c.Response.SetBodyRaw(r.body)
+	if r.value == nil {
+		c.Response.SetBodyRaw(r.body)
+		return
+	}
+	buffer := c.Response.SwapBody(nil) // of a pool, where fasthttp puts it back
+	c.Response.SwapBody(wire.AppendJSON(buffer[:0], r.value))
 }
 
 // listen serves l until shutdown.

@@ -171,7 +171,7 @@ func serveFeed(ctx context.Context, _ *api, r *incoming) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return found(r.person.Feed(ctx, limit, r.query["before"]))
+	return found(r.person.Feed(ctx, limit, r.query["before"], r.query["since"]))
 }
 
 // found makes an answer of what a method returns.

@@ -294,7 +294,7 @@ func (n *Node) forget(copied bool, key string) {
 	case "entry", "sync":
 		var name streamName
 		if name, err = parseStreamName(rest); err == nil {
-			n.streams.hear(name, copied)
+			n.changes.ofStream(n.streams.hear(name, copied))
 		}
 	case "friend":
 		var p pair
@@ -305,6 +305,7 @@ func (n *Node) forget(copied bool, key string) {
 		var name keyservice.WrapName
 		if name, err = parseWrapKey(key); err == nil {
 			n.wraps.forget(name)
+			n.noteReader(name)
 		}
 	case "key":
 		var account wire.AccountID
@@ -335,6 +336,7 @@ func (n *Node) forgetAll() {
 	n.streams.forgetAll()
 	n.circles.forgetAll()
 	n.wraps.forgetAll()
+	n.changes.ofAll()
 	n.ownKeys.ForgetAll()
 	n.copyKeys.ForgetAll()
 	n.door.cache.endAll()

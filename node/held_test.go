@@ -106,8 +106,8 @@ func (h held) Post(ctx context.Context, id wire.EntryID) (wire.FeedItem, error) 
 	return holdCall(h.t, "GET", target(wire.PathPost, id.String()), nil, r, err)
 }
 
-func (h held) Feed(ctx context.Context, limit int, cursor string) (wire.FeedReply, error) {
-	r, err := h.Person.Feed(ctx, limit, cursor)
+func (h held) Feed(ctx context.Context, limit int, cursor, since string) (wire.FeedReply, error) {
+	r, err := h.Person.Feed(ctx, limit, cursor, since)
 	return holdCall(h.t, "GET", wire.PathFeed, nil, r, err)
 }
 

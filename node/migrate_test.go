@@ -182,7 +182,7 @@ func verifies(t *testing.T, c Config) {
 				entries++
 			}
 		}
-		if feed, err := p.Feed(t.Context(), 0, ""); err != nil || len(feed.Items) == 0 {
+		if feed, err := p.Feed(t.Context(), 0, "", ""); err != nil || len(feed.Items) == 0 {
 			t.Errorf("the feed of %s has %d entries, %v", r.Handle, len(feed.Items), err)
 		}
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -75,7 +76,10 @@ type Node struct {
 	lookups  flights[wire.Address, *knownChain]
 	pulls    flights[wire.NodeName, struct{}]
 
+	changes changes
+	states  cipher.Block // seals numbers of changes, until the process ends
 	streams streams
+	timely  timely
 	items   items
 	circles circles
 	follows follows
@@ -142,9 +146,10 @@ func newNode(o Options) *Node {
 	n.copyKeys = keyservice.New(ledger{n.copies})
 	n.wraps.init()
 	n.people = newCache[wire.AccountID, wire.Handle](1 << 16)
+	n.states = newStates()
 	n.streams.init()
 	n.items.init()
-	n.circles.init()
+	n.circles.init(&n.changes)
 	n.follows.init()
 	n.queue.init()
 	n.ctx, n.stop = context.WithCancel(context.Background())

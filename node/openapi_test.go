@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"crypto/aes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -257,7 +258,8 @@ func TestOpenAPILimits(t *testing.T) {
 		"HeadsReply/head maxLength": statement, "VaultReply/heads maxItems": wire.MaxHeads, "VaultReply/heads/items maxLength": statement,
 		"KeysReply/statements minItems": 1, "KeysReply/statements maxItems": wire.MaxKeyChain, "KeysReply/statements/items maxLength": statement,
 		"FriendsReply/friends maxItems": maxFriends, "StreamReply/entries maxItems": wire.MaxPage, "FeedReply/items maxItems": wire.MaxPage,
-		"FeedReply/cursor maxLength": maxCursor, "FeedReply/streams maxItems": maxStreams + maxFriends, "Problem/retry_after_s minimum": 1,
+		"FeedReply/cursor maxLength": maxCursor, "FeedReply/streams maxItems": maxStreams + maxFriends,
+		"FeedReply/state minLength": encoded(aes.BlockSize), "FeedReply/state maxLength": encoded(aes.BlockSize), "Problem/retry_after_s minimum": 1,
 		"GET /v1/vault query after minimum": 0, "GET /v1/vault query after maximum": most,
 		"GET /v1/streams/:author/:audience query after minimum": 0, "GET /v1/streams/:author/:audience query after maximum": most,
 		"GET /v1/streams/:author/:audience query before minimum": 0, "GET /v1/streams/:author/:audience query before maximum": most,

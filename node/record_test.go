@@ -26,7 +26,7 @@ func TestDamagedRecords(t *testing.T) {
 	}{
 		"friends are listed": {"friend/", func(_ *testNode, ann *testPerson) error { _, err := ann.as().Friends(context.Background()); return err }},
 		"friends are read": {"friend/", func(n *testNode, ann *testPerson) error {
-			n.circles.init()
+			n.circles.init(&n.changes)
 			_, err := n.circle(context.Background(), ann.account)
 			return err
 		}},

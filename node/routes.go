@@ -68,7 +68,7 @@ func routes() []route {
 		{method: "POST", pattern: wire.PathEntries, serve: servePublish},
 		{method: "GET", pattern: wire.PathStream, query: []string{"after", "before", "limit"}, serve: serveStream},
 		{method: "GET", pattern: wire.PathPost, serve: servePost},
-		{method: "GET", pattern: wire.PathFeed, query: []string{"limit", "before"}, serve: serveFeed},
+		{method: "GET", pattern: wire.PathFeed, query: []string{"limit", "before", "since"}, serve: serveFeed},
 	}
 }
 
@@ -77,6 +77,7 @@ type reply struct {
 	status      int
 	contentType string // empty without a body
 	body        []byte
+	value       any   // what the body is the JSON of, unless it is nil
 	retryAfter  int64 // s, 0 for none
 }
 
@@ -126,7 +127,7 @@ func (a *api) answer(ctx context.Context, rt route, r *incoming) reply {
 	if err != nil {
 		return a.failure(r, err)
 	}
-	return reply{status: 200, contentType: wire.MediaJSON, body: wire.EncodeJSON(v)}
+	return reply{status: 200, contentType: wire.MediaJSON, value: v}
 }
 
 // failure is the one place where errors become answers. Those without a kind

@@ -170,7 +170,7 @@ func TestAcknowledgedIsSeen(t *testing.T) {
 			all.Go(func() {
 				for !done.Load() {
 					at, want := workers[rand.N(2)], seen.Load()
-					got, err := at.at(friend).Feed(t.Context(), 1, "")
+					got, err := at.at(friend).Feed(t.Context(), 1, "", "")
 					if err != nil {
 						t.Error(err)
 						return

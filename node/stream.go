@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -48,9 +49,12 @@ type stream struct {
 	heard, loaded atomic.Uint64
 	told          uint64 // the newest entry that all of them can hear of; as unsettled
 
-	head atomic.Pointer[streamHead]
-	lost atomic.Bool  // the head is not known, because of damage in the store
-	asOf atomic.Int64 // of a copy: when the author's node was last heard, ms since 1970
+	head    atomic.Pointer[streamHead]
+	lost    atomic.Bool   // the head is not known, because of damage in the store
+	changed atomic.Uint64 // number of the newest change of it
+	asOf    atomic.Int64  // of a copy: when the author's node was last heard, ms since 1970
+	late    atomic.Bool   // of a copy: that was more than lateAfter ago
+	inOrder *list.Element // in timely, nil while it is late; timely.mu is held
 }
 
 // A streamHead is the newest end of a stream.
@@ -67,6 +71,7 @@ func (s *stream) state() streamHead { return *s.head.Load() }
 func newStream(name streamName, copied bool) *stream {
 	s := &stream{name: name, copy: copied, status: wire.StreamStatus{Author: name.author, Audience: name.audience}.Keep()}
 	s.head.Store(new(streamHead))
+	s.late.Store(copied)
 	return s
 }
 
@@ -213,6 +218,7 @@ func parseStreamName(s string) (name streamName, err error) {
 // loadHead reads the newest end of a stream from the store. The caller holds
 // s.appending, or is alone.
 func (n *Node) loadHead(ctx context.Context, s *stream) (err error) {
+	missed := s.stale || s.lost.Load()
 	s.stale = true
 	defer func() { s.lost.Store(errors.Is(err, store.ErrDamaged)) }()
 	head, err := n.readHead(ctx, s)
@@ -227,13 +233,20 @@ func (n *Node) loadHead(ctx context.Context, s *stream) (err error) {
 		s.told = head.Seq
 	}
 	s.head.Store(head)
+	if missed { // of what another process wrote is heard elsewhere
+		n.changes.ofStream(s)
+	}
 	s.unsettled, s.stale = head.Seq > 0, false
 	if !s.copy || n.news == nil && s.asOf.Load() != 0 {
 		return nil
 	}
 	var as syncRecord
 	_, err = read(ctx, n.copies, syncKey(s.name), &as)
-	s.asOf.Store(max(s.asOf.Load(), as.AsOf))
+	if before := s.asOf.Load(); n.news != nil && as.AsOf > before && n.now().UnixMilli()-as.AsOf <= lateAfter.Milliseconds() {
+		n.heardOf(s, as.AsOf) // by another process
+	} else {
+		s.asOf.Store(max(before, as.AsOf))
+	}
 	s.saved = as.AsOf
 	return ignoreAbsent(err)
 }
@@ -361,7 +374,7 @@ func (p *Person) Stream(ctx context.Context, author wire.AccountID, audience wir
 		return wire.StreamReply{}, err
 	}
 	name := streamName{author, audience}
-	if err := p.refresh(ctx, func(l friendLink) bool { return l.stream == name }); err != nil {
+	if err := p.refresh(ctx, &author); err != nil {
 		return wire.StreamReply{}, err
 	}
 	s, err := p.node.readable(ctx, p.account, name)

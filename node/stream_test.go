@@ -84,7 +84,7 @@ func TestPageBytes(t *testing.T) {
 	}
 	count = 0
 	for cursor, first := "", true; first || cursor != ""; first = false {
-		reply, err := ben.as().Feed(t.Context(), 0, cursor)
+		reply, err := ben.as().Feed(t.Context(), 0, cursor, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +212,7 @@ func TestWhoMayRead(t *testing.T) {
 				_, err = r.as().Wrap(t.Context(), ann.account, ann.audience, ann.content)
 				kind(t, err, want)
 			}
-			feed, err := r.as().Feed(t.Context(), 0, "")
+			feed, err := r.as().Feed(t.Context(), 0, "", "")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -154,25 +154,26 @@ func (n *Node) pullSoon(node wire.NodeName) {
 	})
 }
 
-// refresh pulls what the person's friends elsewhere wrote, where it was not
-// asked for lately. It waits for pullWait at most: who cannot be reached in that
-// time is read from the copies.
-func (p *Person) refresh(ctx context.Context, which func(friendLink) bool) error {
+// refresh pulls what a friend elsewhere wrote, or all of them if author is nil,
+// where it was not asked for lately. It waits for pullWait at most: who cannot be
+// reached in that time is read from the copies.
+func (p *Person) refresh(ctx context.Context, author *wire.AccountID) error {
 	c, err := p.node.circle(ctx, p.account)
 	if err != nil {
 		return err
 	}
-	nodes := make(map[wire.NodeName]bool)
-	for i := range c.friends {
-		l := c.friends[i].friendLink
-		if l.node != p.node.name && which(l) && !nodes[l.node] && p.node.follows.stale(l.node, pullStale) {
-			nodes[l.node] = true
-		}
+	nodes := c.nodes
+	if author != nil {
+		nodes = c.nodeOf(*author, p.node.name)
+	}
+	nodes = p.node.follows.staleOf(nodes, pullStale)
+	if len(nodes) == 0 {
+		return ctx.Err()
 	}
 	limited, cancel := context.WithTimeout(ctx, pullWait)
 	defer cancel()
 	var all sync.WaitGroup
-	for node := range nodes {
+	for _, node := range nodes {
 		all.Go(func() { _ = p.node.pull(limited, node) }) // which logs
 	}
 	all.Wait()

@@ -53,7 +53,7 @@ func TestFriendElsewhere(t *testing.T) {
 	if err != nil || !bytes.Equal(wrap.Sealed, first.Sealed) {
 		t.Fatal(err)
 	}
-	feed, err := ben.as().Feed(t.Context(), 0, "")
+	feed, err := ben.as().Feed(t.Context(), 0, "", "")
 	if err != nil || len(feed.Items) != 6 {
 		t.Fatalf("got %d items, %v", len(feed.Items), err)
 	}

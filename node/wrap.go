@@ -139,8 +139,17 @@ func (p *Person) PutWraps(ctx context.Context, r wire.WrapsRequest) error {
 	err = p.node.own.Apply(ctx, changes...)
 	for _, name := range names {
 		p.node.wraps.forget(name)
+		p.node.noteReader(name)
 	}
 	return err
+}
+
+// noteReader notes that there may be a wrap for a reader who had none. Of an epoch
+// that is still to come the reader hears when it comes.
+func (n *Node) noteReader(w keyservice.WrapName) {
+	if s := n.streams.get(streamName{w.Author, w.Audience}); s != nil && s.state().content == w.Commitment {
+		n.changes.ofPeople(w.Reader)
+	}
 }
 
 // roomForWraps returns how many wraps may be added to those whose keys begin
@@ -159,11 +168,10 @@ func (n *Node) roomForWraps(ctx context.Context, prefix string) (int, error) {
 // Wrap returns the person's own wrap under a commitment, of a stream that they
 // may read; there is no way to anybody else's. Else NotExist.
 func (p *Person) Wrap(ctx context.Context, author wire.AccountID, audience wire.AudienceID, c wire.Commitment) (wire.Wrap, error) {
-	name := streamName{author, audience}
-	if err := p.refresh(ctx, func(l friendLink) bool { return l.stream == name }); err != nil {
+	if err := p.refresh(ctx, &author); err != nil {
 		return wire.Wrap{}, err
 	}
-	s, err := p.node.readable(ctx, p.account, name)
+	s, err := p.node.readable(ctx, p.account, streamName{author, audience})
 	if err != nil {
 		return wire.Wrap{}, err
 	}

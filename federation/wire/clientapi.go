@@ -27,7 +27,7 @@ const (
 	PathEntries   = "/v1/entries"                         // POST PublishRequest: PublishReply
 	PathStream    = "/v1/streams/:author/:audience"       // GET ?after=N or ?before=N, &limit=N: StreamReply
 	PathPost      = "/v1/posts/:id"                       // GET: FeedItem
-	PathFeed      = "/v1/feed"                            // GET ?limit=N&before=CURSOR: FeedReply
+	PathFeed      = "/v1/feed"                            // GET ?limit=N&before=CURSOR&since=STATE: FeedReply
 )
 
 // NodeDocumentReply carries the node's signed document.
@@ -201,18 +201,22 @@ type FeedItem struct {
 
 // FeedReply is a page of the feed, newest first, entries of every kind: the
 // reader needs all of them to see that none is missing. Cursor is empty at the end.
+// State names what Streams add up to, for the next request.
 type FeedReply struct {
 	Items   []FeedItem     `json:"items"`
 	Cursor  string         `json:"cursor,omitempty"`
 	Streams []StreamStatus `json:"streams"`
+	All     bool           `json:"all"` // Streams are all that may be read, not those that changed
+	State   string         `json:"state"`
 }
 
-// StreamStatus tells what a node has of a stream that the reader may read.
+// StreamStatus tells what a node has of a stream that the reader may read, or
+// could read before.
 type StreamStatus struct {
 	Author   AccountID  `json:"author"`
 	Audience AudienceID `json:"audience"`
-	Head     uint64     `json:"head"`
-	AsOf     int64      `json:"as_of"` // when the author's node was last heard, ms since 1970
+	Head     uint64     `json:"head"`  // 0: it can no longer be read
+	AsOf     int64      `json:"as_of"` // when the author's node was last heard if that is a while ago, ms since 1970, else 0
 
 	kept []byte // see Keep
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -44,14 +45,14 @@ func (s *StreamStatus) append(b []byte) []byte {
 	return append(strconv.AppendInt(b, s.AsOf, 10), '}')
 }
 
-// encode is EncodeJSON for pages of the feed.
-func (r *FeedReply) encode() []byte {
+// append is AppendJSON for pages of the feed.
+func (r *FeedReply) append(b []byte) []byte {
 	const room = 256 // for a status, and for what is around the parts
-	size := room + len(r.Cursor) + room*len(r.Streams)
+	size := 2*room + len(r.Cursor) + room*len(r.Streams)
 	for i := range r.Items {
 		size += 1 + len(r.Items[i].kept)
 	}
-	b := append(make([]byte, 0, size), `{"items":[`...)
+	b = append(slices.Grow(b, size), `{"items":[`...)
 	for i := range r.Items {
 		if i > 0 {
 			b = append(b, ',')
@@ -61,7 +62,7 @@ func (r *FeedReply) encode() []byte {
 	b = append(b, ']')
 	if r.Cursor != "" {
 		b = append(b, `,"cursor":`...)
-		b, _ = jsontext.AppendQuote(b, r.Cursor) // fails for bad UTF-8 alone, which no cursor is
+		b = appendText(b, r.Cursor)
 	}
 	b = append(b, `,"streams":[`...)
 	for i := range r.Streams {
@@ -70,5 +71,12 @@ func (r *FeedReply) encode() []byte {
 		}
 		b = r.Streams[i].append(b)
 	}
-	return append(b, "]}"...)
+	b = strconv.AppendBool(append(b, `],"all":`...), r.All)
+	return append(appendText(append(b, `,"state":`...), r.State), '}')
+}
+
+// appendText quotes a cursor or a state.
+func appendText(b []byte, s string) []byte {
+	b, _ = jsontext.AppendQuote(b, s) // fails for bad UTF-8 alone, which neither is
+	return b
 }

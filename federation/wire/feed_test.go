@@ -16,6 +16,7 @@ func TestFeedEncoding(t *testing.T) {
 			for _, cursor := range []string{"", "AZaz09-_", `"<\\é`} {
 				for _, keep := range []bool{false, true} {
 					page := somePage(items, streams, cursor, keep)
+					page.All, page.State = keep, cursor
 					type plain FeedReply // has no encoding of its own
 					want, err := json.Marshal(plain(page), json.Deterministic(true))
 					if err != nil {
@@ -23,6 +24,9 @@ func TestFeedEncoding(t *testing.T) {
 					}
 					if got := EncodeJSON(page); !bytes.Equal(got, want) {
 						t.Errorf("got  %s\nwant %s", got, want)
+					}
+					if got := AppendJSON([]byte("before"), page); !bytes.Equal(got, append([]byte("before"), want...)) {
+						t.Errorf("behind something: got %s\nwant %s", got, want)
 					}
 				}
 			}

@@ -14,13 +14,22 @@ import (
 // cannot be encoded: that is a programming error, no input reaches it.
 func EncodeJSON(v any) []byte {
 	if page, ok := v.(FeedReply); ok {
-		return page.encode()
+		return page.append(nil)
 	}
 	b, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		panic("wire: " + err.Error())
 	}
 	return b
+}
+
+// AppendJSON is EncodeJSON behind what is in b. A page of the feed is written
+// there without a copy in between.
+func AppendJSON(b []byte, v any) []byte {
+	if page, ok := v.(FeedReply); ok {
+		return page.append(b)
+	}
+	return append(b, EncodeJSON(v)...)
 }
 
 // DecodeJSON reads one JSON value strictly (RFC 8259 and I-JSON, RFC 7493) into
