@@ -5,22 +5,42 @@ package node
 import "testing"
 
 // TestAllocations holds a feed page, all of it in memory, to allocations that
-// depend on neither friends nor posts.
+// depend on neither friends nor posts: the first one, which tells of all streams,
+// and those that follow, one stream with news among them.
 func TestAllocations(t *testing.T) {
-	for _, friends := range []int{20, 200} {
+	for _, friends := range []int{20, 200, 2000} {
 		n := newWorld(t).open(north, nil, nil)
 		streams := make([][]int64, friends)
 		for i := range streams {
 			streams[i] = []int64{int64(i), int64(1000 + i), int64(2000 + i)}
 		}
 		p, _ := n.reader(t, streams)
-		got := testing.AllocsPerRun(20, func() {
-			if reply, err := p.Feed(t.Context(), 50, "", ""); err != nil || len(reply.Items) != 50 {
-				t.Fatal(len(reply.Items), err)
+		first, err := p.Feed(t.Context(), 50, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		news := n.streams.get(streamName{first.Items[49].Author, first.Items[49].Audience})
+		for _, c := range []struct {
+			name, cursor, since string
+			before              func()
+			most                float64
+		}{
+			{"the first", "", "", nil, 35},
+			{"the same again", "", first.State, nil, 35},
+			{"the next", first.Cursor, first.State, nil, 40},
+			{"one with news", "", first.State, func() { n.changes.ofStream(news) }, 45},
+		} {
+			got := testing.AllocsPerRun(20, func() {
+				if c.before != nil {
+					c.before()
+				}
+				if reply, err := p.Feed(t.Context(), 50, c.cursor, c.since); err != nil || len(reply.Items) != 50 && friends > 20 {
+					t.Fatal(len(reply.Items), err)
+				}
+			})
+			if t.Logf("%d friends: %s: %v allocations", friends, c.name, got); got > c.most {
+				t.Errorf("%d friends: %s: %v allocations, at most %v were expected", friends, c.name, got, c.most)
 			}
-		})
-		if got > 40 {
-			t.Errorf("%d friends: %v allocations, at most 40 were expected", friends, got)
 		}
 	}
 }

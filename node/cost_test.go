@@ -26,11 +26,15 @@ func workOf(s *storetest.Counter, do func()) work {
 
 // TestFeedCost: what a page reads depends on neither how many friends there are
 // nor how much they wrote. The first one finds out who they are; from then on, a
-// page reads nothing but what it has not shown before.
+// page reads nothing but what it has not shown before, and tells nothing but what
+// it has not told.
 func TestFeedCost(t *testing.T) {
 	const limit = 50
-	for _, friends := range []int{20, 200} {
+	for _, friends := range []int{20, 200, 2000} {
 		for _, posts := range []int{5, 50} {
+			if friends == 2000 && posts == 50 {
+				continue // 100,000 records say no more than 10,000
+			}
 			n, own := counted(t)
 			streams := make([][]int64, friends)
 			for i := range streams {
@@ -60,6 +64,20 @@ func TestFeedCost(t *testing.T) {
 			}
 			if next := workOf(own, page(reply.Cursor)); next.gets > 2*limit || next.scans != 0 {
 				t.Errorf("%d friends, %d posts each: the page behind: %+v", friends, posts, next)
+			}
+			const around = 256 // bytes: cursor, state, and what is around the items
+			for what, cursor := range map[string]string{"the same page": "", "the page behind": reply.Cursor} {
+				told, err := p.Feed(t.Context(), limit, cursor, reply.State)
+				size := len(wire.EncodeJSON(told)) - len(wire.EncodeJSON(told.Items))
+				if err != nil || len(told.Streams) > 0 || size > around {
+					t.Errorf("%d friends, %d posts each: %s tells of %d streams, in %d bytes, %v", friends, posts, what, len(told.Streams), size, err)
+				}
+			}
+			news := n.streams.get(streamName{reply.Items[0].Author, reply.Items[0].Audience})
+			n.changes.ofStream(news)
+			told, err := p.Feed(t.Context(), limit, "", reply.State)
+			if err != nil || len(told.Streams) != 1 || told.Streams[0].Author != news.name.author {
+				t.Errorf("%d friends, %d posts each: one with news: told of %d streams, %v", friends, posts, len(told.Streams), err)
 			}
 		}
 	}

@@ -184,3 +184,24 @@ func TestFeedLimit(t *testing.T) {
 	_, err := ann.as().Feed(t.Context(), -1, "", "")
 	kind(t, err, wire.Invalid)
 }
+
+// TestFeedOverDamage: a page that cannot be whole, since an entry of it cannot be
+// read, is an error of the node.
+func TestFeedOverDamage(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann := n.person("ann")
+	ann.posts(2)
+	for seq := range uint64(3) {
+		own := must(n.own.Get(t.Context(), entryKey(streamName{ann.account, ann.audience}, seq+1)))
+		if err := n.own.Apply(t.Context(), store.Change{Key: own.Key, Value: []byte{0xff}}); err != nil {
+			t.Fatal(err)
+		}
+		n.items.init()
+		if reply, err := ann.as().Feed(t.Context(), 3, "", ""); wire.KindOf(err) != wire.Internal {
+			t.Errorf("entry %d: a page of %d, %v", seq+1, len(reply.Items), err)
+		}
+		if err := n.own.Apply(t.Context(), store.Change{Key: own.Key, Value: own.Value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -25,7 +25,7 @@ type merge struct {
 
 // merge begins below a place, or with the newest.
 func (p *page) merge(ctx context.Context, r *ranking, after *place, reply *wire.FeedReply) (*merge, error) {
-	m := &merge{p: p, streams: r.streams}
+	m := &merge{p: p, streams: r.streams, lanes: make([]lane, 0, wire.MaxPage)}
 	if after == nil {
 		return m, nil
 	}

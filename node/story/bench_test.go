@@ -102,8 +102,8 @@ func (m *member) publishes(request []byte) {
 func (s *server) size(file string) int64 { return must(os.Stat(filepath.Join(s.data, file))).Size() }
 
 // BenchmarkFeed: pages of 50 posts of 600 bytes of text of somebody with 200
-// friends, beside plain fiber with the same bytes in memory; as friends grow, and
-// as posts grow.
+// friends, who was told of all streams before, beside plain fiber with the same
+// bytes in memory; the same as friends grow, and the page that tells of all.
 func BenchmarkFeed(b *testing.B) {
 	once(b, func() {
 		node := startNode(b, "node")
@@ -113,9 +113,8 @@ func BenchmarkFeed(b *testing.B) {
 		some.befriends(authors[:200])
 		many.befriends(authors)
 		publish(authors, 5)
-		page := some.page(50)
+		page, get := some.nextPage(50)
 		fiber := newPlain(b, page)
-		get := some.request("GET", wire.PathFeed+"?limit=50", nil)
 		one, crowd := node.load(same(1, 500, get)), node.load(same(16, 100, get))
 		plainOne, plainCrowd := fiber.load(same(1, 5000, get)), fiber.load(same(16, 1000, get))
 		interleave(one, plainOne, crowd, plainCrowd)
@@ -127,9 +126,13 @@ func BenchmarkFeed(b *testing.B) {
 			row("1 client", one, plainOne), row("16 clients", crowd, plainCrowd),
 			row("plain fiber, 1 client", plainOne, plainOne), row("plain fiber, 16 clients", plainCrowd, plainCrowd))
 
-		byFriends := []*load{node.load(few.feed(200)), node.load(many.feed(200))}
-		interleave(byFriends[0], byFriends[1])
-		ratios("Feed page of 50 as friends grow", "friends", []string{"20", "2,000"}, byFriends)
+		_, getFew := few.nextPage(50)
+		_, getMany := many.nextPage(50)
+		byFriends := []*load{node.load(same(1, 1000, getFew)), node.load(same(1, 1000, getMany))}
+		whole := []*load{node.load(few.feed(200)), node.load(many.feed(200))}
+		interleave(byFriends[0], byFriends[1], whole[0], whole[1])
+		ratios("Feed page of 50 as friends grow, after the first", "friends", []string{"20", "2,000"}, byFriends)
+		ratios("The first feed page, which tells of all streams", "friends", []string{"20", "2,000"}, whole)
 	})
 }
 
@@ -143,26 +146,30 @@ func BenchmarkFeedGrowth(b *testing.B) {
 			authors, reader := newMembers(b, node, "author", 200), newMember(b, node, "reader")
 			reader.befriends(authors)
 			publish(authors, each)
-			loads = append(loads, node.load(reader.feed(200)))
+			_, get := reader.nextPage(50)
+			loads = append(loads, node.load(same(1, 1000, get)))
 		}
 		interleave(loads[0], loads[1])
 		ratios("Feed page of 50 as posts grow, 200 friends", "posts", []string{"1,000", "100,000"}, loads)
 	})
 }
 
-// feed is a round of pages for one client.
+// feed is a round of pages that tell of all streams, for one client.
 func (m *member) feed(times int) func() [][][]byte {
 	return same(1, times, m.request("GET", wire.PathFeed+"?limit=50", nil))
 }
 
-// page returns the bytes of a page of the feed, as soon as all that is readable
-// by then has so many items.
-func (m *member) page(items int) []byte {
+// nextPage returns the bytes of the newest page of the feed for somebody who was
+// told of all streams, and what asks for it: as soon as all that is readable by
+// then has so many items.
+func (m *member) nextPage(items int) (page, request []byte) {
+	path := wire.PathFeed + fmt.Sprint("?limit=", items)
 	for deadline := time.Now().Add(newsArrive); ; time.Sleep(nextLook) {
 		var reply wire.FeedReply
-		m.ask("GET", wire.PathFeed+fmt.Sprint("?limit=", items), nil, &reply)
-		if len(reply.Items) == items {
-			return wire.EncodeJSON(reply)
+		m.ask("GET", path, nil, &reply)
+		path := path + "&since=" + reply.State
+		if m.ask("GET", path, nil, &reply); len(reply.Items) == items && !reply.All {
+			return wire.EncodeJSON(reply), m.request("GET", path, nil)
 		}
 		if time.Now().After(deadline) {
 			m.Fatalf("a page of %d items, %d were expected", len(reply.Items), items)
@@ -196,9 +203,8 @@ func BenchmarkTwoNodes(b *testing.B) {
 			reader.waitsFor(author, author.stream.Seq)
 			times = append(times, time.Since(start))
 		}
-		page := reader.page(50)
+		page, get := reader.nextPage(50)
 		fiber := newPlain(b, page)
-		get := reader.request("GET", wire.PathFeed+"?limit=50", nil)
 		copied, plain := right.load(same(16, 100, get)), fiber.load(same(16, 1000, get))
 		interleave(copied, plain)
 		tabulate("A post until a friend on another node has read it", []any{"p50", "p99", "goal p50", "goal p99"},

@@ -570,6 +570,16 @@ var feedLies = []lie{
 	}), wire.Tampered, "are missing", nil, nil},
 	{"a stream left out, to a new device", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) { s.hide(r, "ada") }), "", "", onlyBob, nil},
 	{"a stream left out", onFeed, "feed", "old", feed(func(s *liesScene, r *wire.FeedReply) { s.hide(r, "ada") }), "", "cannot be read at the moment", onlyBob, nil},
+	{"a stream left out of a whole list", onFeed, "feed", "old", feed(func(s *liesScene, r *wire.FeedReply) {
+		s.hide(r, "ada")
+		r.All, r.Streams = true, []wire.StreamStatus{{Author: s.ids["bob"], Audience: s.stream["bob"], Head: uint64(len(s.run("bob")))}}
+	}), "", "cannot be read at the moment", onlyBob, nil},
+	{"a stream left out without a word", onFeed, "feed", "old", feed(func(s *liesScene, r *wire.FeedReply) {
+		s.hide(r, "ada")
+		r.Streams = []wire.StreamStatus{}
+	}), wire.Tampered, "are missing", nil, nil},
+	{"changes for a device that knows nothing", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) { r.All = false }), wire.Unavailable, "the node's feed is not understood", nil, nil},
+	{"a state for a terminal", onFeed, "feed", "new", feed(func(s *liesScene, r *wire.FeedReply) { r.State = "\x1b[2J" }), wire.Unavailable, "the node's feed is not understood", nil, nil},
 	{"one's own stream left out", onFeed, "feed", "old", feed(func(s *liesScene, r *wire.FeedReply) { s.hide(r, "bob") }), wire.Tampered, "are missing", nil, nil},
 	{"the newest left out of the feed, and not counted", onFeed, "feed", "old", feed(func(s *liesScene, r *wire.FeedReply) { s.shorten(r, "ada") }), "", "it shows less than was seen here before", withoutFirstOfAda, nil},
 	{"one's own newest left out of the feed, and not counted", onFeed, "feed", "old", feed(func(s *liesScene, r *wire.FeedReply) { s.shorten(r, "bob") }), wire.Tampered, "were rolled back", nil, nil},
@@ -605,15 +615,15 @@ var feedLies = []lie{
 func (s *liesScene) hide(r *wire.FeedReply, who string) {
 	r.Items = slices.DeleteFunc(r.Items, func(i wire.FeedItem) bool { return i.Author == s.ids[who] })
 	r.Streams = slices.DeleteFunc(r.Streams, func(i wire.StreamStatus) bool { return i.Author == s.ids[who] })
+	if !r.All {
+		r.Streams = append(r.Streams, wire.StreamStatus{Author: s.ids[who], Audience: s.stream[who]})
+	}
 }
 
 // shorten takes somebody's newest entry out of a page of the feed.
 func (s *liesScene) shorten(r *wire.FeedReply, who string) {
-	for i := range r.Streams {
-		if r.Streams[i].Author == s.ids[who] {
-			r.Streams[i].Head--
-		}
-	}
+	r.Streams = slices.DeleteFunc(r.Streams, func(i wire.StreamStatus) bool { return i.Author == s.ids[who] })
+	r.Streams = append(r.Streams, wire.StreamStatus{Author: s.ids[who], Audience: s.stream[who], Head: uint64(len(s.run(who)) - 1)})
 	i := slices.IndexFunc(r.Items, func(i wire.FeedItem) bool { return i.Author == s.ids[who] })
 	r.Items = slices.Delete(r.Items, i, i+1)
 }
