@@ -52,14 +52,17 @@ func (p *Person) Feed(ctx context.Context, o FeedOptions) (page FeedPage, err er
 		f := &feedReader{p: p, walks: make(map[streamID]*walk), whole: o.Before == ""}
 		f.sendWaiting(ctx)
 		f.goOn(o.Before)
-		if err := f.read(ctx, o); err != nil {
-			return err
+		err := f.read(ctx, o)
+		if err == nil {
+			err = f.finish(ctx)
 		}
-		if err := f.finish(ctx); err != nil {
-			return err
+		if err != nil || f.less || len(f.page.Problems) > 0 {
+			p.cache.hear(wire.FeedReply{All: true}) // what was told may be wrong: everything is to be told again
 		}
-		page = f.page
-		return nil
+		if err == nil {
+			page = f.page
+		}
+		return err
 	})
 	return page, err
 }

@@ -26,6 +26,7 @@ type feedReader struct {
 	walks map[streamID]*walk
 	whole bool  // the page begins with the newest
 	begun bool  // the first page of the node was read
+	less  bool  // the node shows less than was seen before
 	last  int64 // position of the last item
 }
 
@@ -159,10 +160,12 @@ func (f *feedReader) heads(ctx context.Context) error {
 		if f.whole {
 			w.head = status.head
 		}
-		if t := f.p.cache.track(id); t != nil && status.head < t.Top.Seq && !f.p.copied(w.s) {
+		t := f.p.cache.track(id)
+		if t != nil && status.head < t.Top.Seq && !f.p.copied(w.s) {
 			f.fail(w, rolledBack(w.s, status.head, t.Top.Seq))
 			continue
 		}
+		f.less = f.less || t != nil && status.head < t.Top.Seq
 		f.page.Notices = append(f.page.Notices, f.p.notices(w.s, status.head, status.asOf)...)
 	}
 	own := f.p.ownStream()
@@ -187,6 +190,7 @@ func (f *feedReader) absent(ctx context.Context) error {
 			i = -1
 			continue
 		}
+		f.less = true
 		f.page.Notices = append(f.page.Notices, unreadable(g.address()))
 	}
 	return nil

@@ -173,9 +173,12 @@ func (s *server) handler(rt route) fiber.Handler {
 	return func(f *fiber.Ctx) error {
 		c := f.Context()
 		r := c.UserValue(requestKey{}).(*incoming)
-		r.pattern, r.params = rt.pattern, map[string]string{}
-		for _, name := range f.Route().Params {
-			r.params[name] = f.Params(name)
+		r.pattern = rt.pattern
+		if names := f.Route().Params; len(names) > 0 {
+			r.params = make(map[string]string, len(names))
+			for _, name := range names {
+				r.params[name] = f.Params(name)
+			}
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, requestTime)
 		defer cancel()

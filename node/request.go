@@ -30,7 +30,7 @@ type incoming struct {
 // followed by an empty line. It refuses everything that two servers could read
 // in two ways: bare line feeds, folded lines, spaces around names.
 func parseHeaders(raw string) ([][2]string, error) {
-	var headers [][2]string
+	headers := make([][2]string, 0, 8) // what our client sends, and a proxy adds
 	for raw != "" {
 		line, rest, ok := strings.Cut(raw, "\r\n")
 		if !ok {

@@ -170,5 +170,7 @@ func (a *api) record(r *incoming, status int, took time.Duration) {
 	if status >= 500 {
 		level = slog.LevelWarn
 	}
-	a.log.Log(context.Background(), level, "request", "method", r.method, "route", r.pattern, "status", status, "took", took)
+	if a.log.Enabled(context.Background(), level) { // what is not logged is not put together either
+		a.log.Log(context.Background(), level, "request", "method", r.method, "route", r.pattern, "status", status, "took", took)
+	}
 }
