@@ -23,6 +23,7 @@ package bolt
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -74,9 +75,20 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// The mapping is address space, not memory. Mapping much from the start
-// spares a growing store the remaps, each of which stops all readers.
-const initialMapping = 1 << 30
+// The mapping is address space, not memory. Mapping much from the start spares a
+// growing store the remaps, each of which waits for all readers and stops those
+// that come: behind a backup of minutes, the whole node would stand still. So a
+// process maps what the file has and mappingRoom more: 64 GiB, or 1 GiB where an
+// address has 32 bits.
+const mappingRoom = 1 << (30 + 6*(math.MaxInt>>62))
+
+func mappingFor(path string) int {
+	info, err := os.Stat(path)
+	if err != nil {
+		return mappingRoom // of a new file
+	}
+	return int(min(info.Size(), math.MaxInt-mappingRoom)) + mappingRoom
+}
 
 // With posts of 600 bytes arriving for many authors in turn, a file of 8 KiB
 // pages that are split 70 to 30 is 1.66 times as large as what is in it; with
@@ -149,7 +161,7 @@ func openBolt(path string, opts Options, readOnly bool) (db *bbolt.DB, err error
 		Timeout:         opts.LockTimeout,
 		ReadOnly:        readOnly,
 		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: initialMapping,
+		InitialMmapSize: mappingFor(path),
 		PageSize:        pageSize,
 		NoStatistics:    true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
