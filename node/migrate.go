@@ -12,7 +12,7 @@ import (
 )
 
 // storeFiles are the two stores of a node in its data folder.
-var storeFiles = []string{"own.db", "copies.db"}
+var storeFiles = []string{ownFile, "copies.db"}
 
 // A MigrateReport is told what Migrate finds and how far it is.
 type MigrateReport struct {

@@ -40,6 +40,9 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 		return err
 	}
 	defer listener.Close()
+	if err := unfinishedRestore(c.Data); err != nil {
+		return err
+	}
 	own, copies, err := openStores(ctx, c)
 	if err != nil {
 		return err
@@ -58,6 +61,13 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 		defer cancel()
 		err = errors.Join(err, n.Close(closing))
 	}()
+	if c.Store.Kind == StoreBolt {
+		if control, err := openControl(c.Data, own, log); err != nil {
+			log.Warn("no control socket: a backup of this node takes that it is stopped", "error", err)
+		} else {
+			defer control.close()
+		}
+	}
 	log.Info("serving", "name", c.Name, "address", listener.Addr().String(), "store", c.Store.Kind, "data", c.Data, "version", Version())
 	return n.serve(ctx, c, listener, ready)
 }
@@ -174,11 +184,11 @@ func openFiles(ctx context.Context, c Config) (own, copies store.Store, err erro
 
 // ownedBy refuses data of another name: everybody's keys and entries hold it.
 func ownedBy(ctx context.Context, own store.Store, c Config) error {
-	err := own.Apply(ctx, store.Change{Key: "node/name", Value: []byte(c.Name), If: store.IfAbsent()})
+	err := own.Apply(ctx, store.Change{Key: nameKey, Value: []byte(c.Name), If: store.IfAbsent()})
 	if !errors.Is(err, store.ErrConflict) {
 		return err
 	}
-	rec, err := own.Get(ctx, "node/name")
+	rec, err := own.Get(ctx, nameKey)
 	if err != nil {
 		return err
 	}

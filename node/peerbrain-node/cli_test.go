@@ -15,17 +15,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
 	"github.com/peerbrain/peerbrain/node"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
+	testscript.Main(leakless{m}, map[string]func(){"peerbrain-node": main})
+}
+
+// leakless are tests that leave no goroutine behind. testscript ends the
+// process itself, so what they come to is handed on.
+type leakless struct{ *testing.M }
+
+func (l leakless) Run() (status int) {
+	goleak.VerifyTestMain(l.M, goleak.Cleanup(func(s int) { status = s }),
 		// Of fasthttp: see package node.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 	)
+	return status
 }
 
 // clean takes the node's variables out of the environment.

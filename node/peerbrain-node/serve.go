@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -60,10 +61,11 @@ PEERBRAIN_STORE_MONGODB_URI.`,
 	return serve
 }
 
-// addSettings gives each key of the configuration its flag.
-func addSettings(flags *pflag.FlagSet) {
+// addSettings gives keys of the configuration their flags, all of them if none is
+// named.
+func addSettings(flags *pflag.FlagSet, keys ...string) {
 	for _, s := range node.Settings() {
-		if s.Secret {
+		if s.Secret || len(keys) > 0 && !slices.Contains(keys, s.Key) {
 			continue
 		}
 		usage := s.Usage + " (" + s.Env() + ")"

@@ -1,0 +1,152 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/peerbrain/peerbrain/node/archive"
+	"github.com/peerbrain/peerbrain/node/store"
+	"github.com/peerbrain/peerbrain/node/store/bolt"
+)
+
+// Names of files in the data folder, and what is added to those that are not
+// whole yet.
+const (
+	ownFile = "own.db"
+	partial = ".partial"
+)
+
+// Backup copies what the node of c.Data holds into a new file, from the process
+// that serves it or, if there is none, from the store. The file is not there
+// before it is whole, verified, and on disk. tell, if not nil, is called with the
+// bytes so far.
+func Backup(ctx context.Context, c Config, path string, tell func(bytes int64)) (report BackupReport, err error) {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return report, cmp.Or(err, fmt.Errorf("%s is there already; choose another name, nothing is overwritten", path))
+	}
+	f, err := os.OpenFile(path+partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return report, fmt.Errorf("%s is there: another backup is under way, or one was interrupted; if none runs, delete it", path+partial)
+	}
+	if err != nil {
+		return report, err
+	}
+	if report, err = saveBackup(ctx, c, f, tell); err == nil {
+		err = publishFile(f.Name(), path)
+	}
+	if err != nil {
+		return BackupReport{}, errors.Join(err, ignoreMissing(os.Remove(f.Name())))
+	}
+	return report, nil
+}
+
+// saveBackup writes a backup to f, and closes it.
+func saveBackup(ctx context.Context, c Config, f *os.File, tell func(bytes int64)) (report BackupReport, err error) {
+	defer func() { err = errors.Join(err, f.Close()) }()
+	source, err := openBackup(ctx, c)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	from := &counter{r: source, tell: tell}
+	header, records, err := inspect(io.TeeReader(from, f), func(store.Record) error { return ctx.Err() })
+	switch {
+	case ctx.Err() != nil:
+		return report, errors.New("interrupted, nothing was kept")
+	case errors.Is(err, archive.ErrCut):
+		return report, errors.New("the node did not finish the copy; its log says why")
+	case err != nil:
+		return report, err
+	}
+	if err := ofNode(c, header.Node); err != nil {
+		return report, err
+	}
+	if err := f.Sync(); err != nil {
+		return report, err
+	}
+	return BackupReport{header.Node, time.UnixMilli(header.Created), records, from.count}, nil
+}
+
+// publishFile gives a file that is on disk its name, durably.
+func publishFile(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(to))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, fs.ErrClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// openBackup begins a backup of the node of c.Data.
+func openBackup(ctx context.Context, c Config) (io.ReadCloser, error) {
+	path := filepath.Join(c.Data, ownFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("data: %q holds no node; choose its folder with --data", c.Data)
+	} else if err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	running, silent := dialControl(ctx, c.Data)
+	if silent == nil {
+		return running, nil
+	}
+	var refusal *refusedError
+	if errors.As(silent, &refusal) {
+		return nil, silent
+	}
+	own, err := bolt.Open(path, bolt.Options{})
+	if errors.Is(err, bolt.ErrInUse) {
+		return nil, fmt.Errorf("data: another process has %q open and does not answer at %s (%v)", c.Data, controlFile, silent)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newStoreBackup(ctx, own), nil
+}
+
+// A storeBackup is the backup of a store that this process has opened.
+type storeBackup struct {
+	*io.PipeReader
+	own  store.Store
+	done chan struct{}
+}
+
+func newStoreBackup(ctx context.Context, own store.Store) *storeBackup {
+	r, w := io.Pipe()
+	b := &storeBackup{r, own, make(chan struct{})}
+	go func() {
+		defer close(b.done)
+		w.CloseWithError(backup(ctx, own, w, time.Now()))
+	}()
+	return b
+}
+
+// Close implements io.Closer.
+func (b *storeBackup) Close() error {
+	b.PipeReader.Close()
+	<-b.done
+	return b.own.Close()
+}

@@ -1,0 +1,234 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/peerbrain/peerbrain/node/store"
+)
+
+// The process that serves a node has its embedded store to itself. So it listens
+// at a socket in the data folder, where its operator's other commands ask for
+// what only it can give. Who connects has to be the same user, or root.
+//
+// Whoever connects says "backup\n". The answer is "ok\n" and an archive (package
+// archive), whose end proves that it is whole, or "no ", the reason and "\n".
+const (
+	controlFile    = "control.sock"
+	controlRequest = "backup\n"
+	controlAtOnce  = 4                // connections
+	controlTimeout = 5 * time.Second  // for the request
+	controlStalled = 30 * time.Second // for somebody to take what was sent
+	controlEnding  = time.Second      // for a backup that nobody reads any more to end
+	maxControlLine = 512
+)
+
+// A control serves the control socket.
+type control struct {
+	listener net.Listener
+	own      store.Store
+	log      *slog.Logger
+	stop     context.CancelFunc
+	places   chan struct{}
+	copying  chan struct{} // has room for one backup
+	work     sync.WaitGroup
+}
+
+// openControl begins to serve the socket of a data folder that this process has
+// to itself, until close.
+func openControl(dir string, own store.Store, log *slog.Logger) (*control, error) {
+	path := filepath.Join(dir, controlFile)
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+		if err := os.Remove(path); err != nil { // of a process that was killed
+			return nil, err
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, controlError(path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c := &control{listener: l, own: own, log: log, stop: stop, places: make(chan struct{}, controlAtOnce), copying: make(chan struct{}, 1)}
+	c.work.Go(func() { c.accept(ctx) })
+	return c, nil
+}
+
+// controlError says what is wrong with a path that a socket cannot have.
+func controlError(path string, err error) error {
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("the path %s has %d bytes, and a socket's at most %d; choose a shorter folder with --data", path, len(path), maxSocketPath)
+	}
+	return err
+}
+
+// close ends what is under way and removes the socket.
+func (c *control) close() error {
+	c.stop()
+	err := c.listener.Close()
+	c.work.Wait()
+	return err
+}
+
+func (c *control) accept(ctx context.Context) {
+	for {
+		conn, err := c.listener.Accept()
+		if err != nil {
+			if ctx.Err() == nil {
+				c.log.Error("the control socket is not served any more", "error", err)
+			}
+			return
+		}
+		select {
+		case c.places <- struct{}{}:
+		default:
+			conn.Close()
+			continue
+		}
+		c.work.Go(func() {
+			defer func() { <-c.places }()
+			stop := context.AfterFunc(ctx, func() { conn.Close() })
+			defer stop()
+			defer conn.Close()
+			c.answer(ctx, conn)
+		})
+	}
+}
+
+func (c *control) answer(ctx context.Context, conn net.Conn) {
+	if err := conn.SetDeadline(time.Now().Add(controlTimeout)); err != nil {
+		return
+	}
+	request := make([]byte, len(controlRequest))
+	if _, err := io.ReadFull(conn, request); err != nil {
+		return
+	}
+	refusal := ""
+	if err := sameUser(conn); err != nil {
+		refusal = err.Error()
+	} else if string(request) != controlRequest {
+		refusal = "this release of peerbrain-node does not know the request"
+	} else if !c.begin() {
+		refusal = "another backup of this node is under way"
+	}
+	if refusal != "" {
+		fmt.Fprintf(conn, "no %s\n", refusal) // who does not hear it is gone
+		return
+	}
+	defer func() { <-c.copying }()
+	c.log.Info("backup begins")
+	to := patient{conn}
+	_, err := io.WriteString(to, "ok\n")
+	if err == nil {
+		err = backup(ctx, c.own, to, time.Now())
+	}
+	if err != nil {
+		c.log.Error("backup failed", "error", err)
+		return
+	}
+	c.log.Info("backup ended")
+}
+
+// begin waits a moment for a backup that is just ending.
+func (c *control) begin() bool {
+	select {
+	case c.copying <- struct{}{}:
+		return true
+	case <-time.After(controlEnding):
+		return false
+	}
+}
+
+// allowed says whether somebody with a user id may ask this process.
+func allowed(uid int) error {
+	if uid != os.Getuid() && uid != 0 {
+		return fmt.Errorf("the node runs as user %d and user %d asks; only the same user or root may", os.Getuid(), uid)
+	}
+	return nil
+}
+
+// patient writes as long as somebody reads: a copy that nobody takes must not
+// hold its moment of the store for ever.
+type patient struct{ net.Conn }
+
+// Write implements io.Writer.
+func (p patient) Write(b []byte) (int, error) {
+	if err := p.SetDeadline(time.Now().Add(controlStalled)); err != nil {
+		return 0, err
+	}
+	return p.Conn.Write(b)
+}
+
+// A refusedError is the reason of a process that serves, and does not want to.
+type refusedError struct{ why string }
+
+// Error implements error.
+func (e *refusedError) Error() string { return "the running node refuses: " + e.why }
+
+// dialControl asks the process that serves a data folder for a backup. The error
+// is a *refusedError when it does not want to, and another one when nobody is there.
+func dialControl(ctx context.Context, dir string) (io.ReadCloser, error) {
+	path := filepath.Join(dir, controlFile)
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, controlError(path, err)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	r := &controlReply{bufio.NewReader(conn), conn, stop}
+	if _, err := io.WriteString(conn, controlRequest); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	line, err := r.line()
+	if err == nil && line == "ok" {
+		return r, nil
+	}
+	if why, ok := strings.CutPrefix(line, "no "); ok && err == nil {
+		err = &refusedError{why}
+	} else if err == nil {
+		err = &refusedError{fmt.Sprintf("%q was its answer", line)}
+	}
+	return nil, errors.Join(err, r.Close())
+}
+
+// A controlReply is the rest of an answer.
+type controlReply struct {
+	*bufio.Reader
+	conn net.Conn
+	stop func() bool
+}
+
+// line reads the first line, without its end.
+func (r *controlReply) line() (string, error) {
+	var line []byte
+	for len(line) < maxControlLine {
+		b, err := r.ReadByte()
+		if err != nil {
+			return "", fmt.Errorf("its answer: %w", err)
+		}
+		if b == '\n' {
+			return string(line), nil
+		}
+		line = append(line, b)
+	}
+	return "", errors.New("its answer is too long")
+}
+
+// Close implements io.Closer.
+func (r *controlReply) Close() error {
+	r.stop()
+	return ignoreClosed(r.conn.Close())
+}
