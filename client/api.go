@@ -113,10 +113,6 @@ func (p *Person) get(ctx context.Context, path string, out any) error {
 	return p.home(ctx, "GET", path, nil, out)
 }
 
-func (p *Person) post(ctx context.Context, path string, in, out any) error {
-	return p.home(ctx, "POST", path, in, out)
-}
-
 // reason is what err says, without the name of the field.
 func reason(err error) string {
 	var e *wire.Error

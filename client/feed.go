@@ -236,31 +236,33 @@ func withheld(who wire.Address) string {
 	return "the node shows posts of " + who.String() + " and not the keys to them"
 }
 
-// behind refuses a stream that is shorter than what was seen before. A copy of
-// another node's stream may be made anew and lag for a while.
+// behind refuses the own stream when it is shorter than what was seen before. That
+// of a friend may be so for a while: their node was restored, and they have not
+// logged in yet, or it is a copy that is made anew. What is there is shown.
 func (p *Person) behind(w *walk, r wire.StreamReply) error {
-	if t := p.cache.track(w.s.streamID); t != nil && r.Head < t.Top.Seq && !p.copied(w.s) {
+	if t := p.cache.track(w.s.streamID); t != nil && r.Head < t.Top.Seq && w.s.own {
 		return rolledBack(w.s, r.Head, t.Top.Seq)
 	}
 	return nil
 }
 
 func rolledBack(s stream, head, seen uint64) error {
-	return wire.Errorf(wire.Tampered, "entry", "the posts of %s were rolled back: the node shows %d entries of %d that were seen before", s.address, head, seen)
+	err := wire.Errorf(wire.Tampered, "entry", "the posts of %s were rolled back: the node shows %d entries of %d that were seen before", s.address, head, seen)
+	if !s.own {
+		return err
+	}
+	return &rolledBackError{err}
 }
 
 // copied reports whether the home node has only a copy of s.
 func (p *Person) copied(s stream) bool { return s.address.Node != p.session.Address.Node }
 
-// notices says what a copy may lack.
+// notices says what a friend's stream may lack.
 func (p *Person) notices(s stream, head uint64, asOf int64) (list []string) {
-	if !p.copied(s) {
-		return nil
-	}
-	if t := p.cache.track(s.streamID); t != nil && head < t.Top.Seq {
+	if t := p.cache.track(s.streamID); t != nil && head < t.Top.Seq && !s.own {
 		list = append(list, "the node is behind with "+s.address.String()+": it shows less than was seen here before")
 	}
-	if at := time.UnixMilli(asOf); asOf > 0 && p.c.now().Sub(at) > copyAge {
+	if at := time.UnixMilli(asOf); p.copied(s) && asOf > 0 && p.c.now().Sub(at) > copyAge {
 		list = append(list, "the posts of "+s.address.String()+" are shown as of "+at.UTC().Format("2006-01-02 15:04 UTC"))
 	}
 	return list

@@ -161,7 +161,7 @@ func (f *feedReader) heads(ctx context.Context) error {
 			w.head = status.head
 		}
 		t := f.p.cache.track(id)
-		if t != nil && status.head < t.Top.Seq && !f.p.copied(w.s) {
+		if t != nil && status.head < t.Top.Seq && w.s.own {
 			f.fail(w, rolledBack(w.s, status.head, t.Top.Seq))
 			continue
 		}

@@ -189,7 +189,7 @@ func (p *Person) sendStatements(ctx context.Context) (news []heard, err error) {
 func (p *Person) sendStatement(ctx context.Context, f *friend, s statement) ([]heard, error) {
 	r := wire.FriendRequest{Address: f.address(), FriendStatement: wire.FriendStatement{Kind: s.Kind.wire(), Statement: s.Signed}}
 	var reply wire.FriendReply
-	err := p.post(ctx, wire.PathFriends, &r, &reply)
+	err := p.hand(ctx, "POST", wire.PathFriends, &r, &reply)
 	if s.Kind == kindEnd && (errors.Is(err, wire.NotExist) || errors.Is(err, wire.Conflict)) {
 		p.sent[s.hash()] = true // there is nothing open that it names
 		return nil, nil

@@ -27,10 +27,12 @@ type LoginOptions struct {
 // A LoginReport tells what a new device could compare its home node's word with.
 // A device that was logged in before compares with its own memory and asks nobody.
 type LoginReport struct {
-	Known    bool // this device remembers an earlier state of the account, and compared with it
-	Friends  int  // nodes of friends, other than the home node
-	Asked    int  // of them, at most 5
-	Answered int  // of those asked, with a vault head that agrees
+	Known      bool // this device remembers an earlier state of the account, and compared with it
+	HandedBack bool // the node had lost something, and has it again from this device
+	Behind     bool // the node has lost something, or hides it: reading goes on, and nothing can be written here
+	Friends    int  // nodes of friends, other than the home node
+	Asked      int  // of them, at most 5
+	Answered   int  // of those asked, with a vault head that agrees
 }
 
 // What a new device asks of friends' nodes.
@@ -58,9 +60,10 @@ type login struct {
 }
 
 // Login opens a session on this device with name and password. Everything that
-// the node shows is verified before anything is kept. ErrWrongPassword for a
-// wrong name or password; Conflict when somebody else is logged in here;
-// Tampered when the node shows a vault older than one that was seen.
+// the node shows is verified before anything is kept. Where it shows less than this
+// device has seen, the device hands in again what it has. ErrWrongPassword for a
+// wrong name or password; Conflict when somebody else is logged in here; Tampered
+// when the node shows a forked vault, or one older than was seen elsewhere.
 func (c *Client) Login(ctx context.Context, o LoginOptions) (*Person, LoginReport, error) {
 	cacheKey, err := c.place(o.Address)
 	if err != nil {
@@ -183,20 +186,27 @@ func (l *login) open(ctx context.Context, p *Person) (report LoginReport, err er
 			return report, err
 		}
 	}
-	newest, record, err := p.fetchVault(ctx, seen, true, func(k knownHead) { l.heads = append(l.heads, k) })
+	err = l.take(ctx, p, seen)
+	if report.Known = seen.head != nil; report.Known {
+		return report, l.compare(ctx, p, seen, err, &report)
+	}
 	if err != nil {
 		return report, err
 	}
-	if p.session.VaultKey, err = l.unlock(p.chain, *record); err != nil {
-		return report, err
-	}
-	if p.vault, err = openVault(p.chain, p.session.VaultKey, newest, *record); err != nil {
-		return report, err
-	}
-	if report.Known = seen.head != nil; report.Known {
-		return report, nil
-	}
 	return report, l.askFriends(ctx, p, &report)
+}
+
+// take fetches, verifies and opens the newest vault, which follows what was seen.
+func (l *login) take(ctx context.Context, p *Person, seen knownHead) error {
+	newest, record, err := p.fetchVault(ctx, seen, true, func(k knownHead) { l.heads = append(l.heads, k) })
+	if err != nil {
+		return err
+	}
+	if p.session.VaultKey, err = l.unlock(p.chain, *record); err != nil {
+		return err
+	}
+	p.vault, err = openVault(p.chain, p.session.VaultKey, newest, *record)
+	return err
 }
 
 // unlock opens the vault key with the password. The slots must be those that the

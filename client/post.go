@@ -169,7 +169,7 @@ func (p *Person) compose(ctx context.Context, text string) (*outboxItem, error) 
 // publish hands an entry to the node, with the ends of friendships that go with it.
 func (p *Person) publish(ctx context.Context, v verified, ends []wire.FriendRequest) error {
 	var reply wire.PublishReply
-	if err := p.post(ctx, wire.PathEntries, &wire.PublishRequest{Entry: v.entry, Ends: ends}, &reply); err != nil {
+	if err := p.hand(ctx, "POST", wire.PathEntries, &wire.PublishRequest{Entry: v.entry, Ends: ends}, &reply); err != nil {
 		return err
 	}
 	if reply.ID != v.ID {

@@ -207,7 +207,7 @@ func (p *Person) climb(ctx context.Context, s stream, to uint64) error {
 			return err
 		}
 		if head < t.Top.Seq {
-			return wire.Errorf(wire.Tampered, "entry", "the posts of %s were rolled back: the node shows %d entries of %d that were seen before", s.address, head, t.Top.Seq)
+			return rolledBack(s, head, t.Top.Seq)
 		}
 		if len(entries) == 0 {
 			return nil

@@ -47,10 +47,14 @@ func (k knownHead) next(chain *keyservice.Chain, s wire.Signed) (knownHead, erro
 	}
 	if k.head != nil {
 		if err := n.head.Follows(k.head, k.hash); err != nil {
-			return k, wire.Errorf(wire.Tampered, "vault", "the node shows a vault that was rolled back or forked: %s", reason(err))
+			return k, rolledBackVault("%s", reason(err))
 		}
 	}
 	return n, nil
+}
+
+func rolledBackVault(format string, args ...any) error {
+	return &rolledBackError{wire.Errorf(wire.Tampered, "vault", "the node shows a vault that was rolled back or forked: "+format, args...)}
 }
 
 // vaultError says that err is about the vault that the node shows.
@@ -173,7 +177,7 @@ func (p *Person) fetchVault(ctx context.Context, from knownHead, need bool, visi
 		heads := r.Heads
 		if repeat {
 			if len(heads) == 0 || heads[0].Hash(wire.LabelVaultHead) != from.hash {
-				return at, nil, wire.Errorf(wire.Tampered, "vault", "the node shows a vault that was rolled back or forked: it does not have version %d that this device has seen", after+1)
+				return at, nil, rolledBackVault("it does not have version %d that this device has seen", after+1)
 			}
 			heads, repeat = heads[1:], false
 		}
@@ -193,7 +197,7 @@ func (p *Person) fetchVault(ctx context.Context, from knownHead, need bool, visi
 		case r.Record.Head.Hash(wire.LabelVaultHead) == at.hash:
 			return at, r.Record, nil
 		case len(heads) == 0:
-			return at, nil, wire.Errorf(wire.Tampered, "vault", "the node shows a vault that was rolled back or forked: it is not version %d that this device has seen", at.counter())
+			return at, nil, rolledBackVault("it is not version %d that this device has seen", at.counter())
 		}
 		after = at.counter()
 	}
@@ -226,7 +230,7 @@ func (p *Person) updateVault(ctx context.Context, change func(v *vault) (bool, e
 		if err != nil {
 			return err
 		}
-		err = p.home(ctx, "PUT", wire.PathVault, &next.record, nil)
+		err = p.hand(ctx, "PUT", wire.PathVault, &next.record, nil)
 		if err == nil {
 			return p.keepVault(next)
 		}

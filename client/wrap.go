@@ -34,7 +34,7 @@ func (p *Person) sendWraps(ctx context.Context, keys *epochKeys, readers []wire.
 			}
 			r.Wraps = append(r.Wraps, wire.Wrap{Reader: id, Key: k.Newest, Sealed: sealed})
 		}
-		if err := p.post(ctx, wire.PathWraps, &r, nil); err != nil {
+		if err := p.hand(ctx, "POST", wire.PathWraps, &r, nil); err != nil {
 			return err
 		}
 		for _, id := range batch {

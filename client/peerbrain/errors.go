@@ -114,6 +114,10 @@ func (a *app) general(kind wire.Kind, err error) (what, hint string) {
 	case wire.Update:
 		return what, "install a newer release of peerbrain"
 	case wire.Tampered:
+		if errors.Is(err, client.ErrRolledBack) {
+			return "the node shows less than this device has seen, or something else: " + detail(err),
+				"if its operator says that an old copy was restored, this hands in what was lost: peerbrain login " + cmp.Or(a.who, "NAME@NODE") + "; else tell the operator"
+		}
 		return "what the node sent contradicts what was signed: " + what, "nothing of it was taken; tell your friend, and the operator of the node"
 	case wire.Limit:
 		return "a limit of the node is reached: " + what, "ask the operator of the node"

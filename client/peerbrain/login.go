@@ -137,6 +137,11 @@ func noWords(cmd *cobra.Command, args []string) error {
 // tell says what a device without memory could compare the node's word with.
 func (a *app) tell(r client.LoginReport) {
 	switch {
+	case r.HandedBack:
+		a.note("the node had lost something that you have written, as after an old copy was restored; this device has handed it in again")
+	case r.Behind:
+		a.note("the node shows less than this device has seen: an old copy of it was restored, or it hides what is newest. " +
+			"You can read; nothing can be written from here. Log in on the devices that you used last, and then here again: they hand in what they still have")
 	case r.Known || r.Friends == 0:
 	case r.Answered == 0:
 		a.note("none of your friends' nodes could be asked whether this is your newest state; your node's word was taken for it")
