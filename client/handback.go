@@ -74,16 +74,20 @@ func (p *Person) handBack(ctx context.Context) error {
 			continue
 		}
 		r := &Request{Method: f.Method, Node: p.session.Address.Node, Path: f.Path, Token: p.session.Token, Body: f.Body}
-		err := p.c.ask(ctx, r, nil, nil)
-		switch wire.KindOf(err) {
-		case wire.Unavailable, wire.Internal, wire.Unauthenticated, wire.Throttled:
+		if err := p.c.ask(ctx, r, nil, nil); err != nil && !final(err) {
 			return err
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
 		}
 	}
 	return nil
+}
+
+// final reports whether the node says no, and will say so again.
+func final(err error) bool {
+	switch wire.KindOf(err) {
+	case wire.Conflict, wire.Invalid, wire.NotExist, wire.Exist, wire.TooLarge, wire.Limit, wire.Clock:
+		return true
+	}
+	return false
 }
 
 // compare brings the node that a device logs in at up to what the device has seen
