@@ -26,6 +26,9 @@ func (n *Node) takeStream(ctx context.Context, f followed, got wire.SyncedStream
 		return false, wire.Errorf(wire.Tampered, "stream", "the answer is about another stream")
 	}
 	if got.Code != "" {
+		if got.Code == wire.NotExist {
+			n.remind(ctx, f, f.readers)
+		}
 		return false, &wire.Error{Kind: got.Code}
 	}
 	author, _, err := n.friendship(ctx, pair{f.readers[0], f.stream.author})
@@ -79,11 +82,14 @@ func (n *Node) takeEntries(ctx context.Context, s *stream, f followed, author wi
 }
 
 // takeClosed takes in the ends that say why readers here are no longer served.
-// Who is closed without any is just not served.
+// Who is closed without any is just not served; their friendship may be forgotten there.
 func (n *Node) takeClosed(ctx context.Context, f followed, author wire.Address, closed []wire.ClosedTo) {
 	for _, c := range closed {
 		if !slices.Contains(f.readers, c.Account) {
 			continue
+		}
+		if len(c.Ends) == 0 {
+			n.remind(ctx, f, []wire.AccountID{c.Account})
 		}
 		for _, end := range c.Ends[:min(len(c.Ends), maxEnds)] {
 			p := parties{pair{c.Account, f.stream.author}, author}

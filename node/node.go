@@ -86,6 +86,8 @@ type Node struct {
 	queue   deliveries
 	news    *news // nil unless the stores are shared
 
+	reminded *lru.Cache[pair, time.Time] // remind
+
 	pairs      locks[pair] // held to change a friendRecord
 	delivering locks[pair] // held to deliver what is queued in one
 
@@ -147,6 +149,7 @@ func newNode(o Options) *Node {
 	n.wraps.init()
 	n.people = newCache[wire.AccountID, wire.Handle](1 << 16)
 	n.states = newStates()
+	n.reminded = newCache[pair, time.Time](1 << 12)
 	n.streams.init()
 	n.items.init()
 	n.circles.init(&n.changes)
