@@ -61,11 +61,12 @@ func (p *Person) hand(ctx context.Context, method, path string, in, out any) err
 }
 
 // handBack hands in again all that this device still has. What the node has
-// already, and what does not follow what it has, changes nothing there.
-func (p *Person) handBack(ctx context.Context) error {
+// already, and what does not follow what it has, changes nothing there. It returns
+// the friendship statements that answer to what the node has not heard again yet.
+func (p *Person) handBack(ctx context.Context) (early []wire.FriendRequest, err error) {
 	names, err := p.c.device.List(fileSent)
 	if err != nil {
-		return deviceError(err)
+		return nil, deviceError(err)
 	}
 	for _, name := range names {
 		var f sentFile
@@ -74,11 +75,34 @@ func (p *Person) handBack(ctx context.Context) error {
 			continue
 		}
 		r := &Request{Method: f.Method, Node: p.session.Address.Node, Path: f.Path, Token: p.session.Token, Body: f.Body}
-		if err := p.c.ask(ctx, r, nil, nil); err != nil && !final(err) {
-			return err
+		err := p.c.ask(ctx, r, nil, nil)
+		if err != nil && !final(err) {
+			return nil, err
+		}
+		var said wire.FriendRequest
+		if f.Path == wire.PathFriends && errors.Is(err, wire.NotExist) && wire.DecodeJSON(f.Body, &said) == nil {
+			early = append(early, said)
 		}
 	}
-	return nil
+	return early, nil
+}
+
+// repeat puts statements on the vault's lists again, from where they are sent
+// until the node has them.
+func (p *Person) repeat(ctx context.Context, early []wire.FriendRequest) error {
+	return p.do(ctx, func() error {
+		return p.updateVault(ctx, func(v *vault) (bool, error) {
+			changed := false
+			for _, r := range early {
+				s := statement{Kind: kindAccept, Signed: r.Statement}
+				f := v.friendAt(r.Address)
+				if r.Kind == wire.FriendAccept && f != nil && !f.moot(s) {
+					f.Pending, changed = append(f.Pending, s), true
+				}
+			}
+			return changed, nil
+		})
+	})
 }
 
 // final reports whether the node says no, and will say so again.
@@ -95,9 +119,11 @@ func final(err error) bool {
 // was not. Where something stays lost, reading goes on, with the vault that lies on
 // this device.
 func (l *login) compare(ctx context.Context, p *Person, seen knownHead, wrong error, report *LoginReport) error {
+	var early []wire.FriendRequest
 	for _, again := range []bool{false, true} {
 		if again {
-			if err := p.handBack(ctx); err != nil {
+			var err error
+			if early, err = p.handBack(ctx); err != nil {
 				return err
 			}
 			l.heads = nil
@@ -109,7 +135,9 @@ func (l *login) compare(ctx context.Context, p *Person, seen knownHead, wrong er
 		}
 		switch {
 		case wrong == nil && !errors.Is(behind, ErrRolledBack):
-			report.HandedBack = again
+			if report.HandedBack = again; len(early) > 0 {
+				return p.repeat(ctx, early)
+			}
 			return nil
 		case wrong != nil && !errors.Is(wrong, ErrRolledBack):
 			return wrong
