@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/peerbrain/peerbrain/client/internal/seal"
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
@@ -112,6 +113,23 @@ func final(err error) bool {
 		return true
 	}
 	return false
+}
+
+// foundAgain hands in again the registration that was made on this device, where
+// the node answers as for somebody who does not exist: it asks for another salt
+// than that of the account.
+func (l *login) foundAgain(ctx context.Context, key seal.CacheKey) bool {
+	p := newPerson(l.c, session{CacheKey: key}, nil)
+	var r wire.RegisterRequest
+	b := p.loadSealed(fileFoundation)
+	if b == nil || wire.DecodeJSON(b, &r) != nil {
+		return false
+	}
+	slots, err := wire.DecodeSlots(r.Vault.Slots)
+	if err != nil || slots.Random == l.reply.Random {
+		return false
+	}
+	return l.c.ask(ctx, &Request{Method: "POST", Node: l.o.Address.Node, Path: wire.PathRegister, Body: b}, nil, nil) == nil
 }
 
 // compare brings the node that a device logs in at up to what the device has seen

@@ -77,6 +77,9 @@ func (c *Client) Login(ctx context.Context, o LoginOptions) (*Person, LoginRepor
 		return nil, LoginReport{}, err
 	}
 	answer, err := l.authenticate(ctx)
+	if err == error(ErrWrongPassword) && l.foundAgain(ctx, cacheKey) {
+		answer, err = l.authenticate(ctx)
+	}
 	if err != nil {
 		return nil, LoginReport{}, err
 	}

@@ -67,8 +67,8 @@ func (c *Client) Register(ctx context.Context, o RegisterOptions) (*Person, erro
 		return nil, err
 	}
 	var reply wire.RegisterReply
-	err = c.ask(ctx, &Request{Method: "POST", Node: o.Address.Node, Path: wire.PathRegister},
-		&wire.RegisterRequest{KeyStatement: f.statement, Vault: f.vault}, &reply)
+	request := &wire.RegisterRequest{KeyStatement: f.statement, Vault: f.vault}
+	err = c.ask(ctx, &Request{Method: "POST", Node: o.Address.Node, Path: wire.PathRegister}, request, &reply)
 	if errors.Is(err, wire.Exist) {
 		if err := c.device.Delete(name); err != nil {
 			return nil, deviceError(err)
@@ -92,6 +92,9 @@ func (c *Client) Register(ctx context.Context, o RegisterOptions) (*Person, erro
 		return nil, wire.Errorf(wire.Tampered, "register", "%s has logged in another account than was registered", o.Address.Node)
 	}
 	if err := p.do(ctx, func() error { return p.ready(ctx) }); err != nil {
+		return nil, err
+	}
+	if err := p.saveSealed(fileFoundation, wire.EncodeJSON(request)); err != nil {
 		return nil, err
 	}
 	if err := c.device.Delete(name); err != nil {

@@ -15,14 +15,15 @@ import (
 // Names of the files on a device. All but the session and what is known of an
 // account are sealed under the cache key, which lies in the session.
 const (
-	fileSession = "session"
-	fileVault   = "vault"   // the newest record that was verified, as the node has it
-	fileCache   = "cache"   // cache.go
-	fileKeys    = "keys-"   // and an account: its key statements
-	fileOutbox  = "outbox-" // and a number: outbox.go
-	fileSent    = "sent-"   // and a number: handback.go
-	fileKnown   = "known-"  // and a name of an address: known
-	fileFounded = "founded-"
+	fileSession    = "session"
+	fileVault      = "vault"   // the newest record that was verified, as the node has it
+	fileCache      = "cache"   // cache.go
+	fileKeys       = "keys-"   // and an account: its key statements
+	fileOutbox     = "outbox-" // and a number: outbox.go
+	fileSent       = "sent-"   // and a number: handback.go
+	fileKnown      = "known-"  // and a name of an address: known
+	fileFounded    = "founded-"
+	fileFoundation = "foundation" // the registration, as it was sent: handback.go
 )
 
 // session is what a log-in leaves on the device.

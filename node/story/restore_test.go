@@ -119,6 +119,7 @@ func TestOldCopy(t *testing.T) {
 	w.sees("bob", "ada", "three", "two", "one")
 	w.sees("carol", "ada", "three", "two", "one")
 	w.sees("eve", "ada", "three")
+	w.plays("dan: register dan@", "dan: post hi")
 	w.restore(w.left, copied)
 
 	// A friend elsewhere reads the copies of what the home has lost.
@@ -146,6 +147,10 @@ func TestOldCopy(t *testing.T) {
 	w.logsIn("ada-2", "agree")
 	w.plays("bob: post answer")
 	w.sees("ada-2", "bob", "answer")
+
+	// Who registered meanwhile is there again, with the same key.
+	w.logsIn("dan", handedIn)
+	w.sees("dan", "dan", "hi")
 
 	// Who became a friend meanwhile is one.
 	w.sees("eve", "ada", "four", "three")
