@@ -20,8 +20,8 @@ import (
 
 // What is written at once.
 const (
-	restoreBatch = 1000    // records
-	restoreBytes = 4 << 20 // of keys and values
+	restoreBatch = 10_000  // records
+	restoreBytes = 8 << 20 // of keys and values
 )
 
 // Restore makes the node of a file that Backup wrote in the empty folder c.Data.
