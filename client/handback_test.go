@@ -141,6 +141,20 @@ func TestBehind(t *testing.T) {
 	}
 }
 
+// TestForkedMeanwhile has a new device write where the node has lost something: on
+// the device that has seen it, that is no older state but another one.
+func TestForkedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	ada, bob, eve := w.newPerson("ada@one.example"), w.newPerson("bob@two.example"), w.newPerson("eve@two.example")
+	old := w.clone()
+	ada.asks(bob)
+	w.rollBack(old)
+	ada.again().asks(eve)
+	if r, err := ada.reports(); !errors.Is(err, ErrRolledBack) || r.HandedBack {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
 // isBehind wants that friends can be read, and that nothing can be written.
 func (s *someone) isBehind() {
 	s.t.Helper()

@@ -173,6 +173,11 @@ func TestBackupFile(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	refuses(t, dir, "", func() error { _, err := Backup(gone, c, filepath.Join(dir, "never"), nil); return err })
+	going, cancel := context.WithCancel(t.Context())
+	refuses(t, dir, "interrupted", func() error {
+		_, err := Backup(going, c, filepath.Join(dir, "never"), func(int64) { cancel() })
+		return err
+	})
 	empty := c
 	empty.Data = t.TempDir()
 	s, err := bolt.Open(filepath.Join(empty.Data, ownFile), bolt.Options{})
@@ -426,6 +431,14 @@ func TestOneBackupAtATime(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Error(err)
 	}
+	if c, err = openControl(dir, own, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	kept := t.TempDir()
+	refuses(t, kept, "did not finish the copy", func() error {
+		_, err := Backup(t.Context(), Config{Data: dir}, filepath.Join(kept, "cut"), func(int64) { c.close() })
+		return err
+	})
 }
 
 func TestControlRefuses(t *testing.T) {
