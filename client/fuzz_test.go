@@ -83,6 +83,7 @@ func FuzzFiles(f *testing.F) {
 	f.Add(wire.EncodeCBOR(&cacheFile{Version: 1, Keys: []keysFile{{Secret: wire.Hide(make([]byte, 32))}}}))
 	f.Add(wire.EncodeCBOR(&known{Version: 1}))
 	f.Add(wire.EncodeCBOR(&outboxFile{Version: 1}))
+	f.Add(wire.EncodeCBOR(&sentFile{Version: 1}))
 	f.Add(wire.EncodeCBOR(&vaultFile{}))
 	f.Add(wire.EncodeCBOR(&peer{}))
 	f.Add(wire.EncodeCBOR(&foundingFile{Version: 1}))
@@ -98,7 +99,7 @@ func FuzzFiles(f *testing.F) {
 		}
 		c.loadKnown(s.Address)
 		p := newPerson(c, s, nil)
-		for _, name := range []string{fileCache, fileKeys + s.Account.String(), fileOutbox + "1"} {
+		for _, name := range []string{fileCache, fileKeys + s.Account.String(), fileOutbox + "1", fileFoundation} {
 			if err := p.saveSealed(name, data); err != nil {
 				t.Fatal(err)
 			}
