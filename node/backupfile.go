@@ -29,6 +29,9 @@ const (
 // before it is whole, verified, and on disk. tell, if not nil, is called with the
 // bytes so far.
 func Backup(ctx context.Context, c Config, path string, tell func(bytes int64)) (report BackupReport, err error) {
+	if err := c.embedded(); err != nil {
+		return report, err
+	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return report, cmp.Or(err, fmt.Errorf("%s is there already; choose another name, nothing is overwritten", path))
 	}
@@ -46,6 +49,14 @@ func Backup(ctx context.Context, c Config, path string, tell func(bytes int64)) 
 		return BackupReport{}, errors.Join(err, ignoreMissing(os.Remove(f.Name())))
 	}
 	return report, nil
+}
+
+// embedded refuses what lies elsewhere than in the data folder.
+func (c *Config) embedded() error {
+	if c.Store.Kind == StoreMongoDB {
+		return errors.New("store.kind: only the embedded store (bolt) can be copied and restored so far; use the tools of MongoDB for a replica set, such as mongodump --oplog")
+	}
+	return nil
 }
 
 // saveBackup writes a backup to f, and closes it.

@@ -30,6 +30,9 @@ const (
 // it is simply done again. tell, if not nil, is called with the bytes that were
 // read so far, of twice the file.
 func Restore(ctx context.Context, c Config, path string, tell func(bytes int64)) (report BackupReport, err error) {
+	if err := c.embedded(); err != nil {
+		return report, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return report, err

@@ -40,8 +40,10 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 		return err
 	}
 	defer listener.Close()
-	if err := unfinishedRestore(c.Data); err != nil {
-		return err
+	if c.Store.Kind == StoreBolt {
+		if err := unfinishedRestore(c.Data); err != nil {
+			return err
+		}
 	}
 	own, copies, err := openStores(ctx, c)
 	if err != nil {

@@ -59,7 +59,7 @@ logs in again. If the copy is old, docs/operating.md says what people see.`,
 // dataFlags gives a command what says where the data of a node lie.
 func dataFlags(cmd *cobra.Command) (file *string) {
 	file = cmd.Flags().String("config", "", "the `file` to read, YAML")
-	addSettings(cmd.Flags(), "name", "data")
+	addSettings(cmd.Flags(), "name", "data", "store.kind", "store.mongodb.database")
 	return file
 }
 
