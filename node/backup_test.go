@@ -258,7 +258,9 @@ func TestInterruptedRestore(t *testing.T) {
 	}
 	again := func() error { _, err := Restore(t.Context(), c, file, nil); return err }
 	serves := func() error {
-		return Run(t.Context(), c, slog.New(slog.DiscardHandler), func(string) { t.Error("ready") })
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		return Run(ctx, c, slog.New(slog.DiscardHandler), func(string) { t.Error("ready"); stop() })
 	}
 	refuses(t, c.Data, "another restore", again)
 	refuses(t, c.Data, "was interrupted; run peerbrain-node restore again", serves)
