@@ -130,6 +130,14 @@ func restore(ctx context.Context, own store.Store, from io.Reader, now time.Time
 		if isPassing(r.Key) || r.Key == highWaterKey {
 			return ctx.Err()
 		}
+		if r.Key == documentKey {
+			var d documentRecord
+			if err := decodeRecord(r, &d); err != nil {
+				return err
+			}
+			// Others may have seen later ones: the first start makes a new one.
+			r.Value = wire.EncodeCBOR(&documentRecord{Version: d.Version, Number: d.Number})
+		}
 		changes = append(changes, store.Change{Key: r.Key, Value: r.Value})
 		if size += len(r.Key) + len(r.Value); size < restoreBytes && len(changes) < restoreBatch {
 			return ctx.Err()
