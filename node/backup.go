@@ -20,7 +20,7 @@ import (
 // requests of other nodes that were seen, are older than the replay mark that a
 // restore sets; processes and their news to each other are of those that ran.
 // What is kept of devices stays: their next log-in has a budget of its own.
-var passing = []string{sessionPrefix, spentPrefix, "nonce/", "throttle/", "process/", "news/"}
+var passing = []string{sessionPrefix, spentPrefix, noncePrefix, pursePrefix, processPrefix, newsPrefix}
 
 func isPassing(key string) bool {
 	return slices.ContainsFunc(passing, func(p string) bool { return strings.HasPrefix(key, p) })
