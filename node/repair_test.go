@@ -200,7 +200,9 @@ func TestInterruptions(t *testing.T) {
 					s.pullAll()
 					s.close()
 					m.Resume()
+					s.checked(t, how)
 					clean()
+					s.checked(t, how+", and repaired")
 					if got := s.dump(t); !maps.Equal(got, want) {
 						t.Fatalf("%s %s (%v): %s", target, how, err, difference(got, want))
 					}
@@ -213,6 +215,17 @@ func TestInterruptions(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// checked fails the test if fsck finds anything that is not left over.
+func (s *stage) checked(t *testing.T, how string) {
+	t.Helper()
+	for _, side := range []string{"north", "south"} {
+		got := fsckStores(t, s.stores[side+" own"], s.stores[side+" copies"], s.w.clock.now(), false)
+		if len(got.findings) > 0 {
+			t.Fatalf("%s %s: %s", side, how, got)
+		}
 	}
 }
 
