@@ -81,7 +81,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newBackup(), newRestore(), newMigrate(), newDemo())
+	root.AddCommand(newServe(), newBackup(), newRestore(), newMigrate(), newFsck(), newDemo())
 	return root
 }
 
