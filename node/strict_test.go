@@ -197,6 +197,8 @@ func TestBodiesAreStrict(t *testing.T) {
 			}
 			return home.sends(method, path, []byte(body), header...)
 		}
+		// An entry is answered before the ends that it commits are delivered.
+		eventually(t, "nothing waits for delivery", func() bool { return len(keysOf(t, home.own, "deliver/")) == 0 })
 		text, before := wire.EncodeJSON(request), home.records()
 		var last []string // they succeed
 		for what, body := range spoils(t, text, reflect.TypeOf(request)) {
