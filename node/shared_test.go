@@ -199,34 +199,63 @@ func raise(v *atomic.Uint64, n uint64) {
 	}
 }
 
+// still is a pace for tests in which a process hears when it is asked only.
+var still = pace{beat: time.Hour, silence: time.Hour, kept: time.Hour, gone: time.Hour}
+
 // TestNewsOfEachKind does something at one process that the other remembers
-// otherwise.
+// otherwise, and which it has news of, or of which the news are lost.
 func TestNewsOfEachKind(t *testing.T) {
-	o := newOffice(t, usualPace)
-	here, there := o.opens(), o.opens()
+	for _, lost := range []bool{false, true} {
+		t.Run(fmt.Sprintf("lost=%v", lost), func(t *testing.T) {
+			o := newOffice(t, still)
+			here, there := o.opens(), o.opens()
+			testNewsOfEachKind(t, o, here, func() *worker {
+				if lost {
+					here.tellNot(t)
+				}
+				if err := there.hear(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				return there
+			})
+		})
+	}
+}
+
+// testNewsOfEachKind changes things here. there is the other process, once it has
+// heard.
+func testNewsOfEachKind(t *testing.T, o *office, here *worker, there func() *worker) {
 	ann, ben := here.person("ann"), here.person("ben")
 	ann.befriend(ben)
 	ann.posts(1)
 
 	// A stream that is remembered, and one that was never seen.
-	if got := there.head(ann, ben); got != 2 {
+	if got := there().head(ann, ben); got != 2 {
 		t.Fatalf("got entry %d", got)
 	}
 	ann.posts(1)
-	if got := there.head(ann, ben); got != 3 {
+	if got := there().head(ann, ben); got != 3 {
 		t.Errorf("a post: got entry %d, want 3", got)
 	}
 	cid := here.person("cid")
-	if got := there.head(cid, cid); got != 1 {
+	if got := there().head(cid, cid); got != 1 {
 		t.Errorf("a new stream: got entry %d, want 1", got)
+	}
+	cid.posts(1)
+	next := cid.post()
+	if _, err := there().at(cid).Publish(t.Context(), wire.PublishRequest{Entry: next}); err != nil {
+		t.Errorf("the entry after one of the other process: %v", err)
 	}
 
 	// A wrap for the newest epoch that replaces one.
-	s := must(there.stream(t.Context(), streamName{ann.account, ann.audience}))
-	before := must(there.wrapHash(t.Context(), s, ann.content, ben.account))
+	wrap := func() wire.Hash {
+		at := there()
+		s := must(at.stream(t.Context(), streamName{ann.account, ann.audience}))
+		return must(at.wrapHash(t.Context(), s, ann.content, ben.account))
+	}
+	before := wrap()
 	ann.wraps(ann.content, ben)
-	there.at(ben)
-	if must(there.wrapHash(t.Context(), s, ann.content, ben.account)) == before {
+	if wrap() == before {
 		t.Error("a wrap: the one before is remembered")
 	}
 
@@ -236,7 +265,7 @@ func TestNewsOfEachKind(t *testing.T) {
 	if err := here.Node.own.Apply(t.Context(), put(sessionKey(token.Hash(wire.LabelToken)), open)); err != nil {
 		t.Fatal(err)
 	}
-	for _, at := range []*worker{there, here} {
+	for _, at := range []*worker{there(), here} {
 		if _, err := at.Authenticate(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
@@ -244,32 +273,64 @@ func TestNewsOfEachKind(t *testing.T) {
 	if err := must(here.Authenticate(t.Context(), token)).EndSession(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	there.at(ann)
-	_, err := there.Authenticate(t.Context(), token)
+	_, err := there().Authenticate(t.Context(), token)
 	kind(t, err, wire.Unauthenticated)
 
 	// A friendship that is remembered.
 	ann.tell(ann.end(ben))
-	_, err = there.at(ben).Stream(t.Context(), ann.account, ann.audience, 0, 0, 1)
+	_, err = there().at(ben).Stream(t.Context(), ann.account, ann.audience, 0, 0, 1)
 	kind(t, err, wire.NotExist)
 
 	// Keys.
-	chain := must(there.ownKeys.Chain(t.Context(), ann.account))
+	chain := must(there().ownKeys.Chain(t.Context(), ann.account))
 	ann.replaceKeys()
-	there.at(ann)
-	if got := must(there.ownKeys.Chain(t.Context(), ann.account)); got == chain || got.Newest().Seq != 1 {
+	if got := must(there().ownKeys.Chain(t.Context(), ann.account)); got == chain || got.Newest().Seq != 1 {
 		t.Errorf("keys: got statement %d, want 1", got.Newest().Seq)
 	}
+
+	// Keys, a stream and a friendship of somebody elsewhere.
+	wil := o.w.open(south, nil, nil).person("wil")
+	if got := there().follows.at(); len(got) != 0 {
+		t.Fatalf("%v is followed", got)
+	}
+	cid.befriend(wil)
+	eventually(t, "it is followed elsewhere", func() bool { return len(there().follows.at()) == 1 })
+	elsewhere := func() *stream { return must(there().stream(t.Context(), streamName{wil.account, wil.audience})) }
+	here.pulls(wil.home)
+	if s := elsewhere(); s == nil || s.state().Seq != 1 {
+		t.Fatal("no copy")
+	}
+	chain = must(there().copyKeys.Chain(t.Context(), wil.account))
+	o.w.clock.advance(2 * keysFresh)
+	wil.posts(1)
+	wil.replaceKeys()
+	here.pulls(wil.home)
+	if got := elsewhere(); got.state().Seq != 2 || got.asOf.Load() != o.w.clock.now().UnixMilli() {
+		t.Errorf("a copy: got entry %d as of %d, want 2 as of %d", got.state().Seq, got.asOf.Load(), o.w.clock.now().UnixMilli())
+	}
+	if _, err := here.at(cid).Keys(t.Context(), wire.KeysRequest{Address: wil.address}); err != nil {
+		t.Fatal(err)
+	}
+	if got := must(there().copyKeys.Chain(t.Context(), wil.account)); got == chain || got.Newest().Seq != 1 {
+		t.Errorf("keys elsewhere: got statement %d, want 1", got.Newest().Seq)
+	}
+
+	// The document.
+	if err := here.openDocument(t.Context(), Options{Contact: "ann"}, must(here.openKeys(t.Context()))); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the document is shown", func() bool { return string(there().Document()) == string(here.Document()) })
 }
 
 // TestForgetsAll: what another process did without news is seen once it fell silent,
-// and what has news that are gone at the next request.
+// and what has news that are gone, or was done by one whose records are gone, at the
+// next request.
 func TestForgetsAll(t *testing.T) {
-	for _, test := range []string{"killed before its news", "news are gone"} {
+	for _, test := range []string{"killed before its news", "news are gone", "deleted by another"} {
 		t.Run(test, func(t *testing.T) {
 			p := quick
-			if test == "news are gone" {
-				p = usualPace
+			if test != "killed before its news" {
+				p = still
 			}
 			o := newOffice(t, p)
 			dies, lives := o.opens(), o.opens()
@@ -292,6 +353,12 @@ func TestForgetsAll(t *testing.T) {
 					t.Fatalf("entry %d was heard of", got)
 				}
 				dies.cut.Store(true)
+			}
+			if test == "deleted by another" {
+				gone := store.Change{Key: processPrefix + dies.news.process}
+				if err := o.own.Apply(t.Context(), gone); err != nil {
+					t.Fatal(err)
+				}
 			}
 			eventually(t, "the post is seen", func() bool { return lives.head(ann, ben) == 2 })
 			eventually(t, "the new stream is seen", func() bool { return lives.head(fay, fay) == 1 })
