@@ -471,3 +471,56 @@ func TestControlRefuses(t *testing.T) {
 		t.Errorf("a long path: got %v", err)
 	}
 }
+
+// failsOnce is a store whose first Apply fails.
+type failsOnce struct {
+	store.Store
+	failed bool
+}
+
+func (s *failsOnce) Apply(ctx context.Context, changes ...store.Change) error {
+	if !s.failed {
+		s.failed = true
+		return errors.New("canary: not written")
+	}
+	return s.Store.Apply(ctx, changes...)
+}
+
+// TestRestoreInBatches restores more than is written at once: all of it is there,
+// and what fails in between is not forgotten at the end.
+func TestRestoreInBatches(t *testing.T) {
+	from, err := bolt.Open(filepath.Join(t.TempDir(), ownFile), bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	changes := []store.Change{{Key: nameKey, Value: []byte("node.example")}}
+	for i := range restoreBatch + 10 {
+		changes = append(changes, store.Change{Key: fmt.Sprintf("entry/%08d", i), Value: []byte{1}})
+	}
+	if err := from.Apply(t.Context(), changes...); err != nil {
+		t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	if err := backup(t.Context(), from, &archive, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	memory := storetest.NewMemory()
+	if err := restore(t.Context(), memory, bytes.NewReader(archive.Bytes()), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	restored := 0
+	for _, err := range memory.Scan(t.Context(), store.Prefix("entry/")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		restored++
+	}
+	if restored != restoreBatch+10 {
+		t.Errorf("%d records were restored, want %d", restored, restoreBatch+10)
+	}
+	err = restore(t.Context(), &failsOnce{Store: storetest.NewMemory()}, bytes.NewReader(archive.Bytes()), time.Now())
+	if err == nil || !strings.Contains(err.Error(), "canary") {
+		t.Errorf("a store that fails once: got %v", err)
+	}
+}

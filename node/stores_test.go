@@ -50,7 +50,7 @@ func TestRunOnMongoDB(t *testing.T) {
 	}
 	again.ends(t)
 	logs := r.log.String() + again.log.String()
-	if password := mongotest.Get(t).Password; password != "" && strings.Contains(logs, password) {
+	if password := mongotest.Get(t).Password(); password != "" && strings.Contains(logs, password) {
 		t.Error("the password of the database is in the log")
 	}
 	if !strings.Contains(logs, "store=mongodb") {
@@ -78,7 +78,7 @@ func doesNotStart(t *testing.T, c Config) string {
 // oneSentence returns what an error says, which is nothing of the URI.
 func oneSentence(t *testing.T, err error) string {
 	t.Helper()
-	if password := mongotest.Get(t).Password; strings.Contains(err.Error(), "canary") || password != "" && strings.Contains(err.Error(), password) || strings.Contains(err.Error(), "\n") {
+	if password := mongotest.Get(t).Password(); strings.Contains(err.Error(), "canary") || password != "" && strings.Contains(err.Error(), password) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("a part of the URI, or more than one sentence: %v", err)
 	}
 	return err.Error()

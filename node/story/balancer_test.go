@@ -124,7 +124,7 @@ func TestTwoProcesses(t *testing.T) {
 					if o.answered[i].Load() == 0 {
 						t.Errorf("process %d of %s answered nothing", i+1, name)
 					}
-					one.lookAround(t, mongotest.Get(t).Password)
+					one.lookAround(t, mongotest.Get(t).Password())
 				}
 			}
 		})

@@ -45,7 +45,7 @@ func TestOnMongoDB(t *testing.T) {
 			}
 			w.curtain()
 			for _, s := range []*server{w.left, w.right} {
-				s.lookAround(t, mongotest.Get(t).Password)
+				s.lookAround(t, mongotest.Get(t).Password())
 			}
 		})
 	}

@@ -72,7 +72,7 @@ func mute(t *testing.T) string {
 
 func TestOpenWithAWrongPassword(t *testing.T) {
 	server := mongotest.Get(t)
-	if server.Password == "" {
+	if server.Password() == "" {
 		t.Skip("SKIPPED, NOT PROVED HERE: the server asks nobody who they are")
 	}
 	u, err := url.Parse(server.URI)

@@ -45,9 +45,8 @@ const starts = 30 * time.Second
 
 // A Server is one that answers.
 type Server struct {
-	URI      string
-	Password string // in the URI, or empty if nobody has to say who they are
-	real     bool   // not a server that only speaks like MongoDB
+	URI  string
+	real bool // not a server that only speaks like MongoDB
 }
 
 var running struct {
@@ -151,10 +150,17 @@ func begin() (*Server, error) {
 		return c.Database("admin").RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&info)
 	})
 	s.real = info.FerretDB == ""
-	if u, err := url.Parse(s.URI); err == nil {
-		s.Password, _ = u.User.Password()
-	}
 	return s, err
+}
+
+// Password is the one in the URI, or empty if nobody has to say who they are.
+func (s *Server) Password() string {
+	u, err := url.Parse(s.URI)
+	if err != nil {
+		return ""
+	}
+	password, _ := u.User.Password()
+	return password
 }
 
 // start runs a server and waits until it listens.
