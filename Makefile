@@ -3,7 +3,7 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 20s
 
-.PHONY: help build demo test race lint fuzz forge sabotage exfriend slow bench figures cover clean
+.PHONY: help build demo test race lint fuzz forge sabotage exfriend slow crash mongo bench figures cover clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,25 @@ exfriend: ## play HISTORIES (10000) random friendships against ex-friends
 
 slow: ## hold 10,000 slow connections to a node
 	SLOW_CLIENTS=10000 go test -count=1 -v -run '^TestSlowClients$$' ./node/story
+
+# FAULTS=1 builds nodes with faults instead, each of which the loop has to find.
+crash: ## kill a node KILLS (10000) times under load: what it acknowledged is there
+	KILLS=$(or $(KILLS),10000) go test -count=1 -timeout 0 -v -run '^TestCrash$(if $(filter 1,$(FAULTS)),Notices)$$' ./node/story
+
+# The server is built outside of the repository and is no part of it. Where it
+# cannot be had either, that is said, and nothing is run.
+mongo: ## run the tests that need MongoDB, against a server on the PATH or one that is built
+	@set -e; run() { \
+		go test -count=1 -timeout 30m ./node/store/mongo; \
+		go test -count=1 -timeout 30m -run 'OnMongoDB|AnotherDatabase|ForeignData' ./node; \
+		go test -count=1 -timeout 30m -run 'OnMongoDB|TwoProcesses' ./node/story; \
+	}; \
+	if [ -n "$$PEERBRAIN_TEST_MONGODB_URI" ] || command -v mongod || command -v ferretdb; then run; exit; fi; \
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	if (cd "$$dir" && go mod init server && go get github.com/FerretDB/FerretDB@v1.24.2 && \
+		CGO_ENABLED=0 go build -o ferretdb github.com/FerretDB/FerretDB/cmd/ferretdb) >"$$dir/log" 2>&1; \
+	then PATH="$$dir:$$PATH"; run; \
+	else tail -n 5 "$$dir/log"; echo '!! SKIPPED: no server that speaks the protocol of MongoDB is here, and none can be built'; fi
 
 # Each benchmark measures its own rounds, so one run of each is enough. What goes
 # wrong is printed, and ends with 1.
