@@ -68,8 +68,10 @@ mongo: ## run the tests that need MongoDB, against a server on the PATH or one t
 	}; \
 	if [ -n "$$PEERBRAIN_TEST_MONGODB_URI" ] || command -v mongod || command -v ferretdb; then run; exit; fi; \
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	if (cd "$$dir" && go mod init server && go get github.com/FerretDB/FerretDB@v1.24.2 && \
-		CGO_ENABLED=0 go build -o ferretdb github.com/FerretDB/FerretDB/cmd/ferretdb) >"$$dir/log" 2>&1; \
+	if (cd "$$dir" && \
+		cp -r "$$(go mod download -json github.com/FerretDB/FerretDB@v1.24.2 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" source && \
+		chmod -R u+w source && cd source && echo v1.24.2 >build/version/version.txt && \
+		CGO_ENABLED=0 go build -o "$$dir/ferretdb" ./cmd/ferretdb) >"$$dir/log" 2>&1; \
 	then PATH="$$dir:$$PATH"; run; \
 	else tail -n 5 "$$dir/log"; echo '!! SKIPPED: no server that speaks the protocol of MongoDB is here, and none can be built'; fi
 
