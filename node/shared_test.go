@@ -608,6 +608,36 @@ func TestMarkerOfBoth(t *testing.T) {
 			t.Errorf("%d statements wait, marked: %v (%v)", len(r.Queue), marked(o, p), err)
 		}
 	})
+	writes := func(p pair) func(store.Change) bool {
+		return func(c store.Change) bool { return c.Key == friendKey(p) }
+	}
+	for name, before := range map[string]func(pair) func(store.Change) bool{"the record": writes, "the marker": deletes} {
+		t.Run("nothing waited before "+name, func(t *testing.T) {
+			o, here, there, ann, ben, p := begin(t)
+			if _, err := here.at(ann).Tell(t.Context(), ann.offer(ben)); err != nil {
+				t.Fatal(err)
+			}
+			o.w.fail(south, away)
+			ann.learn()
+			end := ann.endOf(ben, ann.contact(ben).Mine.Offer)
+			if err := here.Node.own.Apply(t.Context(), put(deliverKey(south, p), &deliverRecord{recordVersion})); err != nil {
+				t.Fatal(err)
+			}
+			told := false
+			here.interrupts(before(p), func() {
+				told = true
+				if _, err := there.at(ann).Tell(t.Context(), end); err != nil {
+					t.Error(err)
+				}
+			})
+			if err := here.unmark(t.Context(), p, south); err != nil {
+				t.Error(err)
+			}
+			if r, _, err := here.friendship(t.Context(), p); err != nil || !told || len(r.Queue) != 1 || !marked(o, p) {
+				t.Errorf("%d statements wait, marked: %v (%v)", len(r.Queue), marked(o, p), err)
+			}
+		})
+	}
 	t.Run("there was none", func(t *testing.T) {
 		o, here, there, ann, ben, p := begin(t)
 		if _, err := here.at(ann).Tell(t.Context(), ann.offer(ben)); err != nil {
@@ -617,7 +647,7 @@ func TestMarkerOfBoth(t *testing.T) {
 		ann.contact(ben)
 		ann.learn()
 		end := ann.endOf(ben, ann.contact(ben).Mine.Offer)
-		there.interrupts(func(c store.Change) bool { return c.Key == friendKey(p) }, func() {
+		there.interrupts(writes(p), func() {
 			if err := here.unmark(t.Context(), p, south); err != nil {
 				t.Error(err)
 			}
