@@ -290,6 +290,9 @@ func testNewsOfEachKind(t *testing.T, o *office, here *worker, there func() *wor
 
 	// Keys, a stream and a friendship of somebody elsewhere.
 	wil := o.w.open(south, nil, nil).person("wil")
+	o.w.mu.Lock()
+	o.w.nodes[north] = here.testNode // whom others ask
+	o.w.mu.Unlock()
 	if got := there().follows.at(); len(got) != 0 {
 		t.Fatalf("%v is followed", got)
 	}
@@ -409,6 +412,7 @@ func TestOneLeads(t *testing.T) {
 	o.w.fail(south, away)
 	ann.tell(ann.offer(ben)) // cannot be delivered
 	dead.cut.Store(true)
+	dead.close() // it calls nobody any more
 	var rest []*worker
 	for _, one := range workers {
 		if one != dead {
@@ -602,6 +606,24 @@ func TestMarkerOfBoth(t *testing.T) {
 		offer := ann.offer(ben)
 		ann.contact(ben).Mine.Offer = offer.Statement.Hash(wire.LabelOffer)
 		if _, err := here.at(ann).Tell(t.Context(), offer); err != nil {
+			t.Fatal(err)
+		}
+		if r, _, err := here.friendship(t.Context(), p); err != nil || len(r.Queue) != 1 || !marked(o, p) {
+			t.Errorf("%d statements wait, marked: %v (%v)", len(r.Queue), marked(o, p), err)
+		}
+	})
+	t.Run("there was no record", func(t *testing.T) {
+		o, here, there, ann, ben, p := begin(t)
+		if _, err := there.at(ann).Keys(t.Context(), wire.KeysRequest{Address: ben.address}); err != nil {
+			t.Fatal(err)
+		}
+		o.w.fail(south, away)
+		there.interrupts(func(c store.Change) bool { return c.Key == friendKey(p) }, func() {
+			if err := here.unmark(t.Context(), p, south); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := there.at(ann).Tell(t.Context(), ann.offer(ben)); err != nil {
 			t.Fatal(err)
 		}
 		if r, _, err := here.friendship(t.Context(), p); err != nil || len(r.Queue) != 1 || !marked(o, p) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
 	"github.com/peerbrain/peerbrain/node/store/storetest"
 )
 
@@ -63,7 +64,8 @@ func TestSharedBudgets(t *testing.T) {
 
 // TestBudgetOfBoth: what two processes give out at once is no more than what one would.
 func TestBudgetOfBoth(t *testing.T) {
-	clock, m := newTestClock(), storetest.NewMemory()
+	clock := newTestClock()
+	m := cuttable{storetest.NewMemory(), new(atomic.Bool), new(atomic.Bool), new(atomic.Pointer[func(store.Change)])}
 	var both []*throttle
 	for range 2 {
 		both = append(both, newThrottle(clock.now, false, storedPurses{m, testPurseKey}))
@@ -74,6 +76,15 @@ func TestBudgetOfBoth(t *testing.T) {
 		if _, err := th.attempt(t.Context(), claim{guessAccount, "ann"}, claim{guessAddress, "192.0.2.1"}); err == nil {
 			got.Add(1)
 		}
+	}
+	between := func(store.Change) { // the other's look and its change
+		if m.before.Swap(nil) != nil {
+			try(both[1])
+		}
+	}
+	for range 3 {
+		m.before.Store(&between)
+		try(both[0])
 	}
 	for i := range 32 {
 		all.Go(func() { try(both[i%2]) })

@@ -330,7 +330,12 @@ func TestDocumentIsKept(t *testing.T) {
 	}
 	w.clock.advance(documentYoung - time.Minute)
 	again("")
-	if d := again("ann"); d.Contact != "ann" || d.Number <= must(wire.OpenNodeDocument(first, north)).Number {
+	d := again("ann")
+	if d.Contact != "ann" || d.Number <= must(wire.OpenNodeDocument(first, north)).Number {
 		t.Errorf("got contact %q, document %d", d.Contact, d.Number)
+	}
+	w.clock.advance(documentYoung + time.Minute)
+	if old := again("ann"); old.Number <= d.Number {
+		t.Errorf("document %d is kept for longer than %v", old.Number, documentYoung)
 	}
 }
