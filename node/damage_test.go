@@ -241,12 +241,12 @@ func TestFlips(t *testing.T) {
 			count["nobody sees a difference"]++
 		case !told:
 			count["something is missing, and nobody was told"]++
-			t.Errorf("byte %d of page %d, open: %t: %v miss something, and nothing tells", at%8192, at/8192, open, affected)
+			t.Errorf("byte %d of page %d, open: %t: %v miss something, and nothing tells", at%16384, at/16384, open, affected)
 		case len(affected) <= 3:
 			count["told, and at most 3 of 20 people are concerned"]++
 		default:
 			count["told, and more people are concerned"]++
-			t.Logf("byte %d of page %d: %d people: %.300s", at%8192, at/8192, len(affected), log)
+			t.Logf("byte %d of page %d: %d people: %.300s", at%16384, at/16384, len(affected), log)
 		}
 	}
 	for what, n := range count {

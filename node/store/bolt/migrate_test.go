@@ -59,6 +59,9 @@ func holdsAll(t *testing.T, path string, want []store.Record) {
 	if n != len(want) {
 		t.Errorf("got %d records, want %d", n, len(want))
 	}
+	if got := s.db.Info().PageSize; got != pageSize {
+		t.Errorf("the new file has pages of %d bytes, want %d", got, pageSize)
+	}
 	if err := s.Apply(t.Context(), put("new", "")); err != nil {
 		t.Fatal(err)
 	}
