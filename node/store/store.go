@@ -44,6 +44,9 @@ var (
 	// ErrDamaged says that what lies below the store is not what was written; see
 	// DamagedError. The store goes on with everything else.
 	ErrDamaged = errors.New("damaged")
+	// ErrFull says that there is no room for what was to be written. Reading goes
+	// on, and so does writing once there is room, without a restart.
+	ErrFull = errors.New("no room is left")
 )
 
 // A ConflictError names the record whose condition did not hold.

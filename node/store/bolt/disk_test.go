@@ -3,6 +3,7 @@
 package bolt
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -400,6 +401,9 @@ func attempt(t *testing.T, d *disk, what string) {
 			}
 			if err == nil {
 				break
+			}
+			if full := strings.Contains(err.Error(), syscall.ENOSPC.Error()); errors.Is(err, store.ErrFull) != full {
+				t.Fatalf("%s, commit %d: %v is said to be a full disk, %t", what, n, err, !full)
 			}
 			if found := contents(t, s); !maps.Equal(found, now) && !maps.Equal(found, after) {
 				t.Fatalf("%s, commit %d: after the fault it holds something else", what, n)

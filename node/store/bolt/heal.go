@@ -4,6 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"syscall"
+
+	"github.com/peerbrain/peerbrain/node/store"
 )
 
 // heal opens the file again after a commit failed, before the next one. Readers
@@ -75,6 +79,17 @@ func (s *Store) rewriteMeta() (err error) {
 func (s *Store) fail(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failed = fmt.Errorf("bolt: a commit failed: %w", err)
+	s.failed = fmt.Errorf("bolt: a commit failed: %w", noteFull(err))
 	return s.failed
+}
+
+// noteFull makes an error of a disk, quota or file that is full match
+// store.ErrFull. bbolt passes those of growing on as text.
+func noteFull(err error) error {
+	for _, full := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		if errors.Is(err, full) || strings.HasSuffix(err.Error(), ": "+full.Error()) {
+			return fmt.Errorf("%w: %w", store.ErrFull, err)
+		}
+	}
+	return err
 }

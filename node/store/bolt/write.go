@@ -198,7 +198,7 @@ func (s *Store) commit(group []*request) error {
 	s.mu.Unlock()
 	if failed != nil {
 		if err := s.heal(); err != nil {
-			return fmt.Errorf("bolt: open again after a failed commit: %w", err)
+			return fmt.Errorf("bolt: open again after a failed commit: %w", noteFull(err))
 		}
 	}
 	err := s.update(func(b *bbolt.Bucket) error { return apply(b, group) })

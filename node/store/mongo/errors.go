@@ -7,6 +7,8 @@ import (
 	"net"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/peerbrain/peerbrain/node/store"
 )
 
 // What Open finds wrong, each in one sentence that fits behind the name of the
@@ -26,6 +28,7 @@ const (
 	codeAuthenticationFailed = 18
 	codeNamespaceExists      = 48
 	codeDuplicateKey         = 11000
+	codeOutOfDiskSpace       = 14031
 )
 
 // temporaryCodes are those after which the same may work a little later: a
@@ -80,6 +83,9 @@ func (f fault) Error() string {
 	}
 	return fmt.Sprintf("mongo: %s: the database refused, code %d", f.what, f.code)
 }
+
+// Is makes a database without room match store.ErrFull.
+func (f fault) Is(target error) bool { return target == store.ErrFull && f.code == codeOutOfDiskSpace }
 
 // faultOf makes a fault of an error of the driver.
 func faultOf(what string, err error) error { return fault{what, codeOf(err)} }

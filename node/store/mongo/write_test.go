@@ -135,6 +135,7 @@ func TestTemporary(t *testing.T) {
 		{mongo.CommandError{Code: 1, Labels: []string{"RetryableWriteError"}}, true, 1},
 		{mongo.CommandError{Code: 13}, false, 13},
 		{mongo.CommandError{Code: 18}, false, 18},
+		{mongo.CommandError{Code: 14031}, false, 14031},
 		{concern(64), true, 64},
 		{concern(100), false, 100},
 		{mongo.BulkWriteException{WriteErrors: []mongo.BulkWriteError{{WriteError: mongo.WriteError{Code: 10334}}}}, false, 10334},
@@ -145,6 +146,9 @@ func TestTemporary(t *testing.T) {
 		}
 		if got := codeOf(test.err); got != test.code {
 			t.Errorf("%v: got code %d, want %d", test.err, got, test.code)
+		}
+		if got := errors.Is(faultOf("apply", test.err), store.ErrFull); got != (test.code == 14031) {
+			t.Errorf("%v: a database without room, %t", test.err, got)
 		}
 	}
 	half := mongo.BulkWriteException{
