@@ -87,6 +87,7 @@ type Node struct {
 	news    *news // nil unless the stores are shared
 
 	reminded *lru.Cache[pair, time.Time] // remind
+	shortage shortage
 
 	pairs      locks[pair] // held to change a friendRecord
 	delivering locks[pair] // held to deliver what is queued in one

@@ -65,7 +65,7 @@ func (p peer) Deliver(ctx context.Context, r wire.PeerFriendRequest) (wire.PeerF
 	}
 	rec, err := p.node.ingest(ctx, byNode, parties{pair{to, r.FromAccount}, r.From}, r.FriendStatement)
 	if err != nil {
-		return wire.PeerFriendReply{}, err
+		return wire.PeerFriendReply{}, p.node.shortage.answer(p.node.log, p.node.now(), err)
 	}
 	return wire.PeerFriendReply{State: rec.Friendship.State()}, nil
 }

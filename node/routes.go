@@ -133,7 +133,7 @@ func (a *api) answer(ctx context.Context, rt route, r *incoming) reply {
 // failure is the one place where errors become answers. Those without a kind
 // are logged whole, and nothing is told of them.
 func (a *api) failure(r *incoming, err error) reply {
-	p := wire.ProblemOf(err)
+	p := wire.ProblemOf(a.node.shortage.answer(a.log, time.Now(), err))
 	if p.Code == wire.Internal {
 		a.log.Error("request failed", "method", r.method, "route", r.pattern, "error", err)
 	}
@@ -167,7 +167,7 @@ func callers() string {
 // record logs a request: never an id, an address, a token or a body.
 func (a *api) record(r *incoming, status int, took time.Duration) {
 	level := slog.LevelDebug
-	if status >= 500 {
+	if status >= 500 && status != 503 { // which who causes it logs, as often as it is news
 		level = slog.LevelWarn
 	}
 	if a.log.Enabled(context.Background(), level) { // what is not logged is not put together either
