@@ -310,6 +310,23 @@ func TestRestoreEverywhere(t *testing.T) {
 	if len(got) > 0 {
 		t.Errorf("besides there are %d records", len(got))
 	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if err := restore(t.Context(), storetest.NewMemory(), io.LimitReader(f, 500), now); !errors.Is(err, archive.ErrCut) {
+		t.Errorf("a file that was cut short since it was verified: got %v, want %v", err, archive.ErrCut)
+	}
+	var wrong bytes.Buffer
+	a, err := archive.NewWriter(&wrong, archive.Header{Node: r.name, Schema: uint32(recordSchema)})
+	if err == nil {
+		err = errors.Join(a.Add(store.Record{Key: documentKey, Value: []byte("no record")}), a.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := restore(t.Context(), storetest.NewMemory(), &wrong, now); err == nil || !strings.Contains(err.Error(), documentKey) {
+		t.Errorf("a document that is none: got %v", err)
+	}
 	if err := backup(t.Context(), memory, io.Discard, now); err == nil || !strings.Contains(err.Error(), "at one moment") {
 		t.Errorf("a store without snapshots: got %v", err)
 	}
