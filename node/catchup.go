@@ -85,27 +85,33 @@ func (n *Node) catchUp(ctx context.Context, s *stream) error {
 func (n *Node) seek(ctx context.Context, author wire.AccountID) error {
 	n.streams.mu.RLock()
 	sought := n.streams.sought
-	known := sought == nil || sought[author]
+	known := sought[author]
 	n.streams.mu.RUnlock()
 	if known {
 		return nil
 	}
 	for _, copied := range []bool{false, true} {
 		all := store.Prefix("entry/" + author.String() + "/")
-		for from := all.From; ; {
-			s, err := n.nextStream(ctx, copied, from)
+		for {
+			s, err := n.nextStream(ctx, copied, all)
 			if err != nil {
 				return err
 			}
-			if s == nil || s.name.author != author {
+			if s == nil {
 				break
 			}
 			s.heard.Add(1) // it may have been added just now
-			from = store.Prefix(streamKey(s.name)).To
+			all.From = store.Prefix(streamKey(s.name)).To
 		}
+	}
+	here, err := n.isHere(ctx, author)
+	if err != nil {
+		return err
 	}
 	n.streams.mu.Lock()
 	defer n.streams.mu.Unlock()
-	sought[author] = true // which counts for nothing, if all was forgotten meanwhile
+	if here || len(n.streams.byAuthor[author]) > 0 { // else it may be anybody that one can think of
+		sought[author] = true // which counts for nothing, if all was forgotten meanwhile
+	}
 	return nil
 }

@@ -115,7 +115,14 @@ func (n *Node) circle(ctx context.Context, me wire.AccountID) (*circle, error) {
 	}
 	slices.Sort(c.nodes)
 	c.nodes = slices.Compact(c.nodes)
-	n.circles.remember(me, before, func() { n.circles.lists.Add(me, c) })
+	n.circles.remember(me, before, func() {
+		n.circles.lists.Add(me, c)
+		for i := range c.friends { // warm may not have got here yet
+			if l := c.friends[i].friendLink; l.node != n.name {
+				n.follows.follow(pair{me, l.stream.author}, l)
+			}
+		}
+	})
 	return c, nil
 }
 
@@ -193,6 +200,15 @@ func (f *follows) set(p pair, r *friendRecord, self wire.NodeName) bool {
 		f.add(p, link)
 	}
 	return has
+}
+
+// follow adds what is not known yet.
+func (f *follows) follow(p pair, l friendLink) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, known := f.by[p]; !known {
+		f.add(p, l)
+	}
 }
 
 func (f *follows) add(p pair, l friendLink) {
@@ -316,19 +332,4 @@ func (f *follows) staleOf(nodes []wire.NodeName, within time.Duration) (list []w
 		}
 	}
 	return list
-}
-
-// loadFriends finds out what has to be pulled.
-func (n *Node) loadFriends(ctx context.Context) error {
-	for rec, err := range intactRecords(n.own.Scan(ctx, store.Prefix("friend/")), n.leftOut) {
-		if err != nil {
-			return err
-		}
-		var r friendRecord
-		if err := decodeRecord(rec, &r); err != nil {
-			return err
-		}
-		n.follows.set(pair{r.Friendship.Me, r.Friendship.Other}, &r, n.name)
-	}
-	return nil
 }

@@ -94,9 +94,13 @@ func (l *safeLog) String() string {
 
 // opens opens the node of a village on stores, with a log of its own.
 func opens(w *world, own store.Store, log *safeLog) (*Node, error) {
-	return Open(context.Background(), Options{
+	n, err := Open(context.Background(), Options{
 		Name: north, Own: own, Copies: storetest.NewMemory(), Now: w.clock.now, SyncInterval: time.Hour, Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
+	if err == nil {
+		<-n.warmed
+	}
+	return n, err
 }
 
 // compare returns who does not see what they saw before, and whether somebody

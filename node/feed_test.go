@@ -39,6 +39,7 @@ func (n *testNode) reader(t testing.TB, streams [][]int64) (p *Person, all []pla
 			changes = append(changes, wrapChange(w, wire.Wrap{Reader: me}))
 		}
 		one := must(n.streams.open(s, false, maxStreams))
+		n.streams.sought[s.author] = true
 		for i, position := range positions {
 			r := entryRecord{Version: recordVersion, Arrival: position, Created: position, Epoch: 1}
 			r.Header = fmt.Appendf(make([]byte, 64), "%v %d", s, i)

@@ -297,6 +297,9 @@ func (n *Node) changeFriendship(ctx context.Context, p pair, change func(r *frie
 		if c == nil || err != nil {
 			return r, err
 		}
+		if rev == 0 && r.Node != n.name {
+			c.before = append(c.before, put(elsewhereKey(r.Node, p), &elsewhereRecord{recordVersion}))
+		}
 		changes := append(c.before, putIf(friendKey(p), r, store.IfRevision(rev)))
 		err = n.own.Apply(ctx, append(changes, c.after...)...)
 		n.noteFriendship(p, r, err)

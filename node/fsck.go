@@ -244,6 +244,7 @@ func (d *side) kinds() []recordKind {
 		alone("account/", (*side).judgeAccount),
 		alone("deliver/", (*side).judgeDeliver),
 		alone("device/", (*side).judgeDevice),
+		alone(elsewherePrefix, (*side).judgeElsewhere),
 		{"entry/", 3, openStreamCheck},
 		alone("friend/", (*side).judgeFriend),
 		alone("handle/", (*side).judgeHandle),

@@ -288,11 +288,11 @@ var unseen = map[string]map[string]string{
 	"deleted": {
 		"device": "it logs in like a new one", "sess": "its person logs in again", "spent": "it may have been swept",
 		"wrap": "it may not have been made yet", "friend": "of somebody elsewhere, who may not have offered", "peer": "it is fetched again",
-		"throttle": "it expires", "news": "it expires", "process": "it expires", "nonce": "it expires",
+		"elsewhere": "the next start writes it", "throttle": "it expires", "news": "it expires", "process": "it expires", "nonce": "it expires",
 		"replay": "nothing may have been asked yet", "node": "the next start writes the name", "address": "it is fetched again", "sync": "it is fetched again",
 	},
 	"replaced by another": {
-		"deliver": "they are all the same", "device": "only the time differs", "wrap": "only the reader can tell", "replay": "any time will do", "sync": "only the time differs",
+		"deliver": "they are all the same", "elsewhere": "they are all the same", "device": "only the time differs", "wrap": "only the reader can tell", "replay": "any time will do", "sync": "only the time differs",
 	},
 	"there twice": {"device": "any hash will do", "sess": "any hash will do", "deliver": "it is left over", "throttle": "any hash will do", "news": "any process will do", "process": "any process will do", "nonce": "any nonce will do", "wrap": "it is left over", "vhead": "it is left over"},
 }

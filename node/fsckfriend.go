@@ -46,8 +46,8 @@ func (d *side) judgeFriend(ctx context.Context, rec store.Record) error {
 		d.lost(ctx, rec.Key, p.me, "%s", problem)
 		return nil
 	}
-	if len(r.Queue) == 0 {
-		return nil
+	if err := d.judgeMarked(ctx, p, &r); err != nil || len(r.Queue) == 0 {
+		return err
 	}
 	there, _, err := d.get(ctx, deliverKey(r.Node, p), new(deliverRecord))
 	if err == nil && !there {
@@ -278,4 +278,45 @@ func (d *side) judgeDeliver(ctx context.Context, rec store.Record) error {
 		d.wrong(Finding{Key: rec.Key, Problem: problem, Leftover: true, Repair: "remove it", fix: d.removal(rec)})
 	}
 	return nil
+}
+
+// judgeMarked looks for the marker of a friendship with somebody elsewhere.
+func (d *side) judgeMarked(ctx context.Context, p pair, r *friendRecord) error {
+	if r.Node == d.f.report.Name {
+		return nil
+	}
+	all, _, err := d.get(ctx, elsewherePrefix, new(elsewhereRecord))
+	if err != nil || !all { // the next start marks all
+		return err
+	}
+	key := elsewhereKey(r.Node, p)
+	there, _, err := d.get(ctx, key, new(elsewhereRecord))
+	if err == nil && !there {
+		d.wrong(Finding{
+			Key: key, Problem: "a friendship with somebody elsewhere is not found by it", Person: d.who(ctx, p.me),
+			Repair: "write it again", fix: d.applies(put(key, &elsewhereRecord{recordVersion})),
+		})
+	}
+	return err
+}
+
+// judgeElsewhere checks elsewhere and elsewhere/<node>/<me>/<other>.
+func (d *side) judgeElsewhere(ctx context.Context, rec store.Record) error {
+	if problem := decodeStrictly(rec, new(elsewhereRecord)); problem != "" {
+		d.wrong(Finding{Key: rec.Key, Problem: problem, Repair: "write it again", fix: d.rewriting(rec, &elsewhereRecord{recordVersion})})
+		return nil
+	}
+	if rec.Key == elsewherePrefix {
+		return nil
+	}
+	p, ok := parseElsewhereKey(rec.Key)
+	if !ok {
+		d.wrong(Finding{Key: rec.Key, Problem: "its key is not that of a friendship elsewhere", Repair: "remove it", fix: d.removal(rec)})
+		return nil
+	}
+	there, _, err := d.get(ctx, friendKey(p), new(friendRecord))
+	if err == nil && !there {
+		d.wrong(Finding{Key: rec.Key, Problem: "there is no such friendship", Leftover: true, Repair: "remove it", fix: d.removal(rec)})
+	}
+	return err
 }

@@ -363,19 +363,3 @@ func (n *Node) refollow(ctx context.Context, p pair) error {
 		}
 	}
 }
-
-func (n *Node) refollowAll(ctx context.Context) error {
-	for rec, err := range n.own.Scan(ctx, store.Prefix("friend/")) {
-		if err != nil {
-			return err
-		}
-		p, err := parseFriendKey(rec.Key)
-		if err != nil {
-			return err
-		}
-		if err := n.refollow(ctx, p); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -84,7 +84,8 @@ type Node struct {
 	circles circles
 	follows follows
 	queue   deliveries
-	news    *news // nil unless the stores are shared
+	warmed  chan struct{} // closed when warm has ended
+	news    *news         // nil unless the stores are shared
 
 	reminded *lru.Cache[pair, time.Time] // remind
 	shortage shortage
@@ -120,6 +121,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	if n.news != nil {
 		n.work.Go(n.listenLoop)
 	}
+	n.work.Go(n.warm)
 	n.work.Go(n.deliverLoop)
 	n.work.Go(n.syncLoop)
 	return n, nil
@@ -156,6 +158,7 @@ func newNode(o Options) *Node {
 	n.circles.init(&n.changes)
 	n.follows.init()
 	n.queue.init()
+	n.warmed = make(chan struct{})
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	return n
 }
@@ -178,12 +181,6 @@ func (n *Node) start(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := n.openPeers(o, secrets); err != nil {
-		return err
-	}
-	if err := n.loadFriends(ctx); err != nil {
-		return err
-	}
-	if err := n.loadStreams(ctx); err != nil {
 		return err
 	}
 	if n.news != nil {

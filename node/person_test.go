@@ -124,6 +124,7 @@ func (w *world) tryOpen(name wire.NodeName, own, copies store.Store) (*testNode,
 			return nil, err
 		}
 	}
+	<-n.warmed
 	w.mu.Lock()
 	w.nodes[name] = one
 	w.mu.Unlock()

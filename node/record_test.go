@@ -16,10 +16,6 @@ import (
 // TestDamagedRecords shows that a record that cannot be read is an error of the
 // node, and never taken for an empty one.
 func TestDamagedRecords(t *testing.T) {
-	reopen := func(n *testNode, _ *testPerson) error {
-		_, err := n.world.tryOpen(n.name, n.own, n.copies)
-		return err
-	}
 	for name, c := range map[string]struct {
 		prefix string
 		call   func(n *testNode, ann *testPerson) error
@@ -30,7 +26,6 @@ func TestDamagedRecords(t *testing.T) {
 			_, err := n.circle(context.Background(), ann.account)
 			return err
 		}},
-		"the node starts with friends": {"friend/", reopen},
 		"keys are read": {"key/", func(n *testNode, ann *testPerson) error {
 			_, err := ledger{n.own}.Statements(context.Background(), ann.account)
 			return err
@@ -80,15 +75,13 @@ func TestDamagedKeys(t *testing.T) {
 	account, audience := wire.AccountID{1}.String(), wire.AudienceID{2}.String()
 	stream := "entry/" + account + "/" + audience + "/"
 	for key, starts := range map[string]bool{
-		stream + "x": true, stream + "x/" + hex16(1): false,
-		"entry/x": false, "entry/x/" + audience + "/" + hex16(1): false, "entry/" + account + "/x/" + hex16(1): false,
-		"deliver/x": false, "deliver/south.example/x/" + account: false, "deliver/south.example/" + account + "/x": false,
+		stream + "x": true, "deliver/x": false, "deliver/south.example/x/" + account: false, "deliver/south.example/" + account + "/x": false,
 	} {
 		n := newWorld(t).open(north, nil, nil)
 		if err := n.own.Apply(t.Context(), put(key, &entryRecord{Version: recordVersion})); err != nil {
 			t.Fatal(err)
 		}
-		_, err := n.world.tryOpen(n.name, &scanLimit{n.own, 100}, n.copies)
+		_, err := n.world.tryOpen(n.name, &scanLimit{Store: n.own, left: 100}, n.copies)
 		if err == nil && starts {
 			err = n.loadHead(t.Context(), newStream(streamName{wire.AccountID{1}, wire.AudienceID{2}}, false))
 		}
@@ -96,6 +89,86 @@ func TestDamagedKeys(t *testing.T) {
 			t.Errorf("%s: got %v", key, err)
 		}
 	}
+}
+
+// TestStartsWithDamage: entries and friendships that cannot be read hold up neither
+// a start nor others.
+func TestStartsWithDamage(t *testing.T) {
+	account, audience := wire.AccountID{1}.String(), wire.AudienceID{2}.String()
+	for _, key := range []string{
+		"entry/x", "entry/x/" + audience + "/" + hex16(1), "entry/" + account + "/x/" + hex16(1), "entry/" + account + "/" + audience + "/x", "the newest", "elsewhere/x",
+		"the friendship",
+	} {
+		w := newWorld(t)
+		n, other := w.open(north, nil, nil), w.open(south, nil, nil)
+		ann, ben, cid := n.person("ann"), n.person("ben"), other.person("cid")
+		ann.befriend(ben)
+		ann.befriend(cid)
+		ben.befriend(cid)
+		n.close()
+		switch key {
+		case "the newest":
+			key = entryKey(streamName{ann.account, ann.audience}, ann.stream.Seq)
+		case "the friendship":
+			key = friendKey(pair{ann.account, cid.account})
+		}
+		if err := n.own.Apply(t.Context(), change(key, []byte{0xff})); err != nil {
+			t.Fatal(err)
+		}
+		scans := &scanLimit{Store: n.own, left: 1000}
+		again, err := w.tryOpen(n.name, scans, n.copies)
+		if err != nil {
+			t.Fatalf("%s: %v", key, err)
+		}
+		ben.home = again
+		if got := ben.reads(ben); len(got) != 1 || scans.left < 0 {
+			t.Errorf("%s: got %d, %d scans left", key, got, scans.left)
+		}
+		if list, _ := again.follows.of(south); len(list) != 1 || len(list[0].readers) == 0 {
+			t.Errorf("%s: got %v", key, list)
+		}
+	}
+}
+
+// TestDamagedElsewhere: who is followed elsewhere is found beside damage, and what
+// could not be marked is marked by the next start.
+func TestDamagedElsewhere(t *testing.T) {
+	w := newWorld(t)
+	own := storetest.NewMemory()
+	n, other := w.open(north, own, nil), w.open(south, nil, nil)
+	ann, ben, cid := n.person("ann"), n.person("ben"), other.person("cid")
+	ann.befriend(cid)
+	ben.befriend(cid)
+	n.close()
+	follows := func(readers int, marked bool) {
+		t.Helper()
+		again := must(w.tryOpen(north, own, n.copies))
+		if list, _ := again.follows.of(south); len(list) != 1 || len(list[0].readers) != readers {
+			t.Errorf("got %v, want %d readers", list, readers)
+		}
+		again.close()
+		if _, err := read(t.Context(), own, elsewherePrefix, new(elsewhereRecord)); (err == nil) != marked {
+			t.Errorf("marked: got %v, want %t", err, marked)
+		}
+	}
+	p := pair{ann.account, cid.account}
+	whole := own.Snapshot()
+	own.Damage(elsewhereKey(south, p))
+	follows(2, true)
+
+	own.Restore(whole)
+	for _, key := range keysOf(t, own, elsewherePrefix) {
+		if err := own.Apply(t.Context(), store.Change{Key: key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rec := must(own.Get(t.Context(), friendKey(p)))
+	own.Damage(friendKey(p))
+	follows(1, false)
+	if err := own.Apply(t.Context(), store.Change{Key: friendKey(p), Value: rec.Value}); err != nil {
+		t.Fatal(err)
+	}
+	follows(2, true)
 }
 
 // scanLimit is a store that is scanned left times, and fails from then on.

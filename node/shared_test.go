@@ -113,6 +113,7 @@ func (o *office) opens() *worker {
 	if err != nil {
 		o.t.Fatal(err)
 	}
+	<-n.warmed
 	one := &worker{&testNode{Node: n, world: o.w, own: own, copies: copies}, cut, mute, before}
 	o.t.Cleanup(one.close)
 	o.w.mu.Lock()
@@ -525,14 +526,14 @@ func TestNewsOfNoSense(t *testing.T) {
 	o := newOffice(t, usualPace)
 	here, there := o.opens(), o.opens()
 	for _, key := range []string{"entry/x", "friend/x", "wrap/x", "key/x", "sess/x", "sync/x/y", "later/x"} {
-		there.streams.sought = nil
+		there.streams.sought[wire.AccountID{}] = true
 		if err := here.news.announce(t.Context(), false, []string{key}); err != nil {
 			t.Fatal(err)
 		}
 		if err := there.hear(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if there.streams.sought == nil {
+		if there.streams.sought[wire.AccountID{}] {
 			t.Errorf("%s: what was remembered counts", key)
 		}
 	}

@@ -81,14 +81,15 @@ type streams struct {
 	byName   map[streamName]*stream
 	byAuthor map[wire.AccountID][]*stream
 
-	// Once something was missed, there may be streams that are not here. sought
-	// are the authors whose streams were looked for since; nil before.
+	// There may be streams that are not here. sought are the authors whose streams
+	// were looked for, since the start or since something was missed.
 	sought map[wire.AccountID]bool
 }
 
 func (s *streams) init() {
 	s.byName = make(map[streamName]*stream)
 	s.byAuthor = make(map[wire.AccountID][]*stream)
+	s.sought = make(map[wire.AccountID]bool)
 }
 
 // get returns a stream, or nil.
@@ -156,41 +157,14 @@ func (r *entryRecord) entry() wire.Entry { return wire.Entry{Header: r.Header, B
 // since neither created nor arrival does.
 func (r *entryRecord) position() int64 { return min(r.Created, r.Arrival) }
 
-// loadStreams finds all streams and their newest entries, with three seeks for
-// each, and finishes what their newest entries left unfinished.
-func (n *Node) loadStreams(ctx context.Context) error {
-	for _, copied := range []bool{false, true} {
-		from := "entry/"
-		for {
-			s, err := n.nextStream(ctx, copied, from)
-			if err != nil {
-				return err
-			}
-			if s == nil {
-				break
-			}
-			err = n.loadHead(ctx, s)
-			if errors.Is(err, store.ErrDamaged) {
-				n.log.Error("a stream is left out until it can be read", "stream", s.name.String(), "error", err)
-			} else if err != nil {
-				return err
-			} else if err := n.settle(ctx, s); err != nil { // tried again before the next entry
-				n.log.Error("what an entry commits could not be done", "stream", s.name.String(), "error", err)
-			}
-			from = store.Prefix(streamKey(s.name)).To
-		}
-	}
-	return nil
-}
-
-// nextStream opens the first stream whose entries have keys from a key on, nil
+// nextStream opens the first stream with entries among the records of a query, nil
 // if there is none.
-func (n *Node) nextStream(ctx context.Context, copied bool, from string) (*stream, error) {
+func (n *Node) nextStream(ctx context.Context, copied bool, q store.Query) (*stream, error) {
 	s := n.own
 	if copied {
 		s = n.copies
 	}
-	for rec, err := range firstKey(ctx, s, store.Query{From: from, To: store.Prefix("entry/").To}, n.leftOut) {
+	for rec, err := range firstKey(ctx, s, q, n.leftOut) {
 		if err != nil {
 			return nil, err
 		}

@@ -118,6 +118,7 @@ func (n *Node) askSync(ctx context.Context, node wire.NodeName, request wire.Syn
 
 // syncLoop pulls from each node, at intervals that differ, until the node closes.
 func (n *Node) syncLoop() {
+	<-n.warmed // what is followed is known, as far as it can be
 	places := make(chan struct{}, pullAtOnce)
 	for {
 		for _, node := range n.follows.at() {
