@@ -9,8 +9,28 @@ import (
 )
 
 // Post returns an entry that the person may read, of any kind. NotExist for all
-// others.
+// others. Soon after a start, one that is not found may still get the record that
+// finds it by its id: that is waited for.
 func (p *Person) Post(ctx context.Context, id wire.EntryID) (wire.FeedItem, error) {
+	item, err := p.postNow(ctx, id)
+	if !errors.Is(err, wire.NotExist) {
+		return item, err
+	}
+	select {
+	case <-p.node.warmed:
+		return item, err
+	default:
+	}
+	defer waiting(ctx)()
+	select {
+	case <-p.node.warmed:
+	case <-ctx.Done():
+		return item, ctx.Err()
+	}
+	return p.postNow(ctx, id)
+}
+
+func (p *Person) postNow(ctx context.Context, id wire.EntryID) (wire.FeedItem, error) {
 	none := wire.Errorf(wire.NotExist, "post", "no such post")
 	for _, kept := range []store.Store{p.node.own, p.node.copies} {
 		var at idRecord
