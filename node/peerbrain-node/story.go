@@ -284,7 +284,7 @@ func (s *story) blind() error {
 	for _, c := range s.children {
 		found, names, size := []string{}, false, 0
 		err := filepath.WalkDir(c.data, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
+			if err != nil || !entry.Type().IsRegular() {
 				return err
 			}
 			content, err := os.ReadFile(path)

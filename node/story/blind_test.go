@@ -386,7 +386,7 @@ func (w *world) files(dir string) map[string][]byte {
 	w.Helper()
 	files := make(map[string][]byte)
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() {
+		if err == nil && entry.Type().IsRegular() {
 			files[path] = w.contents(path)
 		}
 		return err

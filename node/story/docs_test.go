@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -166,6 +167,17 @@ func TestDocumentedCommands(t *testing.T) {
 			case args[0] == "bin/peerbrain-node" && args[1] == "serve":
 				ran["serve"]++
 				servesElsewhere(t, doc, args[1:])
+			case path.Base(args[0]) == "peerbrain-node" || path.Base(args[0]) == "peerbrain":
+				ran["ours"]++
+				help, err := exec.Command(filepath.Join(built(t), path.Base(args[0])), args[1], "--help").Output()
+				if err != nil {
+					t.Errorf("%s: %q is not a command: %v", doc, line, err)
+				}
+				for _, flag := range documentedFlag.FindAllString(line, -1) {
+					if !strings.Contains(string(help), flag) {
+						t.Errorf("%s: %q: there is no %s", doc, line, flag)
+					}
+				}
 			default:
 				ran["other"]++
 				if _, err := exec.LookPath(args[0]); err != nil {
@@ -210,12 +222,14 @@ func servesElsewhere(t *testing.T, doc string, args []string) {
 	}
 }
 
+var documentedFlag = regexp.MustCompile(`--[a-z][a-z-]*[a-z]`)
+
 // TestDocumentedFlags looks for every flag that the documents name in the help
 // of the commands.
 func TestDocumentedFlags(t *testing.T) {
 	t.Parallel()
 	helps := ""
-	for _, line := range []string{"peerbrain-node serve", "peerbrain-node demo", "peerbrain", "peerbrain register", "peerbrain login", "peerbrain friend add", "peerbrain feed"} {
+	for _, line := range []string{"peerbrain-node serve", "peerbrain-node demo", "peerbrain-node backup", "peerbrain-node restore", "peerbrain-node fsck", "peerbrain-node migrate", "peerbrain", "peerbrain load", "peerbrain register", "peerbrain login", "peerbrain friend add", "peerbrain feed"} {
 		args := words(line)
 		out, err := exec.Command(filepath.Join(built(t), args[0]), append(args[1:], "--help")...).Output()
 		if err != nil {
@@ -223,7 +237,7 @@ func TestDocumentedFlags(t *testing.T) {
 		}
 		helps += string(out)
 	}
-	flag := regexp.MustCompile(`--[a-z][a-z-]*[a-z]`)
+	flag := documentedFlag
 	has := make(map[string]bool)
 	for _, f := range flag.FindAllString(helps, -1) {
 		has[f] = true

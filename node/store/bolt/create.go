@@ -19,6 +19,9 @@ func create(path string, opts Options) error {
 		return errors.Join(err, syncFolders(touched))
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		at.Path = path // which its reader knows
+	}
 	if err != nil {
 		return err
 	}
