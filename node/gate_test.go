@@ -32,7 +32,13 @@ func (s *served) occupy(ann *testPerson, token string) (release func() answer) {
 	e := ann.seal(ann.header(wire.KindPost), []byte("sealed"))
 	got := make(chan answer, 1)
 	go func() {
-		got <- s.sends("POST", wire.PathEntries, wire.EncodeJSON(wire.PublishRequest{Entry: e}), token)
+		for { // until it is let in beside the requests below
+			a := s.sends("POST", wire.PathEntries, wire.EncodeJSON(wire.PublishRequest{Entry: e}), token)
+			if a.status != 503 {
+				got <- a
+				return
+			}
+		}
 	}()
 	for s.sends("GET", wire.PathSession, nil, token).status != 503 {
 	}
