@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -209,7 +210,12 @@ func TestOtherSchemas(t *testing.T) {
 			}
 		}
 		before := filesIn(t, c.Data)
-		err := Run(t.Context(), c, slog.New(slog.DiscardHandler), func(string) { t.Error("ready") })
+		ctx, stop := context.WithCancel(t.Context())
+		err := Run(ctx, c, slog.New(slog.DiscardHandler), func(string) {
+			t.Error("ready")
+			stop()
+		})
+		stop()
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("schema %d: got %v, want %q", schema, err, want)
 		}
