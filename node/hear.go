@@ -319,7 +319,7 @@ func (n *Node) forget(copied bool, key string) {
 	case "sess":
 		var hash wire.Hash
 		if err = hash.UnmarshalText([]byte(rest)); err == nil {
-			n.door.cache.end(hash)
+			n.door.cache.forget(hash)
 		}
 	case "deliver", "node":
 	default:
@@ -339,7 +339,7 @@ func (n *Node) forgetAll() {
 	n.changes.ofAll()
 	n.ownKeys.ForgetAll()
 	n.copyKeys.ForgetAll()
-	n.door.cache.endAll()
+	n.door.cache.forgetAll()
 	_ = n.spawn(func() {
 		err := errors.Join(n.loadDocument(n.ctx), n.refollowAll(n.ctx))
 		if err != nil && n.ctx.Err() == nil {

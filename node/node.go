@@ -72,7 +72,7 @@ type Node struct {
 	ownKeys  *keyservice.Service // of people registered here, and of those about to
 	copyKeys *keyservice.Service // of everybody else
 	people   *lru.Cache[wire.AccountID, wire.Handle]
-	wraps    wraps
+	wraps    recall[keyservice.WrapName, wire.Hash] // sealedHash of those that are there
 	lookups  flights[wire.Address, *knownChain]
 	pulls    flights[wire.NodeName, struct{}]
 
@@ -149,7 +149,7 @@ func newNode(o Options) *Node {
 	n.door = newDoor(newThrottle(n.now, n.dev, purses), o.SessionLifetime)
 	n.ownKeys = keyservice.New(ledger{n.own})
 	n.copyKeys = keyservice.New(ledger{n.copies})
-	n.wraps.init()
+	n.wraps.init(1 << 16)
 	n.people = newCache[wire.AccountID, wire.Handle](1 << 16)
 	n.states = newStates()
 	n.reminded = newCache[pair, time.Time](1 << 12)

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store"
@@ -56,8 +53,9 @@ func (n *Node) Authenticate(ctx context.Context, token wire.Token) (*Person, err
 
 func (n *Node) session(ctx context.Context, hash wire.Hash) (*session, error) {
 	now := n.now()
-	s, ended := n.door.cache.get(hash, now)
-	if s == nil {
+	cached, known, changes := n.door.cache.get(hash)
+	s := cached.session
+	if !known || !now.Before(cached.until) {
 		s = &session{hash: hash}
 		_, err := read(ctx, n.own, sessionKey(hash), s)
 		if errors.Is(err, wire.NotExist) {
@@ -66,7 +64,7 @@ func (n *Node) session(ctx context.Context, hash wire.Hash) (*session, error) {
 		if err != nil {
 			return nil, fmt.Errorf("look up session: %w", err)
 		}
-		n.door.cache.put(hash, s, now, ended)
+		n.door.cache.remember(hash, cachedSession{s, now.Add(sessionCacheTime)}, changes)
 	}
 	if s.Expires <= now.UnixMilli() {
 		return nil, unauthenticated()
@@ -91,7 +89,7 @@ func (p *Person) EndSession(ctx context.Context) error {
 		return unauthenticated()
 	}
 	err := p.node.own.Apply(ctx, store.Change{Key: sessionKey(p.session.hash)})
-	p.node.door.cache.end(p.session.hash)
+	p.node.door.cache.forget(p.session.hash)
 	if err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
@@ -185,7 +183,7 @@ func (n *Node) sweep(ctx context.Context) error {
 type door struct {
 	throttle *throttle
 	lifetime time.Duration // of sessions
-	cache    sessionCache
+	cache    recall[wire.Hash, cachedSession]
 	swept    string // where the next sweep of sessions begins; sweep's alone
 
 	sweptPurses string // the same of budgets
@@ -197,54 +195,13 @@ func newDoor(t *throttle, lifetime time.Duration) *door {
 		lifetime = DefaultSessionLifetime
 	}
 	d := &door{throttle: t, lifetime: lifetime}
-	d.cache.known, _ = simplelru.NewLRU[wire.Hash, cachedSession](sessionCacheSize, nil) // fails for no positive size
+	d.cache.init(sessionCacheSize)
 	return d
 }
 
-// A sessionCache keeps sessions for a short time, so that a request costs no
+// A cachedSession is remembered for a short time, so that a request costs no
 // look-up. Tokens that are none are not kept.
-type sessionCache struct {
-	mu    sync.Mutex
-	known *simplelru.LRU[wire.Hash, cachedSession]
-	ended uint64 // sessions that were ended
-}
-
 type cachedSession struct {
 	*session
 	until time.Time
-}
-
-// get returns what is known of hash, nil if nothing, and a number to put with.
-func (c *sessionCache) get(hash wire.Hash, now time.Time) (*session, uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s, ok := c.known.Get(hash); ok && now.Before(s.until) {
-		return s.session, c.ended
-	}
-	return nil, c.ended
-}
-
-// put keeps s, unless a session ended since get returned the number ended: it
-// may have been this one, read before it was gone.
-func (c *sessionCache) put(hash wire.Hash, s *session, now time.Time, ended uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended == ended {
-		c.known.Add(hash, cachedSession{s, now.Add(sessionCacheTime)})
-	}
-}
-
-func (c *sessionCache) end(hash wire.Hash) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ended++
-	c.known.Remove(hash)
-}
-
-// endAll lets all sessions be read again.
-func (c *sessionCache) endAll() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ended++
-	c.known.Purge()
 }

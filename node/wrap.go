@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
-
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/keyservice"
@@ -35,52 +32,11 @@ func parseWrapKey(key string) (keyservice.WrapName, error) {
 	return keyservice.WrapName{Author: author, Audience: audience, Commitment: commitment, Reader: reader}, errors.Join(err1, err2, err3, err4)
 }
 
-// wraps remember the sealedHash of those that are there. Whoever changes one
-// calls forget.
-type wraps struct {
-	mu      sync.Mutex
-	hashes  *lru.Cache[keyservice.WrapName, wire.Hash]
-	changes uint64 // what was read before one does not count
-}
-
-func (w *wraps) init() { w.hashes = newCache[keyservice.WrapName, wire.Hash](1 << 16) }
-
-// get returns what is known, and a number for remember.
-func (w *wraps) get(name keyservice.WrapName) (h wire.Hash, known bool, changes uint64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	h, known = w.hashes.Get(name)
-	return h, known, w.changes
-}
-
-// remember keeps a hash, unless something changed since get.
-func (w *wraps) remember(name keyservice.WrapName, h wire.Hash, changes uint64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.changes == changes {
-		w.hashes.Add(name, h)
-	}
-}
-
-func (w *wraps) forget(name keyservice.WrapName) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.changes++
-	w.hashes.Remove(name)
-}
-
-func (w *wraps) forgetAll() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.changes++
-	w.hashes.Purge()
-}
-
 // sealedHash is how two nodes tell wraps apart (wire.SyncReader).
 func sealedHash(sealed []byte) wire.Hash { return sha256.Sum256(sealed) }
 
 // wrapChange writes a wrap. There is no wrap of one epoch for one reader but the
-// newest; wraps.forget follows.
+// newest; Node.wraps.forget follows.
 func wrapChange(name keyservice.WrapName, w wire.Wrap) store.Change {
 	return put(wrapKey(name), &wrapRecord{recordVersion, w.Key, w.Sealed})
 }
