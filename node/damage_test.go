@@ -198,6 +198,9 @@ func TestDamagedStreamIsWellAgain(t *testing.T) {
 	if got := sees(n, all)[all[0].handle]; !errors.Is(got.err, store.ErrDamaged) {
 		t.Errorf("its owner got %v, want %v", got.err, store.ErrDamaged)
 	}
+	if f, err := n.As(all[0].account, all[0].handle).Friends(t.Context()); err != nil || len(f.Friends) != 2 {
+		t.Errorf("its owner has %d friends, %v, want 2", len(f.Friends), err)
+	}
 	if err := own.Apply(t.Context(), store.Change{Key: key, Value: rec.Value}); err != nil {
 		t.Fatal(err)
 	}

@@ -346,6 +346,9 @@ func (p *Person) Tell(ctx context.Context, r wire.FriendRequest) (wire.FriendRep
 	if _, err := wire.ParseAddress(r.Address.String()); err != nil {
 		return wire.FriendReply{}, err
 	}
+	if err := p.settle(ctx); err != nil {
+		return wire.FriendReply{}, err
+	}
 	rec, err := p.node.ingest(ctx, byClient, parties{pair{me: p.account}, r.Address}, r.FriendStatement)
 	if err != nil {
 		return wire.FriendReply{}, err
@@ -360,8 +363,22 @@ func (p *Person) Tell(ctx context.Context, r wire.FriendRequest) (wire.FriendRep
 	return wire.FriendReply{Friend: rec.reply()}, nil
 }
 
+// settle takes in the ends that the person's newest entries committed, should the
+// node have been stopped in between. A stream that cannot be read keeps nobody from
+// their friendships.
+func (p *Person) settle(ctx context.Context) error {
+	err := p.node.settleAuthor(ctx, p.account)
+	if errors.Is(err, store.ErrDamaged) {
+		return nil
+	}
+	return err
+}
+
 // Friends lists the person's friends and offers, and what has ended.
 func (p *Person) Friends(ctx context.Context) (wire.FriendsReply, error) {
+	if err := p.settle(ctx); err != nil {
+		return wire.FriendsReply{}, err
+	}
 	reply := wire.FriendsReply{Friends: []wire.FriendRecord{}}
 	for rec, err := range p.node.own.Scan(ctx, store.Prefix(friendsKey(p.account))) {
 		if err != nil {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"log/slog"
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store"
@@ -276,5 +279,61 @@ func TestOpenIsInterrupted(t *testing.T) {
 		}
 		own.Resume()
 		w.open(north, own, copies).close()
+	}
+}
+
+// coldStore keeps a start from looking through the streams in the background.
+type coldStore struct {
+	store.Store
+	warm chan struct{}
+}
+
+func (c coldStore) Scan(ctx context.Context, q store.Query) iter.Seq2[store.Record, error] {
+	if strings.HasPrefix(q.From, elsewherePrefix) {
+		<-c.warm
+	}
+	return c.Store.Scan(ctx, q)
+}
+
+// An end that an entry committed right before the node was stopped holds from the
+// first moment after the start.
+func TestEndHoldsAfterStart(t *testing.T) {
+	for what, holds := range map[string]func(t *testing.T, ann *Person, again wire.FriendRequest){
+		"listed": func(t *testing.T, ann *Person, _ wire.FriendRequest) {
+			reply, err := ann.Friends(t.Context())
+			if err != nil || len(reply.Friends) != 1 || reply.Friends[0].State != wire.StateNone {
+				t.Errorf("got %v, %v, want the one friendship to have ended", reply.Friends, err)
+			}
+		},
+		"told": func(t *testing.T, ann *Person, again wire.FriendRequest) {
+			if reply, err := ann.Tell(t.Context(), again); err != nil || reply.Friend.State != wire.StateOutgoing {
+				t.Errorf("a new offer: got %v, %v", reply.Friend.State, err)
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newStage(t)
+			s.ann.befriend(s.cid)
+			removal := wire.PublishRequest{Entry: s.ann.epoch(), Ends: []wire.FriendRequest{s.ann.end(s.cid)}}
+			s.settled(t)
+			own := s.stores["north own"]
+			own.StopAfter(1)
+			if _, err := s.ann.as().Publish(t.Context(), removal); err == nil {
+				t.Fatal("nothing stopped it")
+			}
+			s.close()
+			own.Resume()
+
+			cold := coldStore{own, make(chan struct{})}
+			n, err := Open(t.Context(), Options{
+				Name: north, Own: cold, Copies: storetest.NewMemory(), Now: s.w.clock.now, SyncInterval: time.Hour, Log: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer n.Close(t.Context())
+			defer close(cold.warm)
+			holds(t, n.As(s.ann.account, s.ann.address.Handle), s.ann.offer(s.cid))
+		})
 	}
 }
