@@ -42,17 +42,27 @@ const (
 // acknowledged: nothing is lost, nothing is there twice. KILLS says how often.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	c := newCrash(t, failpoints(t))
+	var c *crash
+	t.Cleanup(func() { // after the logs of the nodes: what was found stands at the end
+		if c != nil {
+			c.verdict()
+		}
+	})
+	c = newCrash(t, failpoints(t))
 	c.run(int(number(t, "KILLS", usualKills)))
-	if fault := c.counts.fault; fault != nil {
-		t.Errorf("after %d kills, the last at %s: %v", c.counts.kills(), c.counts.last, fault)
-	}
+}
+
+// verdict reports what was found.
+func (c *crash) verdict() {
+	c.counts.print()
 	for _, p := range c.points {
 		if c.counts.at[p.name] == 0 {
-			t.Errorf("failpoint %s was not reached", p.name)
+			c.Errorf("failpoint %s was not reached", p.name)
 		}
 	}
-	c.counts.print()
+	if fault := c.counts.fault; fault != nil {
+		c.Errorf("after %d kills, the last at %s: %v", c.counts.kills(), c.counts.last, fault)
+	}
 }
 
 // TestCrashNotices makes faults in the code of the node, one at a time, and
@@ -154,7 +164,7 @@ func (c *crash) end() {
 		if err := s.kill(); err != nil {
 			c.Error(err)
 		}
-		if c.Failed() {
+		if c.Failed() || c.counts.fault != nil {
 			c.Logf("log of %s:\n%s", s.name, s.tail())
 		}
 	}

@@ -304,7 +304,7 @@ func (w *witness) with(token wire.Token, method, path string) []byte {
 func (w *witness) founds() *deed {
 	b := random32()
 	o := &member{
-		TB: w.TB, home: w.home, handle: wire.Handle(fmt.Sprintf("n%x", b[:12])), audience: random32(),
+		TB: w.TB, home: w.home, from: w.from, handle: wire.Handle(fmt.Sprintf("n%x", b[:12])), audience: random32(),
 		identity: wire.NewIdentitySecret(random32()), login: wire.NewLoginSecret(random32()),
 	}
 	d := &deed{kind: deedRegister, by: w, request: o.request("POST", wire.PathRegister, o.founding())}
