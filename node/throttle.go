@@ -211,9 +211,14 @@ func (p *purse) wholeAt(i int, r rate, now time.Time, scale int) time.Time {
 	return from.Add(r.interval(scale))
 }
 
-// wait returns how long it takes until one can be taken, 0 for now.
+// wait returns how long it takes until one can be taken, 0 for now. Before there
+// are as many failures as make one wait, until is only when the last one was: by a
+// clock that may be a little ahead, that of another attempt or process.
 func (p *purse) wait(b budget, now time.Time, scale int) time.Duration {
-	longest := max(0, p.until.Sub(now))
+	longest := time.Duration(0)
+	if p.failed >= b.rates[0].count {
+		longest = max(0, p.until.Sub(now))
+	}
 	for i, r := range b.rates {
 		if r.count > 0 {
 			longest = max(longest, p.wholeAt(i, r, now, scale).Sub(now)-r.span)

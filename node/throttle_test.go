@@ -58,6 +58,7 @@ func TestSharedBudgets(t *testing.T) {
 	t.Run("budgets", TestBudgets)
 	t.Run("backoff", TestBackoffGrows)
 	t.Run("success", TestSuccessIsFree)
+	t.Run("crossed", TestAttemptsCross)
 	t.Run("apart", TestBudgetsAreApart)
 	t.Run("refused", TestRefusedCostsNothing)
 }
@@ -256,6 +257,23 @@ func TestSuccessIsFree(t *testing.T) {
 	}
 	if got > 25 {
 		t.Errorf("%d guesses from one address in an hour with successful log-ins in between: the wait does not grow", got)
+	}
+}
+
+// Attempts of which each read the clock before the one that was counted first are
+// not told to wait.
+func TestAttemptsCross(t *testing.T) {
+	clock := newTestClock()
+	th := newThrottle(clock.now, false, testPurses(t))
+	for i := range 9 {
+		if wait := fails(t, th, claim{guessAddress, "192.0.2.1"}); wait != 0 {
+			t.Fatalf("attempt %d has to wait for %v", i+1, wait)
+		}
+		clock.advance(-time.Millisecond)
+	}
+	fails(t, th, claim{guessAddress, "192.0.2.1"})
+	if fails(t, th, claim{guessAddress, "192.0.2.1"}) == 0 {
+		t.Error("there is no end to them")
 	}
 }
 
