@@ -2,15 +2,12 @@ package load
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"runtime"
 	"strconv"
@@ -28,10 +25,7 @@ import (
 // enough of them.
 const maxAddresses = 256
 
-const (
-	dialTimeout = 5 * time.Second
-	maxAnswer   = 8 << 20 // bytes, as client.MaxResponse
-)
+const dialTimeout = 5 * time.Second
 
 // A node is one of those that are asked, with the connections to it.
 type node struct {
@@ -50,6 +44,7 @@ type pool struct {
 type connection struct {
 	net.Conn
 	in     *bufio.Reader
+	out    []byte // room for requests
 	reused bool
 }
 
@@ -117,33 +112,24 @@ type request struct {
 	body         []byte // JSON, nil for none
 }
 
-// An answer is what came back.
-type answer struct {
-	status int
-	retry  time.Duration // as long as the node wants to be left alone
-	date   time.Time     // the node's clock, zero if it does not say
-	body   []byte
-}
-
 // ask sends a request and reads the answer to its end. A connection that the node
 // has closed meanwhile is replaced once: all requests here may be sent again.
 func (n *node) ask(ctx context.Context, r *request, timeout time.Duration) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	deadline := time.Now().Add(timeout)
 	p := &n.pools[r.from%len(n.pools)]
 	for {
 		c, err := p.take(ctx, n)
 		if err != nil {
 			return answer{}, n.away(ctx, err)
 		}
-		a, keep, err := c.exchange(ctx, n.name, r)
+		a, keep, err := c.exchange(ctx, deadline, n.name, r)
 		switch {
 		case err == nil && keep:
 			p.put(c)
 		default:
 			c.Close()
 		}
-		if err != nil && c.reused && ctx.Err() == nil && errors.Is(err, errUnanswered) {
+		if err != nil && c.reused && ctx.Err() == nil && errors.Is(err, errUnanswered) && time.Now().Before(deadline) {
 			continue
 		}
 		if err != nil {
@@ -179,42 +165,36 @@ func (p *pool) put(c *connection) {
 // errUnanswered says that a connection ended before anything came back.
 var errUnanswered = errors.New("the connection was closed before there was an answer")
 
-func (c *connection) exchange(ctx context.Context, host wire.NodeName, r *request) (a answer, keep bool, err error) {
-	deadline, _ := ctx.Deadline()
+func (c *connection) exchange(ctx context.Context, deadline time.Time, host wire.NodeName, r *request) (a answer, keep bool, err error) {
+	if sooner, ok := ctx.Deadline(); ok && sooner.Before(deadline) {
+		deadline = sooner
+	}
 	if err := c.SetDeadline(deadline); err != nil {
 		return a, false, err
 	}
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })() // fails for closed ones alone
-	if _, err := c.Write(r.bytes(host)); err != nil {
+	c.out = r.append(c.out[:0], host)
+	if _, err := c.Write(c.out); err != nil {
 		return a, false, fmt.Errorf("%w: %w", errUnanswered, err)
 	}
 	if _, err := c.in.Peek(1); err != nil {
 		return a, false, fmt.Errorf("%w: %w", errUnanswered, err)
 	}
-	reply, err := http.ReadResponse(c.in, nil)
-	if err != nil {
-		return a, false, err
-	}
-	defer reply.Body.Close()
-	room := bytes.NewBuffer(make([]byte, 0, min(max(reply.ContentLength, 0), maxAnswer)+bytes.MinRead))
-	if _, err := room.ReadFrom(io.LimitReader(reply.Body, maxAnswer)); err != nil {
-		return a, false, err
-	}
-	seconds, _ := strconv.Atoi(reply.Header.Get("Retry-After")) // absent or malformed: 0
-	date, _ := http.ParseTime(reply.Header.Get("Date"))         // absent or malformed: zero
-	a = answer{reply.StatusCode, time.Duration(max(0, seconds)) * time.Second, date, room.Bytes()}
-	return a, !reply.Close && room.Len() < maxAnswer && ctx.Err() == nil, nil
+	a, keep, err = readAnswer(c.in)
+	return a, keep && ctx.Err() == nil, err
 }
 
-// bytes are the request as it goes over the wire.
-func (r *request) bytes(host wire.NodeName) []byte {
-	b := make([]byte, 0, 256+len(r.body))
-	b = fmt.Appendf(b, "%s %s HTTP/1.1\r\nHost: %s\r\nAccept: %s\r\nUser-Agent: peerbrain\r\n", r.method, r.path, host, wire.MediaJSON)
+// append appends the request as it goes over the wire.
+func (r *request) append(b []byte, host wire.NodeName) []byte {
+	b = append(append(append(b, r.method...), ' '), r.path...)
+	b = append(append(b, " HTTP/1.1\r\nHost: "...), host...)
+	b = append(b, "\r\nAccept: "+wire.MediaJSON+"\r\nUser-Agent: peerbrain\r\n"...)
 	if !r.token.IsZero() {
-		b = fmt.Appendf(b, "Authorization: Bearer %s\r\n", r.token.Reveal())
+		b = append(append(append(b, "Authorization: Bearer "...), r.token.Reveal()...), "\r\n"...)
 	}
 	if r.body != nil {
-		b = fmt.Appendf(b, "Content-Type: %s\r\nContent-Length: %d\r\n", wire.MediaJSON, len(r.body))
+		b = append(b, "Content-Type: "+wire.MediaJSON+"\r\nContent-Length: "...)
+		b = append(strconv.AppendInt(b, int64(len(r.body)), 10), "\r\n"...)
 	}
 	return append(append(b, "\r\n"...), r.body...)
 }
