@@ -86,7 +86,7 @@ func TestRequestAllocations(t *testing.T) {
 	}
 	n.spread(1)
 	defer n.close()
-	r := &request{method: "GET", path: feedPath, token: wire.NewToken([32]byte{1})}
+	r := &request{method: "GET", path: wire.PathFeed, token: wire.NewToken([32]byte{1})}
 	got := testing.AllocsPerRun(100, func() {
 		if a, err := n.ask(t.Context(), r, time.Minute); err != nil || a.status != 200 {
 			t.Fatal(a.status, err)

@@ -7,7 +7,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"io"
-	"net/http"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -105,53 +105,63 @@ func (c *checker) posted(ctx context.Context, p *person) {
 	if c.every == 0 || n%c.every != 0 {
 		return
 	}
-	var page wire.FeedReply
-	if _, err := p.call(ctx, http.MethodGet, wire.PathFeed+"?limit=20", nil, &page); err != nil {
+	page, _, err := p.askFeed(ctx, 20)
+	if err != nil {
 		return // refused or away: there is nothing to look at
 	}
 	c.add(&c.sum.OwnReads, 1)
-	c.page(p, &page)
+	c.hear(p, page)
+	c.page(p, page)
 }
 
 // read is told of a page of the feed that p got.
-func (c *checker) read(p *person, a answer) {
+func (c *checker) read(p *person, page *feedPage) {
+	c.hear(p, page)
 	if n := c.reads.Add(1); c.every == 0 || n%c.every != 0 {
 		return
 	}
-	var page wire.FeedReply
-	if err := wire.DecodeJSON(a.body, &page); err != nil {
-		c.violated(changed, "the feed of %s is not understood: %v", p.address(), err)
-		return
-	}
 	c.add(&c.sum.FeedPages, 1)
-	c.page(p, &page)
+	c.page(p, page)
 }
 
-// page looks at the first page of a feed: it has what its reader wrote, goes on
-// from where it was, is in order, and leaves nothing out.
-func (c *checker) page(p *person, page *wire.FeedReply) {
-	next := make(map[streamID]uint64, len(page.Streams)) // seq of the next entry of each stream
+// hear takes in what a page tells of streams: what p may read goes on from where
+// it was, and what p wrote is there.
+func (c *checker) hear(p *person, page *feedPage) {
+	told := p.feed.told
+	if !page.All && page.since == "" {
+		c.violated(changed, "the feed of %s tells of what changed, and nobody asked since when", p.address())
+	}
+	listed := make(map[streamID]bool, len(page.Streams))
 	for _, s := range page.Streams {
 		id := streamID{s.Author, s.Audience}
-		if s.Head < p.heads[id] {
-			c.violated(backward, "%s had read entry %d of %s, now the newest is %d", p.address(), p.heads[id], c.crowd.whose(s.Author), s.Head)
+		listed[id] = true
+		if s.Head < told[id] {
+			c.violated(backward, "%s had read entry %d of %s, now the newest is %d", p.address(), told[id], c.crowd.whose(s.Author), s.Head)
 		}
-		next[id] = s.Head
+		told[id] = max(told[id], s.Head)
 	}
-	for id, head := range p.heads {
-		if _, there := next[id]; !there {
+	for id, head := range told {
+		if page.All && !listed[id] {
 			c.violated(backward, "%s had read entry %d of %s, now the stream is gone", p.address(), head, c.crowd.whose(id.author))
 		}
 	}
-	for id, head := range next {
-		p.heads[id] = max(p.heads[id], head)
+	if head := told[p.streamID()]; head < p.acked {
+		c.violated(unread, "entry %d of %s was acknowledged, and the newest in the feed is %d", p.acked, p.address(), head)
 	}
-	own := p.streamID()
-	if next[own] < p.acked {
-		c.violated(unread, "entry %d of %s was acknowledged, and the newest in the feed is %d", p.acked, p.address(), next[own])
+}
+
+// page looks at the items of the first page of a feed, when what it tells was
+// heard: they are in order, leave nothing out, and have what their reader wrote.
+func (c *checker) page(p *person, page *feedPage) {
+	var whole wire.FeedReply
+	if err := wire.DecodeJSON(page.body, &whole); err != nil {
+		c.violated(changed, "the feed of %s is not understood: %v", p.address(), err)
+		return
 	}
-	oldest := c.items(p, page.Items, next)
-	if next[own] >= p.acked && (page.Cursor == "" || p.created > oldest) && p.acked > 0 {
+	next, own := maps.Clone(p.feed.told), p.streamID() // seq of the next entry of each stream
+	there := next[own] >= p.acked
+	oldest := c.items(p, whole.Items, next)
+	if there && next[own] >= p.acked && (whole.Cursor == "" || p.created > oldest) && p.acked > 0 {
 		c.violated(unread, "entry %d of %s was acknowledged, and is not in the feed", p.acked, p.address())
 	}
 }

@@ -19,7 +19,7 @@ func reading(t *testing.T) (c *checker, reader *person, page *wire.FeedReply) {
 	if err := crowd.draw(t.Context(), 3); err != nil {
 		t.Fatal(err)
 	}
-	page = &wire.FeedReply{}
+	page = &wire.FeedReply{All: true, State: "a-state"}
 	position := int64(1000)
 	for i, p := range crowd.people {
 		p.account[0] = byte(i + 1)
@@ -48,6 +48,17 @@ func reading(t *testing.T) (c *checker, reader *person, page *wire.FeedReply) {
 	return newChecker(crowd, 1, 0), crowd.people[0], page
 }
 
+// looks lets the checker look at a page that was asked for with since.
+func (c *checker) looks(t *testing.T, p *person, page *wire.FeedReply, since string) {
+	t.Helper()
+	got := &feedPage{since: since, body: wire.EncodeJSON(page)}
+	if err := got.parse(got.body); err != nil {
+		t.Fatal(err)
+	}
+	c.hear(p, got)
+	c.page(p, got)
+}
+
 // TestPage: a page of the feed as it should be, and each way in which it can be
 // wrong.
 func TestPage(t *testing.T) {
@@ -65,18 +76,19 @@ func TestPage(t *testing.T) {
 		},
 		unread + " 2": func(reader *person, _ *wire.FeedReply) { reader.acked++ },
 		backward: func(reader *person, page *wire.FeedReply) {
-			reader.heads[streamID{page.Streams[1].Author, page.Streams[1].Audience}] = 6
+			reader.feed.told[streamID{page.Streams[1].Author, page.Streams[1].Audience}] = 6
 		},
 		backward + " 2": func(reader *person, page *wire.FeedReply) {
-			reader.heads[streamID{wire.AccountID{9}, wire.AudienceID{9}}] = 6
+			reader.feed.told[streamID{wire.AccountID{9}, wire.AudienceID{9}}] = 6
 		},
+		changed + " 2": func(_ *person, page *wire.FeedReply) { page.All = false },
 		changed: func(_ *person, page *wire.FeedReply) {
 			page.Items[4].Entry.Header = slices.Clone(page.Items[4].Entry.Header[:80])
 		},
 	} {
 		c, reader, page := reading(t)
 		lie(reader, page)
-		c.page(reader, page)
+		c.looks(t, reader, page, "")
 		found := c.report().Violations
 		if want == "" {
 			if len(found) > 0 || !c.report().Passed() {
@@ -93,11 +105,75 @@ func TestPage(t *testing.T) {
 // TestPageGoesOn: heads that were read once are not forgotten.
 func TestPageGoesOn(t *testing.T) {
 	c, reader, page := reading(t)
-	c.page(reader, page)
+	c.looks(t, reader, page, "")
 	page.Streams[2].Head--
 	page.Items = slices.DeleteFunc(page.Items, func(i wire.FeedItem) bool { return i.Author == page.Streams[2].Author })
-	c.page(reader, page)
+	c.looks(t, reader, page, "")
 	if found := c.report().Violations; len(found) != 1 || found[0].Kind != backward || found[0].Count != 1 {
 		t.Errorf("got %+v", found)
+	}
+}
+
+// TestPageSince: a page that tells of what changed is taken together with those
+// before it, and each way in which that can be wrong.
+func TestPageSince(t *testing.T) {
+	for want, lie := range map[string]func(reader *person, page *wire.FeedReply){
+		"":              func(*person, *wire.FeedReply) {},
+		" again":        func(_ *person, page *wire.FeedReply) { page.All = true },
+		doubled:         func(_ *person, page *wire.FeedReply) { page.Streams = page.Streams[:1] }, // of a friend it shows what it did not tell
+		unread:          func(_ *person, page *wire.FeedReply) { page.Streams = page.Streams[1:] },
+		backward:        func(_ *person, page *wire.FeedReply) { page.Streams[1].Head = 3 },
+		backward + " 2": func(_ *person, page *wire.FeedReply) { page.Streams[1].Head = 0 },
+		backward + " 3": func(_ *person, page *wire.FeedReply) { page.All, page.Streams = true, page.Streams[:2] },
+		missing:         func(_ *person, page *wire.FeedReply) { page.Items = slices.Delete(page.Items, 4, 5) },
+		changed:         func(_ *person, page *wire.FeedReply) { page.Items[4].Entry.Header = nil },
+	} {
+		c, reader, page := reading(t)
+		first := *page
+		first.Items, first.Streams = page.Items[3:], slices.Clone(page.Streams) // before the newest of each of the three
+		for i := range first.Streams {
+			first.Streams[i].Head--
+		}
+		reader.acked--
+		c.looks(t, reader, &first, "")
+		if found := c.report().Violations; len(found) > 0 {
+			t.Fatalf("the page before: got %+v", found)
+		}
+		reader.acked++
+		page.All = false
+		lie(reader, page)
+		c.looks(t, reader, page, "a-state")
+		found := c.report().Violations
+		if want == "" || want == " again" {
+			if len(found) > 0 {
+				t.Errorf("an honest page%s: got %+v", want, found)
+			}
+			continue
+		}
+		if !slices.ContainsFunc(found, func(v Violation) bool { return v.Kind == want[:min(len(want), len(v.Kind))] }) {
+			t.Errorf("%s: got %+v", want, found)
+		}
+	}
+}
+
+// TestFeedTail: what a page says beside its items is found behind them, in
+// whatever order a node writes it.
+func TestFeedTail(t *testing.T) {
+	_, _, page := reading(t)
+	page.Cursor = `"streams":[`
+	for _, body := range [][]byte{
+		wire.EncodeJSON(page),
+		[]byte(`{"streams":[` + string(wire.EncodeJSON(page.Streams))[1:] + `,"all":true,"cursor":"x","state":"a-state","items":[]}`),
+	} {
+		var got feedTail
+		if err := got.parse(body); err != nil || !got.All || got.State != "a-state" || len(got.Streams) != 3 || got.Streams[2].Head != 5 {
+			t.Errorf("%s: got %+v, %v", body, got, err)
+		}
+	}
+	for _, body := range []string{``, `{}x`, `{"streams":[1]}`, `{"streams":[],"all":1}`} {
+		var got feedTail
+		if err := got.parse([]byte(body)); err == nil {
+			t.Errorf("%s: got %+v", body, got)
+		}
 	}
 }

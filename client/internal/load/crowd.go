@@ -25,7 +25,9 @@ type crowd struct {
 	words     string // what texts are cut from
 	size      int    // of a text
 	timeout   time.Duration
-	presigned bool // nothing is signed any more
+	presigned bool         // nothing is signed any more
+	renewed   atomic.Int64 // sessions that a node had ended
+	fresh     atomic.Int64 // pages of the feed that told of all streams
 	tell      func(string, ...any)
 }
 

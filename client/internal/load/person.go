@@ -29,8 +29,7 @@ type person struct {
 	epoch      seal.EpochSecret
 	content    seal.ContentKey
 	chain      seal.ChainKey
-	token      wire.Token
-	device     *wire.Token
+	session    session
 	vault      wire.Signed // head of the vault, once it is registered
 
 	stream  wire.StreamHead // with what is signed and not acknowledged
@@ -40,8 +39,8 @@ type person struct {
 	before  uint64          // seq of the newest entry before this run
 	broken  bool            // the node has refused what must follow: nothing more can be written
 
-	friends map[int]bool        // by number
-	heads   map[streamID]uint64 // the newest seq that was read of each stream
+	friends map[int]bool // by number
+	feed    feed
 
 	taken   atomic.Bool
 	waiting atomic.Int64 // they are to be left alone until then, ns since 1970
@@ -80,7 +79,7 @@ func (c *crowd) newPerson(number int) (*person, error) {
 	secret := func(purpose string) []byte { b := c.secret(purpose, number); return b[:] }
 	p := &person{
 		crowd: c, number: number, home: c.nodes[number%len(c.nodes)], handle: wire.Handle(fmt.Sprintf("%s_%d", c.name, number)),
-		audience: c.secret("audience", number), friends: make(map[int]bool), heads: make(map[streamID]uint64),
+		audience: c.secret("audience", number), friends: make(map[int]bool), feed: feed{told: make(map[streamID]uint64)},
 		identity: wire.NewIdentitySecret(c.secret("identity", number)), login: wire.NewLoginSecret(c.secret("log-in", number)),
 	}
 	var err error
@@ -98,9 +97,25 @@ func (p *person) address() wire.Address { return wire.Address{Handle: p.handle, 
 
 func (p *person) streamID() streamID { return streamID{p.account, p.audience} }
 
-// ask asks the home node; in is sent as JSON, nil for nothing.
-func (p *person) ask(ctx context.Context, method, path string, in any) (answer, error) {
-	r := &request{method: method, path: path, from: p.number / len(p.crowd.nodes), token: p.token}
+// call asks the home node, in the name of p, and decodes the answer into out
+// unless that is nil; in is sent as JSON, nil for nothing. An answer that is no
+// 2xx is an error. Where the session has ended, p logs in and asks again.
+func (p *person) call(ctx context.Context, method, path string, in, out any) (answer, error) {
+	token, number := p.session.current()
+	a, err := p.try(ctx, token, method, path, in, out)
+	if a.status != http.StatusUnauthorized || token.IsZero() {
+		return a, err
+	}
+	if a, err := p.renew(ctx, number); err != nil {
+		return a, err
+	}
+	token, _ = p.session.current()
+	return p.try(ctx, token, method, path, in, out)
+}
+
+// try is call with one token, zero for none.
+func (p *person) try(ctx context.Context, token wire.Token, method, path string, in, out any) (answer, error) {
+	r := &request{method: method, path: path, from: p.number / len(p.crowd.nodes), token: token}
 	switch in := in.(type) {
 	case nil:
 	case []byte:
@@ -108,13 +123,7 @@ func (p *person) ask(ctx context.Context, method, path string, in any) (answer, 
 	default:
 		r.body = wire.EncodeJSON(in)
 	}
-	return p.home.ask(ctx, r, p.crowd.timeout)
-}
-
-// call asks the home node and decodes the answer into out unless that is nil. An
-// answer that is no 2xx is an error.
-func (p *person) call(ctx context.Context, method, path string, in, out any) (answer, error) {
-	a, err := p.ask(ctx, method, path, in)
+	a, err := p.home.ask(ctx, r, p.crowd.timeout)
 	if err == nil && (a.status < 200 || a.status > 299) {
 		err = a.refusal()
 	}

@@ -72,35 +72,6 @@ func (p *person) firstVault(now int64) (r wire.VaultRecord, err error) {
 	return wire.VaultRecord{Head: signed, Slots: encoded, Vault: sealed}, err
 }
 
-// logIn opens a session: a challenge and its answer.
-func (p *person) logIn(ctx context.Context) (answer, error) {
-	var c wire.ChallengeReply
-	a, err := p.call(ctx, http.MethodPost, wire.PathChallenge, wire.ChallengeRequest{Handle: p.handle, Purpose: wire.PurposeLogin}, &c)
-	if err != nil {
-		return a, err
-	}
-	signed, err := (&wire.Challenge{
-		Version: wire.Version, Suite: wire.Suite, Node: p.home.name, Handle: p.handle,
-		Purpose: wire.PurposeLogin, Nonce: c.Nonce, Expires: c.Expires,
-	}).Sign(p.login)
-	if err != nil {
-		return a, err
-	}
-	var reply wire.LoginReply
-	a, err = p.call(ctx, http.MethodPost, wire.PathLogin, wire.LoginRequest{
-		Handle: p.handle, Purpose: wire.PurposeLogin, Nonce: c.Nonce, Expires: c.Expires, Tag: c.Tag, Answer: signed,
-		Device: "load", DeviceToken: p.device,
-	}, &reply)
-	if err != nil {
-		return a, err
-	}
-	if reply.Account != p.account {
-		return a, wire.Errorf(wire.Tampered, "login", "%s has logged in another account", p.home.name)
-	}
-	p.token, p.device = reply.Token, &reply.DeviceToken
-	return a, nil
-}
-
 // join registers somebody, logs in and begins the stream, from where an earlier
 // attempt came to.
 func (p *person) join(ctx context.Context) error {
@@ -109,7 +80,7 @@ func (p *person) join(ctx context.Context) error {
 			return err
 		}
 	}
-	if p.token.IsZero() {
+	if token, _ := p.session.current(); token.IsZero() {
 		if _, err := p.logIn(ctx); err != nil {
 			return err
 		}

@@ -79,7 +79,7 @@ func (r *run) operate(ctx context.Context, o operation, p *person, random *rand.
 		r.stop()
 		return
 	}
-	a, err := r.do(ctx, o, p, random, &due)
+	a, page, err := r.do(ctx, o, p, random, &due)
 	end := time.Now()
 	if err == nil {
 		r.recorder.done(o, due, end)
@@ -87,7 +87,7 @@ func (r *run) operate(ctx context.Context, o operation, p *person, random *rand.
 		case posts:
 			r.check.posted(ctx, p)
 		case feeds:
-			r.check.read(p, a)
+			r.check.read(p, page)
 		}
 		return
 	}
@@ -127,33 +127,32 @@ var errNobody = wire.Errorf(wire.NotExist, "friend", "everybody is a friend of e
 
 // do does one operation. In a closed loop the latency counts from when the
 // request is ready.
-func (r *run) do(ctx context.Context, o operation, p *person, random *rand.Rand, due *time.Time) (answer, error) {
+func (r *run) do(ctx context.Context, o operation, p *person, random *rand.Rand, due *time.Time) (a answer, page *feedPage, err error) {
 	switch o {
 	case posts:
 		if len(p.pending) == 0 {
 			if err := p.write(); err != nil {
-				return answer{}, err
+				return a, nil, err
 			}
 			if !r.schedule.open() {
 				*due = time.Now()
 			}
 		}
-		return p.publish(ctx)
+		a, err = p.publish(ctx)
 	case feeds:
-		return p.call(ctx, http.MethodGet, feedPath, nil, nil)
+		page, a, err = p.askFeed(ctx, pageLength)
 	case logins:
-		return p.logIn(ctx)
+		a, err = p.logIn(ctx)
+	case friendships:
+		other := r.crowd.stranger(p, random)
+		if other == nil {
+			return a, nil, errNobody
+		}
+		defer other.release()
+		a, err = p.befriend(ctx, other)
 	}
-	other := r.crowd.stranger(p, random)
-	if other == nil {
-		return answer{}, errNobody
-	}
-	defer other.release()
-	return p.befriend(ctx, other)
+	return a, page, err
 }
-
-// feedPath is a page of the feed, as a client asks for it.
-const feedPath = wire.PathFeed + "?limit=50"
 
 // stranger takes somebody who is no friend of p, nil if none is found.
 func (c *crowd) stranger(p *person, random *rand.Rand) *person {

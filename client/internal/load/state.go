@@ -105,7 +105,7 @@ func (c *crowd) restore(ctx context.Context, s *stateFile) error {
 	}
 	return c.each(ctx, "logging in", len(c.people), func(ctx context.Context, i int) error {
 		p := c.people[i]
-		if p.token.IsZero() {
+		if token, _ := p.session.current(); token.IsZero() {
 			if _, err := p.logIn(ctx); err != nil {
 				return fmt.Errorf("%s: %w", p.address(), err)
 			}

@@ -96,7 +96,7 @@ func TestSecretsAreNotWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	secrettest.Table{Holders: []any{
-		stateFile{Seed: wire.Hide(secrettest.Secret)}, crowd{seed: c.seed}, person{identity: wire.NewIdentitySecret(secrettest.Secret), login: wire.NewLoginSecret(secrettest.Secret), token: wire.NewToken(secrettest.Secret)},
+		&stateFile{Seed: wire.Hide(secrettest.Secret)}, &crowd{seed: c.seed}, &person{identity: wire.NewIdentitySecret(secrettest.Secret), login: wire.NewLoginSecret(secrettest.Secret), session: session{token: wire.NewToken(secrettest.Secret)}},
 		request{token: wire.NewToken(secrettest.Secret)},
 	}}.Test(t)
 }
