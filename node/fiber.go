@@ -98,7 +98,7 @@ type requestKey struct{}
 // serve is in front of the router.
 func (s *server) serve(c *fasthttp.RequestCtx, routed fasthttp.RequestHandler) {
 	start := time.Now()
-	if s.gate.full() && string(c.Request.Header.RequestURI()) != wire.PathHealth {
+	if s.gate.full(start) && string(c.Request.Header.RequestURI()) != wire.PathHealth {
 		s.refuseBusy(c, start)
 		return
 	}
@@ -124,6 +124,7 @@ func (s *server) serve(c *fasthttp.RequestCtx, routed fasthttp.RequestHandler) {
 // refuseBusy does as little as it can. It keeps the connection where the request
 // is here in full already: to open new ones would cost more.
 func (s *server) refuseBusy(c *fasthttp.RequestCtx, now time.Time) {
+	s.gate.pause()
 	send(c, s.gate.busy(s.api.log, now))
 	length := int64(c.Request.Header.ContentLength())
 	if length == 0 || c.Request.Header.IsGet() {

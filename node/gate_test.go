@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/forgery"
@@ -192,4 +193,85 @@ func TestVerifyingIsNotWork(t *testing.T) {
 	if err := errors.Join(silent.Close(), held.Close()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestGateFollows: while more is asked than can be done, a gate lets in as many
+// as were done in the last window, within bounds; else as many as it may.
+func TestGateFollows(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	g := &gate{most: 512}
+	enter := func() (inside []func()) {
+		for !g.full(now) {
+			_, leave := g.enter(t.Context())
+			inside = append(inside, leave)
+		}
+		return inside
+	}
+	inside := enter()
+	for _, test := range []struct {
+		done, want int
+		took       time.Duration
+	}{
+		{100, 100, gateWindow},
+		{90, 90, gateWindow},
+		{200, 100, 2 * gateWindow},
+		{20, fewRequests, gateWindow},
+		{fewRequests, fewRequests, 10 * gateWindow},
+		{600, 512, gateWindow},
+	} {
+		for range test.done {
+			if len(inside) == 0 {
+				_, leave := g.enter(t.Context())
+				inside = append(inside, leave)
+			}
+			inside[0]()
+			inside = inside[1:]
+		}
+		now = now.Add(test.took)
+		g.full(now)
+		inside = append(inside, enter()...)
+		if got := int(g.room()); got != test.want || int(g.working.Load()) < test.want {
+			t.Errorf("%d were done in %s: %d may be worked on, %d are, want %d", test.done, test.took, got, g.working.Load(), test.want)
+		}
+	}
+	for _, leave := range inside {
+		leave()
+	}
+	now = now.Add(gateWindow) // in which the last was refused
+	g.full(now)
+	now = now.Add(gateWindow)
+	if g.full(now); g.room() != 512 {
+		t.Errorf("after a window in which nothing was refused %d may be worked on, want 512", g.room())
+	}
+	small := &gate{most: 3}
+	small.denied.Store(1)
+	if small.turn(gateWindow); small.room() != 3 {
+		t.Errorf("of 3 at most, %d may be worked on", small.room())
+	}
+}
+
+// TestManyRefusalsWait: the first refusals of a window are answered at once, what
+// comes beyond them later, and not more of these at once than there is room for.
+func TestManyRefusalsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{}
+		g.window.Store(time.Now().UnixNano())
+		begin := time.Now()
+		for range fewRequests {
+			g.full(begin)
+			g.pause()
+		}
+		if waited := time.Since(begin); waited != 0 {
+			t.Errorf("the first refusals took %s", waited)
+		}
+		g.full(begin)
+		g.paused.Store(maxPaused)
+		if g.pause(); time.Since(begin) != 0 {
+			t.Errorf("where %d wait, another one waited for %s", maxPaused, time.Since(begin))
+		}
+		g.paused.Store(maxPaused - 1)
+		if g.pause(); time.Since(begin) != busyPause || g.paused.Load() != maxPaused-1 {
+			t.Errorf("the next refusal took %s, want %s", time.Since(begin), busyPause)
+		}
+	})
 }
