@@ -23,6 +23,7 @@ type loadFlags struct {
 	mix, ramp                        string
 	p99                              time.Duration
 	noCheck, capacity                bool
+	overload                         float64
 	report, plot                     string
 }
 
@@ -68,8 +69,8 @@ func (f *loadFlags) define(flags *pflag.FlagSet) {
 	o := &f.o
 	f.flags = flags
 	flags.StringArrayVar(&o.Nodes, "node", nil, "`URL` of a node, such as http://localhost:8081; once for each")
-	flags.IntVar(&o.People, "people", 0, "how many people there are on all nodes together (default 100)")
-	flags.IntVar(&o.Friends, "friends", -1, "how many friends each has (default 10)")
+	flags.IntVar(&o.People, "people", 0, "how many people there are on all nodes together; 0 for those of --state, else 100")
+	flags.IntVar(&o.Friends, "friends", -1, "how many friends each has; -1 for as many as in --state, else 10")
 	flags.IntVar(&o.Posts, "posts", 0, "end after so many posts; 0 for no such end")
 	flags.Float64Var(&f.seconds, "seconds", 10, "how long is measured, in `seconds`")
 	flags.Float64Var(&f.warmup, "warmup", 2, "how long the load is on before that, in `seconds`")
@@ -88,6 +89,8 @@ func (f *loadFlags) define(flags *pflag.FlagSet) {
 	flags.IntVar(&o.CheckPosts, "check-posts", 20_000, "read back so many posts at the end")
 	flags.Float64Var(&f.settle, "settle", 60, "how long news may take to friends when the load is over, in `seconds`")
 	flags.BoolVar(&f.capacity, "find-capacity", false, "find the highest rate that the nodes sustain; --seconds is the length of one step")
+	flags.Float64Var(&f.overload, "overload", 0, "ask for so many `times` as much as a closed loop gets done, in turns with it, and compare")
+	flags.DurationVar(&o.Within, "within", time.Second, "what is done within this `time` of when it was due counts as done in time")
 	flags.DurationVar(&f.p99, "p99", 30*time.Millisecond, "latency that 99 of 100 operations keep within the capacity, a `time` such as 30ms")
 	flags.StringVar(&o.State, "state", "", "keep the people in this `file`, and use them again; it holds their keys")
 	flags.StringVar(&f.report, "report", "", "write everything, second by second, as JSON to this `file`")
@@ -114,6 +117,10 @@ func (f *loadFlags) options() (o load.Options, err error) {
 	if f.capacity && (o.Rate != 0 || o.Ramp != load.Ramp{} || o.Presign || o.Posts != 0) {
 		return o, wire.Errorf(wire.Invalid, "find-capacity", "it chooses the rate itself: without --rate, --ramp, --posts and --presign")
 	}
+	o.Varies = f.capacity || f.overload != 0
+	if f.overload != 0 && (f.capacity || o.Rate != 0 || o.Ramp != load.Ramp{} || o.Posts != 0 && !o.Presign || !(f.overload >= 1 && f.overload <= 100)) {
+		return o, wire.Errorf(wire.Invalid, "overload", "1 to 100 was expected, without --rate, --ramp and --find-capacity, and with --posts for --presign alone")
+	}
 	if f.p99 < time.Millisecond || f.p99 > time.Minute {
 		return o, wire.Errorf(wire.Invalid, "p99", "1ms to 1m was expected, not %s", f.p99)
 	}
@@ -134,9 +141,15 @@ func (a *app) putLoad(ctx context.Context, f *loadFlags) error {
 	}
 	defer l.Close()
 	var report *load.Report
-	if f.capacity {
+	switch {
+	case f.capacity:
 		report = l.FindCapacity(ctx, f.p99)
-	} else if report, err = l.Run(ctx); err != nil {
+	case f.overload > 0:
+		report, err = l.Overload(ctx, f.overload)
+	default:
+		report, err = l.Run(ctx)
+	}
+	if err != nil {
 		return a.explainLoad(f, err)
 	}
 	return a.loaded(l, f, report)

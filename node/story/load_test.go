@@ -22,7 +22,13 @@ type loadReport struct {
 	}
 	Failures map[string]int
 	Series   []any
-	Check    struct {
+	Overload struct {
+		Peak    float64 `json:"peak_per_s"`
+		Refused int
+		Untold  int `json:"refused_without_retry_after"`
+	}
+	FreshPages int `json:"fresh_pages"`
+	Check      struct {
 		Acknowledged uint64
 		ReadBack     uint64 `json:"read_back"`
 		ByFriends    uint64 `json:"read_by_friends"`
@@ -59,7 +65,7 @@ func TestLoad(t *testing.T) {
 		if c := r.Check; c.Acknowledged == 0 || c.ReadBack != c.Acknowledged || c.ByFriends != c.Acknowledged || c.OwnReads == 0 {
 			t.Errorf("%q: got %+v, want all read back", how, c)
 		}
-		if how[0] == "--mix" && (len(r.Operations) != 4 || r.Check.FeedPages == 0) {
+		if how[0] == "--mix" && (len(r.Operations) != 4 || r.Check.FeedPages == 0 || r.FreshPages == 0) {
 			t.Errorf("%q: got %+v", how, r)
 		}
 		if how[0] == "--posts" && r.Check.Acknowledged != 30 {
@@ -76,6 +82,24 @@ func TestLoad(t *testing.T) {
 	}
 	if _, err := os.Stat(w.home("nobody")); !os.IsNotExist(err) {
 		t.Errorf("a load has made a home: %v", err)
+	}
+}
+
+// TestLoadTooMuch asks nodes that work on few requests at once for five times as
+// much as they do: each refusal says when to come again, and what was acknowledged
+// meanwhile is there, once.
+func TestLoadTooMuch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(s *server) error {
+		s.flags = append(s.flags, "--limits-requests", "4")
+		return nil
+	})
+	r, err := w.loads("--people", "24", "--friends", "2", "--overload", "5", "--clients", "2", "--seconds", "1", "--within", "10s")
+	if o := r.Overload; err != nil || o.Peak <= 0 || o.Refused == 0 || o.Untold > 0 || len(r.Failures) > 0 {
+		t.Errorf("got %v, %+v", err, r)
+	}
+	if c := r.Check; c.Acknowledged == 0 || c.ReadBack != c.Acknowledged || c.ByFriends != c.Acknowledged || len(c.Violations) > 0 {
+		t.Errorf("got %+v, want all read back", c)
 	}
 }
 
@@ -109,6 +133,15 @@ var loadLies = []struct {
 		return alter("GET "+wire.PathStream, func(_ *exchange, r *wire.StreamReply) {
 			if len(r.Entries) > 1 {
 				r.Entries = slices.Insert(r.Entries, 1, r.Entries[0])
+			}
+		})
+	}},
+	{"feed went back", func() told {
+		return alter("GET "+wire.PathFeed, func(_ *exchange, r *wire.FeedReply) {
+			for i := range r.Streams {
+				if r.Streams[i].Head > 2 { // what was told before was more
+					r.Streams[i].Head = 1
+				}
 			}
 		})
 	}},

@@ -210,9 +210,12 @@ func (c *crowd) whose(id wire.AccountID) string {
 
 // words writes the report for a person.
 func (r *CheckReport) words(w io.Writer) {
-	if r.Skipped != "" {
+	switch {
+	case r.Skipped != "":
 		fmt.Fprintf(w, "not read back: %s\n", r.Skipped)
-	} else {
+	case r.Acknowledged == 0:
+		fmt.Fprintf(w, "checked: %d feed pages; no post was acknowledged\n", r.FeedPages)
+	default:
 		sample := "all of them"
 		if r.Sampled {
 			sample = "a sample"

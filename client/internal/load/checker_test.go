@@ -1,8 +1,11 @@
 package load
 
 import (
+	"fmt"
+	"net/http"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -176,4 +179,31 @@ func TestFeedTail(t *testing.T) {
 			t.Errorf("%s: got %+v", body, got)
 		}
 	}
+}
+
+// TestAskFeed: the first page asks for all streams, the following for what changed
+// since the one before, and after a while one asks for all again.
+func TestAskFeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []string
+		p := &pretender{answer: func(r *http.Request) (int, string, any) {
+			asked = append(asked, r.URL.Query().Get("since"))
+			return http.StatusOK, "", wire.FeedReply{Items: []wire.FeedItem{}, Streams: []wire.StreamStatus{}, All: true, State: fmt.Sprintf("s-%d", len(asked))}
+		}}
+		l := pretended(t, p, someOptions())
+		var want []string
+		for i := range freshEvery + 2 {
+			if want = append(want, fmt.Sprintf("s-%d", i)); i%freshEvery == 0 {
+				want[i] = ""
+			}
+			if page, _, err := l.crowd.people[0].askFeed(t.Context(), 50); err != nil || page.since != want[i] {
+				t.Errorf("page %d: got %+v, %v", i, page, err)
+			}
+		}
+		if !slices.Equal(asked, want) || l.crowd.fresh.Load() != 2 {
+			t.Errorf("asked for %q, want %q; %d were counted, want 2", asked, want, l.crowd.fresh.Load())
+		}
+		l.Close()
+		p.close()
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/peerbrain/peerbrain/client/internal/seal"
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
@@ -20,6 +21,8 @@ type crowd struct {
 	seed      wire.Hidden[[32]byte]
 	name      string // that the handles of all begin with
 	box       wire.RecoveryEncryptionKey
+	selfKey   []byte // sealed to box; nobody opens it, so that one does for all
+	slot      []byte // of recovery, likewise
 	nodes     []*node
 	people    []*person
 	words     string // what texts are cut from
@@ -28,6 +31,7 @@ type crowd struct {
 	presigned bool         // nothing is signed any more
 	renewed   atomic.Int64 // sessions that a node had ended
 	fresh     atomic.Int64 // pages of the feed that told of all streams
+	stages    []Stage      // of the set-up
 	tell      func(string, ...any)
 }
 
@@ -47,6 +51,12 @@ func newCrowd(o *Options, seed [32]byte) (*crowd, error) {
 		return nil, err
 	}
 	c.box = [1216]byte(key.PublicKey().Bytes())
+	if c.selfKey, err = seal.SealSelfKey(c.box, seal.SelfKeyPlace{}, seal.NewSelfKey()); err != nil {
+		return nil, err
+	}
+	if c.slot, err = seal.SealRecoverySlot(c.box, wire.AccountID{}, seal.NewVaultKey()); err != nil {
+		return nil, err
+	}
 	c.name = "load" + wire.Hash(c.secret("name", 0)).String()[:8]
 	words := rand.New(rand.NewChaCha8(c.secret("words", 0)))
 	var b strings.Builder
@@ -108,7 +118,18 @@ func (c *crowd) inspect(ctx context.Context) error {
 }
 
 // setters is how many people are set up at once.
-const setters = 32
+const setters = 64
+
+// stage is each, and keeps how long it took.
+func (c *crowd) stage(ctx context.Context, what string, count int, do func(ctx context.Context, i int) error) error {
+	begin := time.Now()
+	err := c.each(ctx, what, count, do)
+	took := max(time.Since(begin).Seconds(), 1e-6)
+	if count > 0 {
+		c.stages = append(c.stages, Stage{what, count, took, float64(count) / took})
+	}
+	return err
+}
 
 // each calls do for all numbers below count, some at once, until one fails; what
 // a node refuses for now is asked for again when it says.
@@ -117,6 +138,7 @@ func (c *crowd) each(ctx context.Context, what string, count int, do func(ctx co
 	defer cancel(nil)
 	var all sync.WaitGroup
 	var next, done atomic.Int64
+	begin := time.Now()
 	for range min(setters, count) {
 		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < count && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
@@ -124,7 +146,8 @@ func (c *crowd) each(ctx context.Context, what string, count int, do func(ctx co
 					cancel(err)
 				}
 				if n := done.Add(1); n%100 == 0 || int(n) == count {
-					c.tell("%s: %d of %d", what, n, count)
+					rate := float64(n) / max(time.Since(begin).Seconds(), 1e-6)
+					c.tell("%s: %d of %d, %s/s, %.0f s to go", what, n, count, thousands(rate), float64(count-int(n))/rate)
 				}
 			}
 		})
@@ -159,7 +182,7 @@ func (c *crowd) populate(ctx context.Context, people, friends int) error {
 	if each := (people + len(c.nodes) - 1) / len(c.nodes); !c.nodes[0].spreads() && each > freeRegistrations {
 		c.tell("all people come from one address here, and a development node registers %d a minute of one: this takes %d minutes or more", freeRegistrations, each/freeRegistrations)
 	}
-	err := c.each(ctx, "registering", people, func(ctx context.Context, i int) error { return c.people[i].join(ctx) })
+	err := c.stage(ctx, "registering", people, func(ctx context.Context, i int) error { return c.people[i].join(ctx) })
 	if err != nil {
 		return err
 	}
@@ -169,7 +192,7 @@ func (c *crowd) populate(ctx context.Context, people, friends int) error {
 		readers[e.from.number] = append(readers[e.from.number], e.to)
 		readers[e.to.number] = append(readers[e.to.number], e.from)
 	}
-	err = c.each(ctx, "sealing for friends", people, func(ctx context.Context, i int) error {
+	err = c.stage(ctx, "sealing for friends", people, func(ctx context.Context, i int) error {
 		_, err := c.people[i].sendWraps(ctx, readers[i]...)
 		return err
 	})
@@ -177,15 +200,15 @@ func (c *crowd) populate(ctx context.Context, people, friends int) error {
 		return err
 	}
 	offers := make([]wire.Hash, len(edges))
-	err = c.each(ctx, "offering friendship", len(edges), func(ctx context.Context, i int) (err error) {
-		offers[i], _, err = edges[i].from.offer(ctx, edges[i].to)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	err = c.each(ctx, "accepting", len(edges), func(ctx context.Context, i int) error {
-		_, err := edges[i].to.accept(ctx, edges[i].from, offers[i])
+	err = c.stage(ctx, "making friends", len(edges), func(ctx context.Context, i int) (err error) {
+		e := edges[i]
+		if offers[i] == (wire.Hash{}) {
+			if offers[i], _, err = e.from.offer(ctx, e.to); err != nil {
+				offers[i] = wire.Hash{}
+				return err
+			}
+		}
+		_, err = e.to.accept(ctx, e.from, offers[i])
 		return err
 	})
 	befriend(edges)
@@ -206,7 +229,7 @@ func befriend(edges []edge) {
 // draw makes the keys of all people.
 func (c *crowd) draw(ctx context.Context, people int) error {
 	c.people = make([]*person, people)
-	return c.each(ctx, "making keys", people, func(_ context.Context, i int) (err error) {
+	return c.stage(ctx, "making keys", people, func(_ context.Context, i int) (err error) {
 		c.people[i], err = c.newPerson(i)
 		return err
 	})

@@ -18,6 +18,7 @@ type Options struct {
 	State   string   // file that keeps the people for later runs; "" for none
 
 	Loop
+	Varies     bool          // there will be closed and open loops, as in FindCapacity and Overload
 	Length     time.Duration // how long it measures
 	Warmup     time.Duration // before that
 	Posts      int           // at most, 0 for no bound
@@ -25,6 +26,7 @@ type Options struct {
 	Presign    bool          // all posts are sealed and signed before the load begins
 	Mix        Mix
 	Ignore     bool          // what Retry-After says
+	Within     time.Duration // how long what is good takes at most
 	Timeout    time.Duration // of one request
 	CheckEvery int           // of so many acknowledgements, and of so many feed pages, one is checked; 0 checks nothing
 	CheckPosts int           // posts that are read back at the end, by their authors and by friends
@@ -44,8 +46,8 @@ type Loop struct {
 
 // connections is how many there are to each node at most.
 func (o *Options) connections() int {
-	if o.open() {
-		return max(o.Outstanding, setters)
+	if o.open() || o.Varies {
+		return max(o.Outstanding, o.Clients, setters)
 	}
 	return max(o.Clients, setters)
 }
@@ -199,6 +201,8 @@ func (o *Options) checkTogether() error {
 		return wire.Errorf(wire.Invalid, "rate", "%g was found, at most %d was expected", o.Rate, maxRate)
 	case o.Rate > 0 && o.Ramp != (Ramp{}):
 		return wire.Errorf(wire.Invalid, "ramp", "a rate or a ramp was expected, not both")
+	case o.Within < time.Millisecond || o.Within > 10*time.Minute:
+		return wire.Errorf(wire.Invalid, "within", "1ms to 10m was expected, not %s", o.Within)
 	case o.Presign && o.Posts == 0:
 		return wire.Errorf(wire.Invalid, "presign", "how many posts are to be signed has to be said with --posts")
 	case o.Mix.sum() == 0:

@@ -42,7 +42,7 @@ func TestParseRamp(t *testing.T) {
 func someOptions() Options {
 	return Options{
 		Nodes: []string{"http://localhost:8081"}, People: 10, Friends: 4, Loop: Loop{Clients: 2, Outstanding: 10},
-		Length: time.Second, Size: 600, Mix: Mix{posts: 1}, Timeout: 10 * time.Second, CheckEvery: 1, CheckPosts: 1000,
+		Length: time.Second, Size: 600, Mix: Mix{posts: 1}, Timeout: 10 * time.Second, Within: time.Second, CheckEvery: 1, CheckPosts: 1000,
 	}
 }
 
@@ -63,6 +63,7 @@ func TestOptions(t *testing.T) {
 		"check-posts": func(o *Options) { o.CheckPosts = -1 },
 		"seconds":     func(o *Options) { o.Length = 0 },
 		"warmup":      func(o *Options) { o.Warmup = -time.Second },
+		"within":      func(o *Options) { o.Within = 0 },
 		"timeout":     func(o *Options) { o.Timeout = time.Hour },
 		"rate":        func(o *Options) { o.Rate = -1 },
 		"ramp":        func(o *Options) { o.Rate, o.Ramp = 1, Ramp{1, 2, time.Second} },

@@ -1,12 +1,9 @@
 package load
 
 import (
-	"errors"
 	"runtime"
 	"sync"
 	"time"
-
-	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
 // A recorder counts what comes of operations: in the time that is measured, and
@@ -14,6 +11,7 @@ import (
 type recorder struct {
 	begin      time.Time
 	warm, over time.Duration // since begin, when it is measured
+	within     time.Duration // how long what is good takes at most
 
 	mu      sync.Mutex
 	totals  [operations]tally
@@ -29,10 +27,13 @@ type tally struct {
 	latency                       Histogram
 	done, refused, failed, unsent uint64
 	late                          uint64 // of those done, after the end
+	good                          uint64 // of those done, before the end and in time
+	untold                        uint64 // of those refused, without Retry-After
+	refusal                       Histogram
 }
 
-func newRecorder(begin time.Time, warm, seconds time.Duration) *recorder {
-	return &recorder{begin: begin, warm: warm, over: warm + seconds, reasons: make(map[string]uint64)}
+func newRecorder(begin time.Time, warm, seconds, within time.Duration) *recorder {
+	return &recorder{begin: begin, warm: warm, over: warm + seconds, within: within, reasons: make(map[string]uint64)}
 }
 
 // note counts one operation in both, at the time it came to an end. What was due
@@ -50,8 +51,11 @@ func (r *recorder) note(o operation, due, end time.Time, count func(*tally)) {
 // done counts an operation that succeeded.
 func (r *recorder) done(o operation, due, end time.Time) {
 	r.note(o, due, end, func(t *tally) {
-		if t.done++; end.Sub(r.begin) > r.over {
+		switch t.done++; {
+		case end.Sub(r.begin) > r.over:
 			t.late++
+		case end.Sub(due) <= r.within:
+			t.good++
 		}
 		t.latency.Add(end.Sub(due))
 	})
@@ -65,24 +69,23 @@ func (r *recorder) unsent(o operation, due time.Time) {
 // maxReasons bounds the kinds of failures that are told apart.
 const maxReasons = 20
 
-// failed counts an operation that did not succeed: refused by a node that has too
-// much to do, or for another reason.
-func (r *recorder) failed(o operation, due, end time.Time, refused bool, err error) {
+// refused counts an operation that a node has too much to do for, by its answer.
+func (r *recorder) refused(o operation, due, end time.Time, a *answer) {
 	r.note(o, due, end, func(t *tally) {
-		if refused {
-			t.refused++
-		} else {
-			t.failed++
+		if t.refused++; !a.told {
+			t.untold++
 		}
+		t.refusal.Add(end.Sub(due))
+		r.longest = max(r.longest, a.retry)
 	})
+}
+
+// failed counts an operation that did not succeed for another reason.
+func (r *recorder) failed(o operation, due, end time.Time, err error) {
+	why := o.String() + ": " + err.Error()
+	r.note(o, due, end, func(t *tally) { t.failed++ })
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var e *wire.Error
-	if refused && errors.As(err, &e) {
-		r.longest = max(r.longest, e.RetryAfter)
-		return
-	}
-	why := o.String() + ": " + err.Error()
 	if _, known := r.reasons[why]; !known && len(r.reasons) >= maxReasons {
 		why = "others"
 	}

@@ -16,12 +16,7 @@ func (p *person) register(ctx context.Context) error {
 	statement := &wire.KeyStatement{
 		Version: wire.Version, Suite: wire.Suite, Handle: p.handle, Node: p.home.name,
 		Identity: p.identity.Public(), Encryption: p.encryption.Public(), Recovery: recovery.Public(), RecoveryBox: c.box,
-		Signer: wire.ByIdentity, Created: now,
-	}
-	var err error
-	place := seal.SelfKeyPlace{Address: p.address(), Identity: statement.Identity}
-	if statement.SealedSelfKey, err = seal.SealSelfKey(c.box, place, seal.NewSelfKey()); err != nil {
-		return err
+		SealedSelfKey: c.selfKey, Signer: wire.ByIdentity, Created: now,
 	}
 	signed, err := statement.Sign(p.identity)
 	if err != nil {
@@ -49,11 +44,9 @@ func (p *person) firstVault(now int64) (r wire.VaultRecord, err error) {
 	slots := &wire.Slots{
 		Version: wire.Version, Suite: wire.Suite, Random: c.secret("salt", p.number), Argon2: wire.DefaultArgon2,
 		Login: p.login.Public(), RecoveryLogin: wire.NewRecoveryLoginSecret(c.secret("recovery log-in", p.number)).Public(),
+		RecoverySlot: c.slot,
 	}
 	if slots.PasswordSlot, err = seal.SealPasswordSlot(seal.NewSlotKey(), p.account, key); err != nil {
-		return r, err
-	}
-	if slots.RecoverySlot, err = seal.SealRecoverySlot(c.box, p.account, key); err != nil {
 		return r, err
 	}
 	encoded, err := slots.Encode()

@@ -9,15 +9,13 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
 // someReport is of 12 seconds, of which 2 are warm-up, with a stall, refusals, and
 // words that do not belong into XML.
 func someReport() *Report {
 	begin := time.Unix(1_700_000_000, 0)
-	rec := newRecorder(begin, 2*time.Second, 10*time.Second)
+	rec := newRecorder(begin, 2*time.Second, 10*time.Second, 10*time.Millisecond)
 	for i := range 1200 {
 		due := begin.Add(time.Duration(i) * 10 * time.Millisecond)
 		switch {
@@ -25,9 +23,9 @@ func someReport() *Report {
 			rec.unsent(posts, due)
 		case i >= 500 && i < 700: // the stall
 		case i%10 == 0:
-			rec.failed(posts, due, due.Add(time.Millisecond), true, wire.Errorf(wire.Throttled, "", "later"))
+			rec.refused(posts, due, due.Add(time.Millisecond), &answer{told: i%20 == 0, retry: time.Second})
 		case i%11 == 0:
-			rec.failed(feeds, due, due.Add(time.Millisecond), false, errors.New("a <broken> answer & more"))
+			rec.failed(feeds, due, due.Add(time.Millisecond), errors.New("a <broken> answer & more"))
 		default:
 			rec.done(operation(i%2), due, due.Add(time.Duration(i+1)*20*time.Microsecond))
 		}

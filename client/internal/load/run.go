@@ -35,7 +35,8 @@ func newRun(l *Load, check *checker) *run {
 // all runs the load from beginning to end.
 func (r *run) all(ctx context.Context) *Report {
 	begin, cpu := time.Now(), processorTime()
-	r.recorder, r.end = newRecorder(begin, r.warm, r.seconds), begin.Add(r.warm+r.seconds)
+	renewed, fresh := r.crowd.renewed.Load(), r.crowd.fresh.Load()
+	r.recorder, r.end = newRecorder(begin, r.warm, r.seconds, r.o.Within), begin.Add(r.warm+r.seconds)
 	sending, stop := context.WithDeadline(ctx, r.end)
 	defer stop()
 	r.stop = stop
@@ -50,6 +51,7 @@ func (r *run) all(ctx context.Context) *Report {
 	<-watched
 	now := time.Now()
 	report := r.report(begin)
+	report.LoggedInAgain, report.FreshPages = r.crowd.renewed.Load()-renewed, r.crowd.fresh.Load()-fresh
 	report.ClientCPU = share(processorTime()-cpu, now.Sub(begin))
 	report.fill(r.recorder, max(0, min(now.Sub(begin)-r.warm, r.seconds)), now)
 	return report
@@ -58,9 +60,9 @@ func (r *run) all(ctx context.Context) *Report {
 func (r *run) report(begin time.Time) *Report {
 	o := &r.o
 	report := &Report{
-		Started: begin.UTC().Format(time.RFC3339), People: o.People, Friends: o.Friends, SetUpS: r.setUp.Seconds(),
+		Started: begin.UTC().Format(time.RFC3339), People: o.People, Friends: o.Friends, SetUpS: r.setUp.Seconds(), SetUp: r.crowd.stages,
 		Loop: r.schedule.words(), Latency: r.schedule.measures(), Mix: o.Mix.String(), PostBytes: o.Size, Presigned: o.Presign,
-		WarmupS: r.warm.Seconds(), Retry: "obeyed",
+		WarmupS: r.warm.Seconds(), Within: float64(o.Within.Microseconds()) / 1000, Retry: "obeyed",
 	}
 	if o.Ignore {
 		report.Retry = "ignored"
@@ -96,31 +98,25 @@ func (r *run) operate(ctx context.Context, o operation, p *person, random *rand.
 		r.recorder.unsent(o, due)
 	case errors.Is(err, wire.Tampered):
 		r.check.violated(unowned, "%v", err)
-		r.recorder.failed(o, due, end, false, err)
-	case ctx.Err() == nil: // else nobody waited for the answer
-		refused := a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable
-		r.recorder.failed(o, due, end, refused, err)
-		r.rest(p, refused, err)
+		r.recorder.failed(o, due, end, err)
+	case ctx.Err() != nil: // nobody waited for the answer
+	case a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable:
+		if r.recorder.refused(o, due, end, &a); !r.o.Ignore {
+			p.rest(max(a.retry, restTime))
+		}
+	default:
+		r.recorder.failed(o, due, end, err)
+		p.rest(restTime)
 	}
 	if o == posts {
 		r.budget.Add(1)
 	}
 }
 
-// rest leaves the node alone as it asks, and for a moment where it fails.
-func (r *run) rest(p *person, refused bool, err error) {
-	wait := restTime
-	var e *wire.Error
-	if refused && errors.As(err, &e) && e.RetryAfter > 0 {
-		wait = e.RetryAfter
-	}
-	if !refused || !r.o.Ignore {
-		p.waiting.Store(time.Now().Add(wait).UnixNano())
-	}
-}
-
-// restTime is how long somebody waits after a failure.
+// restTime is how long somebody leaves the node alone after a failure, at least.
 const restTime = 50 * time.Millisecond
+
+func (p *person) rest(d time.Duration) { p.waiting.Store(time.Now().Add(d).UnixNano()) }
 
 // errNobody says that there is nobody left to befriend.
 var errNobody = wire.Errorf(wire.NotExist, "friend", "everybody is a friend of everybody")
@@ -166,11 +162,11 @@ func (c *crowd) stranger(p *person, random *rand.Rand) *person {
 	return nil
 }
 
-// presign lets all write their posts beforehand.
+// presign lets all write beforehand, until there are count posts.
 func (c *crowd) presign(ctx context.Context, count int) error {
 	c.presigned = true
 	return c.each(ctx, "signing posts", len(c.people), func(_ context.Context, i int) error {
-		for range count/len(c.people) + min(1, max(0, count%len(c.people)-i)) {
+		for want := count/len(c.people) + min(1, max(0, count%len(c.people)-i)); len(c.people[i].pending) < want; {
 			if err := c.people[i].write(); err != nil {
 				return err
 			}

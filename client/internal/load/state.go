@@ -22,9 +22,13 @@ type stateFile struct {
 	Friends  uint64                `cbor:"4,keyasint"` // of each at the beginning
 	Accounts []byte                `cbor:"5,keyasint"` // 32 bytes of each
 	Later    []byte                `cbor:"6,keyasint"` // friendships made since: two numbers of 4 bytes each, big-endian
+	Tokens   wire.Hidden[[]byte]   `cbor:"7,keyasint"` // of the session of each, 52 characters
 }
 
-const stateVersion = 1
+const (
+	stateVersion = 2
+	tokenLength  = 52
+)
 
 // loadState reads a file, nil if there is none.
 func loadState(path string) (*stateFile, error) {
@@ -39,7 +43,7 @@ func loadState(path string) (*stateFile, error) {
 		return nil, err
 	}
 	s := new(stateFile)
-	if err := wire.DecodeCBOR("state", b, s); err != nil || s.Version != stateVersion || len(s.Accounts)%32 != 0 || len(s.Later)%8 != 0 || s.Friends > maxFriends {
+	if err := wire.DecodeCBOR("state", b, s); err != nil || s.Version != stateVersion || len(s.Accounts)%32 != 0 || len(s.Later)%8 != 0 || len(s.Tokens.Reveal())/tokenLength != len(s.Accounts)/32 || s.Friends > maxFriends {
 		return nil, wire.Errorf(wire.Invalid, "state", "%s is no state of a load", path)
 	}
 	return s, nil
@@ -65,8 +69,11 @@ func (c *crowd) save(path string, friends int) error {
 	for _, e := range ring(c.people, friends) {
 		first[[2]int{e.from.number, e.to.number}], first[[2]int{e.to.number, e.from.number}] = true, true
 	}
+	var tokens []byte
 	for _, p := range c.people {
 		s.Accounts = append(s.Accounts, p.account[:]...)
+		token, _ := p.session.current()
+		tokens = append(tokens, token.Reveal()...)
 		for other := range p.friends {
 			if other > p.number && !first[[2]int{p.number, other}] {
 				s.Later = binary.BigEndian.AppendUint32(s.Later, uint32(p.number))
@@ -74,6 +81,7 @@ func (c *crowd) save(path string, friends int) error {
 			}
 		}
 	}
+	s.Tokens = wire.Hide(tokens)
 	return replace(path, wire.EncodeCBOR(s))
 }
 
@@ -86,14 +94,19 @@ func replace(path string, b []byte) error {
 	return os.Rename(beside, path)
 }
 
-// restore brings the people of a state back: they log in, and ask for the ends
-// of their streams.
+// restore brings the people of a state back: they ask for the ends of their
+// streams, and log in where their sessions have ended.
 func (c *crowd) restore(ctx context.Context, s *stateFile) error {
 	if err := c.draw(ctx, len(s.Accounts)/32); err != nil {
 		return err
 	}
+	tokens := s.Tokens.Reveal()
 	for i, p := range c.people {
-		p.account = wire.AccountID(s.Accounts[32*i:])
+		token, err := wire.ParseToken(string(tokens[tokenLength*i : tokenLength*(i+1)]))
+		if err != nil {
+			return wire.Errorf(wire.Invalid, "state", "it holds what is no token")
+		}
+		p.account, p.session.token = wire.AccountID(s.Accounts[32*i:]), token
 	}
 	befriend(ring(c.people, int(s.Friends)))
 	for at := 0; at < len(s.Later); at += 8 {
@@ -103,28 +116,20 @@ func (c *crowd) restore(ctx context.Context, s *stateFile) error {
 		}
 		befriend([]edge{{c.people[from], c.people[to]}})
 	}
-	return c.each(ctx, "logging in", len(c.people), func(ctx context.Context, i int) error {
-		p := c.people[i]
-		if token, _ := p.session.current(); token.IsZero() {
-			if _, err := p.logIn(ctx); err != nil {
-				return fmt.Errorf("%s: %w", p.address(), err)
-			}
+	return c.stage(ctx, "looking for the ends of streams", len(c.people), func(ctx context.Context, i int) error {
+		if err := c.people[i].resume(ctx); err != nil {
+			return fmt.Errorf("%s: %w", c.people[i].address(), err)
 		}
-		return p.resume(ctx)
+		return nil
 	})
 }
 
 // resume finds the end of the own stream.
 func (p *person) resume(ctx context.Context) error {
-	path := fmt.Sprintf("/v1/streams/%s/%s?limit=1", p.account, p.audience)
+	path := fmt.Sprintf("/v1/streams/%s/%s?limit=1&before=%d", p.account, p.audience, wire.MaxInteger)
 	var reply wire.StreamReply
 	if _, err := p.call(ctx, http.MethodGet, path, nil, &reply); err != nil {
 		return err
-	}
-	if reply.Head > 1 {
-		if _, err := p.call(ctx, http.MethodGet, fmt.Sprintf("%s&after=%d", path, reply.Head-1), nil, &reply); err != nil {
-			return err
-		}
 	}
 	if len(reply.Entries) != 1 {
 		return wire.Errorf(wire.Tampered, "stream", "%s has lost the stream of %s", p.home.name, p.handle)
