@@ -44,6 +44,10 @@ again; in an open loop (--rate, --ramp) requests come whatever the node does, an
 latency counts from when each was due. What could not be sent is told as unsent,
 429 and 503 as refused.
 
+--find-capacity looks for the highest rate at which 99 of 100 operations are done
+within --p99: about ten steps of --warmup and --seconds. --overload 5 lets a
+closed loop and five times its rate take three turns each, and compares them.
+
 A checker reads beside the load, and reads everything back at the end: what was
 acknowledged is there, once, as it was written. If it is not, the status is 1.`,
 		Example: `  peerbrain load --node http://localhost:8081
@@ -52,7 +56,8 @@ acknowledged is there, once, as it was written. If it is not, the status is 1.`,
   peerbrain load --node http://localhost:8081 --ramp 10:5000:60 --report load.json
   peerbrain load --node http://localhost:8081 --posts 10000 --presign --clients 64 --json
   peerbrain load --node http://localhost:8081 --people 10000 --state people.state
-  peerbrain load --node http://localhost:8081 --find-capacity --p99 30ms`,
+  peerbrain load --node http://localhost:8081 --find-capacity --p99 30ms
+  peerbrain load --node http://localhost:8081 --overload 5 --clients 64 --posts 50000 --presign`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -71,7 +76,7 @@ func (f *loadFlags) define(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.Nodes, "node", nil, "`URL` of a node, such as http://localhost:8081; once for each")
 	flags.IntVar(&o.People, "people", 0, "how many people there are on all nodes together; 0 for those of --state, else 100")
 	flags.IntVar(&o.Friends, "friends", -1, "how many friends each has; -1 for as many as in --state, else 10")
-	flags.IntVar(&o.Posts, "posts", 0, "end after so many posts; 0 for no such end")
+	flags.IntVar(&o.Posts, "posts", 0, "end after so many posts; 0 for no such end; with --overload, how many are signed before each turn")
 	flags.Float64Var(&f.seconds, "seconds", 10, "how long is measured, in `seconds`")
 	flags.Float64Var(&f.warmup, "warmup", 2, "how long the load is on before that, in `seconds`")
 	flags.IntVar(&o.Clients, "clients", 16, "closed loop: how many ask at once")

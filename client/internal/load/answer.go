@@ -9,6 +9,8 @@ import (
 	"net/http/httputil"
 	"strconv"
 	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
 // maxAnswer bounds the body of an answer, in bytes, as client.MaxResponse does.
@@ -21,6 +23,12 @@ type answer struct {
 	retry  time.Duration // that
 	date   time.Time     // the node's clock, zero if it does not say
 	body   []byte
+}
+
+// A refusal is an answer that is an error, which nobody changes.
+type refusal struct {
+	answer
+	err *wire.Error
 }
 
 // readAnswer reads one answer of HTTP/1.1 (RFC 9112). It knows the headers that

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -32,6 +33,8 @@ type node struct {
 	name  wire.NodeName
 	dial  func(ctx context.Context, from net.Addr) (net.Conn, error)
 	pools []pool // one for each address that people come from
+
+	refused atomic.Pointer[refusal] // the last
 }
 
 // A pool keeps the connections of one address.

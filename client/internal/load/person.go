@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -125,7 +126,7 @@ func (p *person) try(ctx context.Context, token wire.Token, method, path string,
 	}
 	a, err := p.home.ask(ctx, r, p.crowd.timeout)
 	if err == nil && (a.status < 200 || a.status > 299) {
-		err = a.refusal()
+		err = p.home.refusal(&a)
 	}
 	if err == nil && out != nil {
 		if err = wire.DecodeJSON(a.body, out); err != nil {
@@ -144,14 +145,19 @@ func where(path string) string {
 	return path
 }
 
-// refusal is the error that an answer tells of.
-func (a *answer) refusal() error {
+// refusal is the error that an answer tells of. A node that has too much to do
+// says so in the same words again and again: they are read once.
+func (n *node) refusal(a *answer) error {
+	if last := n.refused.Load(); last != nil && last.status == a.status && last.retry == a.retry && bytes.Equal(last.body, a.body) {
+		return last.err
+	}
 	var problem wire.Problem
 	if err := wire.DecodeJSON(a.body, &problem); err != nil || problem.Code.Status() != a.status {
 		return wire.Errorf(wire.Unavailable, "node", "status %d, and nothing that is understood", a.status)
 	}
 	err := problem.Err()
 	err.RetryAfter = max(err.RetryAfter, a.retry)
+	n.refused.Store(&refusal{*a, err})
 	return err
 }
 

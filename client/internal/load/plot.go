@@ -52,7 +52,11 @@ func (r *Report) Plot() []byte {
 	p.add(`<text class="title" x="%d" y="30">%s</text>`, plotLeft, p.escape(r.headline()))
 	p.add(`<text x="%d" y="50">%s</text>`, plotLeft, p.escape(fmt.Sprintf("%d people with %d friends each on %s; latency %s", r.People, r.Friends, strings.Join(r.Nodes, ", "), r.Latency)))
 	if len(r.Steps) > 0 {
-		p.add(`<text x="%d" y="%d" text-anchor="end">bars are rates that were tried: green ones held</text>`, plotRight, rateTop-14)
+		note := "bars are rates that were tried: green ones held"
+		if r.Overload != nil {
+			note = "bars are what was due"
+		}
+		p.add(`<text x="%d" y="%d" text-anchor="end">%s</text>`, plotRight, rateTop-14, note)
 	}
 	p.warmup()
 	p.rates()
@@ -63,7 +67,10 @@ func (r *Report) Plot() []byte {
 }
 
 func (r *Report) headline() string {
-	if len(r.Steps) > 0 {
+	switch {
+	case r.Overload != nil:
+		return fmt.Sprintf("%g times as much as is done at best: %.0f %% of that is still done in time (%s)", r.Overload.Times, 100*r.Overload.Kept, r.Mix)
+	case len(r.Steps) > 0:
 		return fmt.Sprintf("Capacity: %.0f operations/s (%s)", r.Capacity, r.Mix)
 	}
 	return fmt.Sprintf("%s (%s)", strings.ToUpper(r.Loop[:1])+r.Loop[1:], r.Mix)
@@ -241,6 +248,9 @@ func (p *plot) tick(y float64, name string) {
 // steps marks the steps of a search for the capacity.
 func (p *plot) steps(y func(float64) float64) {
 	for _, s := range p.Steps {
+		if s.Rate == 0 { // a closed loop has none
+			continue
+		}
 		colour := colours[feeds]
 		if !s.Held {
 			colour = "var(--bad)"

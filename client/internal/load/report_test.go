@@ -67,6 +67,8 @@ func TestPlot(t *testing.T) {
 	r := someReport()
 	search := someReport()
 	search.Steps = []Step{{Rate: 50, End: 6, Held: true}, {Rate: 100, Begin: 6, End: 12}}
+	both := someReport()
+	both.Overload, both.Steps = &OverloadReport{Times: 5, Kept: 0.8}, []Step{{Clients: 4, End: 6}, {Rate: 100, Begin: 6, End: 12}}
 	for name, test := range map[string]struct {
 		*Report
 		words []string
@@ -74,6 +76,7 @@ func TestPlot(t *testing.T) {
 	}{
 		"a run":    {r, []string{"Operations each second", "Latency", "posts", "feeds", "refused", "failed", "unsent", "p99", "100 us", "warm-up", "&lt;4&gt;"}, 9},
 		"a search": {search, []string{"Capacity", "green ones held"}, 9},
+		"overload": {both, []string{"5 times as much", "80 % of that", "bars are what was due"}, 9},
 		"nothing":  {&Report{Loop: "closed loop"}, []string{"Operations each second", "Latency"}, 0},
 	} {
 		svg := test.Plot()

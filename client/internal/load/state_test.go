@@ -34,7 +34,7 @@ func TestState(t *testing.T) {
 		t.Errorf("the file is %v, %v", info.Mode(), err)
 	}
 	s, err := loadState(o.State)
-	if err != nil || s.Seed.Reveal() != [32]byte{3} || len(s.Accounts) != 32*o.People || !bytes.Equal(s.Later, []byte{0, 0, 0, 0, 0, 0, 0, 5}) {
+	if err != nil || s.Seed.Reveal() != [32]byte{3} || len(s.Accounts) != 32*o.People || len(s.Tokens.Reveal()) != tokenLength*o.People || !bytes.Equal(s.Later, []byte{0, 0, 0, 0, 0, 0, 0, 5}) {
 		t.Fatalf("got %+v, %v", s, err)
 	}
 	if err := s.fits(&o, c.nodes); err != nil {
