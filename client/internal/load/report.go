@@ -173,6 +173,10 @@ func (r *Report) Table(w io.Writer) error {
 }
 
 func (r *Report) operations(b *strings.Builder) {
+	if len(r.Operations) == 0 && r.WarmupS > 0 {
+		fmt.Fprintf(b, "\nnothing was measured: all was done within the warm-up (--warmup)\n")
+		return
+	}
 	const row = "%-12s %10s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n"
 	fmt.Fprintf(b, "\n"+row, "", "per s", "done", "refused", "failed", "unsent", "p50", "p90", "p99", "p99.9", "max")
 	for _, o := range r.Operations {
