@@ -48,9 +48,10 @@ text { font: 12px system-ui, sans-serif; fill: var(--soft) }
 func (r *Report) Plot() []byte {
 	p := &plot{Report: r, seconds: float64(max(len(r.Series), 1))}
 	p.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`, plotWidth, plotHeight, plotWidth, plotHeight)
+	latency, _, _ := strings.Cut(r.Latency, ":")
 	p.add(`<title>%s</title><style>%s</style>`, p.escape(r.Loop), plotStyle)
 	p.add(`<text class="title" x="%d" y="30">%s</text>`, plotLeft, p.escape(r.headline()))
-	p.add(`<text x="%d" y="50">%s</text>`, plotLeft, p.escape(fmt.Sprintf("%d people with %d friends each on %s; latency %s", r.People, r.Friends, strings.Join(r.Nodes, ", "), r.Latency)))
+	p.add(`<text x="%d" y="50">%s</text>`, plotLeft, p.escape(fmt.Sprintf("%d people with %d friends each on %s; latency %s", r.People, r.Friends, strings.Join(r.Nodes, ", "), latency)))
 	if len(r.Steps) > 0 {
 		note := "bars are rates that were tried: green ones held"
 		if r.Overload != nil {
