@@ -36,7 +36,7 @@ func tried(t *testing.T, header string, do func(ctx context.Context, l *Load) *R
 	synctest.Test(t, func(t *testing.T) {
 		p := oneAtATime(10*time.Millisecond, 20, header)
 		o := someOptions()
-		o.Loop, o.Mix, o.Length, o.People, o.CheckEvery = Loop{Clients: 4, Outstanding: 50, Even: true}, Mix{feeds: 1}, 5*time.Second, 100, 0
+		o.Loop, o.Mix, o.Length, o.People, o.CheckEvery = Loop{Clients: 4, Outstanding: 50, Even: true}, Mix{feeds: 1}, 2*time.Second, 100, 0
 		l := pretended(t, p, o)
 		r = do(t.Context(), l)
 		l.Close()
@@ -82,7 +82,7 @@ func TestOverloadReport(t *testing.T) {
 		if o.Peak < 99 || o.Peak > 101 || o.Rate < 495 || o.Rate > 505 || o.Kept < 0.97 || o.Kept > 1.03 || len(r.Steps) != 2*overloadRounds {
 			t.Errorf("%q: got %+v", header, o)
 		}
-		if all := 3 * 5 * 400.0; float64(o.Refused) < 0.95*all || float64(o.Refused) > 1.05*all || (o.Untold == 0) != (header != "") || o.P99 > 250 || o.RefusedP99 > 1 {
+		if all := 3 * 2 * 400.0; float64(o.Refused) < 0.95*all || float64(o.Refused) > 1.05*all || (o.Untold == 0) != (header != "") || o.P99 > 250 || o.RefusedP99 > 1 {
 			t.Errorf("%q: got %+v, want 400 refused each second", header, o)
 		}
 		if !strings.Contains(words, "5 times the rate of the closed loop") || !strings.Contains(words, "this tool") {
