@@ -8,7 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,9 +29,8 @@ import (
 // sees them. The stores are written in the order of keys, since a B-tree is filled
 // in minutes that way.
 type growth struct {
+	name                   wire.NodeName
 	posts, people, friends int // posts in all, friends of each
-	readers                int // people with a session, and posts to send
-	waiting                int // posts that each of them has signed and not sent yet
 
 	own     store.Store
 	now     int64 // ms since 1970, of the last post
@@ -39,9 +38,8 @@ type growth struct {
 	byKey   []*grownPerson // in order of accounts
 	batch   []store.Change
 	size    int
-	random  *rand.ChaCha8
+	random  *mathrand.ChaCha8
 	ids     []grownID
-	loads   []grownLoad
 	written int
 }
 
@@ -65,17 +63,25 @@ type grownID struct {
 	seq uint64
 }
 
-// A grownLoad is what a client needs that asks for one of them: a token, and
-// requests to publish that were signed beforehand.
-type grownLoad struct {
-	Token string   `json:"token"`
-	Posts []string `json:"posts"`
+// A grownKey is what a client needs to be one of them. All of them have a session,
+// and one audience in its first epoch.
+type grownKey struct {
+	Handle   wire.Handle     `json:"handle"`
+	Account  wire.AccountID  `json:"account"`
+	Audience wire.AudienceID `json:"audience"`
+	Content  wire.Commitment `json:"content"`
+	Keys     wire.Signed     `json:"keys"`
+	Vault    wire.Signed     `json:"vault"` // its head
+	Identity wire.Bytes      `json:"identity"`
+	Login    wire.Bytes      `json:"login"`
+	Token    wire.Bytes      `json:"token"`
 }
 
-// grownName is the node's: in development it may listen anywhere.
-const grownName wire.NodeName = "localhost"
+// grownPeople is the file with the name of the node and the keys of its people,
+// beside the stores.
+const grownPeople = "people.json"
 
-const grownBody = 600 // bytes of a sealed post
+const grownBody = 1096 // bytes that package client makes of a text of 600
 
 func grownSeed(what string, number int) [32]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "%s %d", what, number))
@@ -83,7 +89,7 @@ func grownSeed(what string, number int) [32]byte {
 
 func (g *growth) grow(t testing.TB, data string) {
 	g.now = time.Now().UnixMilli()
-	g.random = rand.NewChaCha8(grownSeed("random", g.people))
+	g.random = mathrand.NewChaCha8(grownSeed("random", g.people))
 	own := must(bolt.Open(filepath.Join(data, "own.db"), bolt.Options{}))
 	g.own = own
 	keys := someKeys(t)
@@ -96,15 +102,30 @@ func (g *growth) grow(t testing.TB, data string) {
 	} {
 		write()
 	}
-	g.put(store.Change{Key: "node/name", Value: []byte(grownName)})
+	g.put(store.Change{Key: nameKey, Value: []byte(g.name)}, put(elsewherePrefix, &elsewhereRecord{recordVersion}))
 	g.flush()
 	copies := must(bolt.Open(filepath.Join(data, "copies.db"), bolt.Options{}))
-	o := Options{Name: grownName, Development: true, Own: own, Copies: copies, Log: slog.New(slog.DiscardHandler)}
+	o := Options{Name: g.name, Development: true, Own: own, Copies: copies, Log: slog.New(slog.DiscardHandler)}
 	n := must(Open(t.Context(), o)) // writes what every node has
 	must(0, n.Close(context.Background()))
 	must(0, copies.Close())
 	must(0, own.Close())
-	must(0, os.WriteFile(filepath.Join(data, "load.json"), must(json.Marshal(g.loads)), 0o600))
+	must(0, g.writeKeys(filepath.Join(data, grownPeople)))
+}
+
+// writeKeys writes the keys of all people into a file.
+func (g *growth) writeKeys(path string) error {
+	out := struct {
+		Node   wire.NodeName `json:"node"`
+		People []grownKey    `json:"people"`
+	}{Node: g.name}
+	seed := func(what string, p *grownPerson) wire.Bytes { s := grownSeed(what, p.number); return s[:] }
+	for _, p := range g.all {
+		out.People = append(out.People, grownKey{
+			p.handle, p.account, p.audience, p.content, p.statement, p.vault.Head, seed("identity", p), seed("login", p), seed("token", p),
+		})
+	}
+	return os.WriteFile(path, must(json.Marshal(out)), 0o600)
 }
 
 // put adds a change to the batch, and writes it when it is large.
@@ -153,7 +174,7 @@ func (g *growth) found(i int, keys [2][1216]byte) *grownPerson {
 		audience: wire.AudienceID(grownSeed("audience", i)), content: wire.Commitment(grownSeed("content", i)),
 	}
 	statement := wire.KeyStatement{
-		Version: wire.Version, Suite: wire.Suite, Handle: p.handle, Node: grownName, Identity: p.identity.Public(), Encryption: keys[0],
+		Version: wire.Version, Suite: wire.Suite, Handle: p.handle, Node: g.name, Identity: p.identity.Public(), Encryption: keys[0],
 		Recovery: wire.NewRecoverySecret(grownSeed("recovery", i)).Public(), RecoveryBox: keys[1], SealedSelfKey: make([]byte, wire.SelfKeySize),
 		Signer: wire.ByIdentity, Created: g.born(),
 	}
@@ -189,17 +210,16 @@ func (g *growth) accounts() {
 func (g *growth) entries() {
 	each := g.posts / g.people
 	ids := make([][]grownID, g.people)
-	loads := make([]*grownLoad, g.people)
 	g.inParallel(func(i int) (changes []store.Change) {
 		p := g.byKey[i]
-		random := rand.NewChaCha8(grownSeed("posts", p.number))
+		random := mathrand.NewChaCha8(grownSeed("posts", p.number))
 		name := streamName{p.account, p.audience}
 		body := must((&wire.EpochBody{
 			Version: wire.Version, Suite: wire.Suite, Content: p.content, Chain: wire.Commitment(p.content),
 			VaultHead: p.vault.Head, SealedSecret: make([]byte, 100),
 		}).Encode())
 		at := streamHead{}
-		add := func(kind wire.EntryKind, body []byte, created int64) (wire.Entry, *draft) {
+		add := func(kind wire.EntryKind, body []byte, created int64) {
 			h := &wire.EntryHeader{
 				Version: wire.Version, Suite: wire.Suite, Author: p.account, Audience: p.audience, Seq: at.Seq + 1, Prev: at.ID,
 				Created: created, Kind: kind, Epoch: 1, BodyHash: wire.BodyHash(body), BodySize: uint64(len(body)),
@@ -212,39 +232,18 @@ func (g *growth) entries() {
 			}
 			d := newDraft(at, after, h, e, epoch, created)
 			at = d.head
-			return e, d
-		}
-		post := func(created int64) (wire.Entry, *draft) {
-			body := make([]byte, grownBody)
-			random.Read(body)
-			return add(wire.KindPost, body, created)
-		}
-		keep := func(d *draft) {
 			changes = append(changes, put(entryKey(name, at.Seq), d.record))
 			ids[i] = append(ids[i], grownID{at.ID, p, at.Seq})
 		}
-		_, d := add(wire.KindEpoch, body, g.born())
-		keep(d)
+		add(wire.KindEpoch, body, g.born())
 		for k := range each {
-			_, d := post(g.born() + grownYear.Milliseconds()*int64(k*g.people+p.number)/int64(each*g.people))
-			keep(d)
-		}
-		if p.number < g.readers {
-			l := &grownLoad{Token: g.token(p).Reveal()}
-			for range g.waiting {
-				e, _ := post(g.now)
-				l.Posts = append(l.Posts, string(wire.EncodeJSON(wire.PublishRequest{Entry: e})))
-			}
-			loads[i] = l
+			body := make([]byte, grownBody)
+			random.Read(body)
+			add(wire.KindPost, body, g.born()+grownYear.Milliseconds()*int64(k*g.people+p.number)/int64(each*g.people))
 		}
 		return changes
 	})
 	g.ids = slices.Concat(ids...)
-	for _, l := range loads {
-		if l != nil {
-			g.loads = append(g.loads, *l)
-		}
-	}
 }
 
 func (g *growth) token(p *grownPerson) wire.Token { return wire.NewToken(grownSeed("token", p.number)) }
@@ -270,8 +269,8 @@ func (g *growth) friendships() {
 				first, second = other, me
 			}
 			offer := &wire.Offer{
-				Version: wire.Version, Suite: wire.Suite, From: first.account, FromHandle: first.handle, FromNode: grownName,
-				To: second.account, ToHandle: second.handle, ToNode: grownName, Audience: first.audience, Created: g.born(),
+				Version: wire.Version, Suite: wire.Suite, From: first.account, FromHandle: first.handle, FromNode: g.name,
+				To: second.account, ToHandle: second.handle, ToNode: g.name, Audience: first.audience, Created: g.born(),
 			}
 			offered := must(offer.Sign(first.identity))
 			hash := offered.Hash(wire.LabelOffer)
@@ -279,7 +278,7 @@ func (g *growth) friendships() {
 				Version: wire.Version, Suite: wire.Suite, From: second.account, To: first.account, Offer: hash, Audience: second.audience, Created: g.born() + 1,
 			}
 			accepted := must(accept.Sign(second.identity))
-			r := &friendRecord{Version: recordVersion, Handle: other.handle, Node: grownName, Friendship: wire.Friendship{Me: me.account, Other: other.account}}
+			r := &friendRecord{Version: recordVersion, Handle: other.handle, Node: g.name, Friendship: wire.Friendship{Me: me.account, Other: other.account}}
 			if me == first {
 				r.OfferMade, r.AcceptGot = offered, accepted
 			} else {
@@ -316,7 +315,7 @@ func (g *growth) keys() {
 // doors writes sessions.
 func (g *growth) doors() {
 	var sessions []store.Change
-	for _, p := range g.all[:min(g.readers, g.people)] {
+	for _, p := range g.all {
 		s := &session{Version: recordVersion, Account: p.account, Handle: p.handle, Device: "a load", Created: g.born(), Expires: g.now + grownYear.Milliseconds()}
 		sessions = append(sessions, put(sessionKey(g.token(p).Hash(wire.LabelToken)), s))
 	}
@@ -355,7 +354,7 @@ func (g *growth) wraps() {
 // TestGrowthIsSound: what the generator makes is what fsck takes for right.
 func TestGrowthIsSound(t *testing.T) {
 	data := t.TempDir()
-	g := &growth{posts: 200, people: 20, friends: 6, readers: 3, waiting: 2}
+	g := &growth{name: "localhost", posts: 200, people: 20, friends: 6}
 	g.grow(t, data)
 	var found []Finding
 	report, err := fsckFolder(t.Context(), data, FsckOptions{Found: func(f Finding) { found = append(found, f) }})
@@ -373,7 +372,10 @@ func BenchmarkGrow(b *testing.B) {
 		return otherwise
 	}
 	for range b.N {
-		g := &growth{posts: number("POSTS", 10_000), people: number("PEOPLE", 100), friends: number("FRIENDS", 20), readers: 64, waiting: 500}
+		g := &growth{
+			name:  wire.NodeName(fmt.Sprintf("localhost:%d", 20000+mathrand.IntN(12000))), // other nodes reach it there
+			posts: number("POSTS", 10_000), people: number("PEOPLE", 100), friends: number("FRIENDS", 20),
+		}
 		data := os.Getenv("PEERBRAIN_TEST_GROW")
 		if data == "" {
 			data = b.TempDir()
