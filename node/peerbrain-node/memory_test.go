@@ -9,7 +9,8 @@ import (
 // the least and the most that may wait.
 func TestExtra(t *testing.T) {
 	for inUse, want := range map[uint64]int{
-		0: mostExtra, 1 << 20: mostExtra, heapGoal / 5: mostExtra, heapGoal / 4: 300, heapGoal / 2: 100, heapGoal: leastExtra, 4 << 30: leastExtra,
+		0: mostExtra, 1 << 20: mostExtra, heapGoal / 5: mostExtra, heapGoal / 4: 300, heapGoal / 2: 100, heapGoal * 3 / 4: 33,
+		heapGoal: leastExtra, 4 << 30: leastExtra,
 	} {
 		if got := extra(inUse); got != want {
 			t.Errorf("%d bytes in use: got %d %%, want %d", inUse, got, want)
