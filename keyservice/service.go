@@ -32,7 +32,8 @@ type WrapName struct {
 	Reader     wire.AccountID
 }
 
-// cached chains: about 8 KiB each while nobody changes keys.
+// cached is how many statements the chains that are remembered have together:
+// about 8 KiB each, and one of everybody while nobody changes keys.
 const cached = 4096
 
 // A Service looks up verified chains and hands wraps to their readers. Use New.
@@ -41,17 +42,20 @@ type Service struct {
 
 	mu     sync.Mutex
 	chains *simplelru.LRU[wire.AccountID, *Chain]
+	held   int    // statements in chains
 	forgot uint64 // how often something was: what was read before does not count
 }
 
 // New returns a Service over what ledger keeps. Whoever else adds statements to
 // it calls Forget.
 func New(ledger Ledger) *Service {
-	chains, err := simplelru.NewLRU[wire.AccountID, *Chain](cached, nil)
+	s := &Service{ledger: ledger}
+	var err error
+	s.chains, err = simplelru.NewLRU(cached, func(_ wire.AccountID, gone *Chain) { s.held -= len(gone.statements) })
 	if err != nil {
 		panic("keyservice: " + err.Error()) // the size is constant
 	}
-	return &Service{ledger: ledger, chains: chains}
+	return s
 }
 
 // Forget lets the chain of an account be read again when it is asked for.
@@ -82,8 +86,13 @@ func (s *Service) known(account wire.AccountID) (*Chain, uint64) {
 func (s *Service) remember(c *Chain, forgot uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.forgot == forgot {
-		s.chains.Add(c.account, c)
+	if s.forgot != forgot {
+		return
+	}
+	s.chains.Remove(c.account)
+	s.chains.Add(c.account, c)
+	for s.held += len(c.statements); s.held > cached; {
+		s.chains.RemoveOldest()
 	}
 }
 

@@ -99,6 +99,33 @@ func TestService(t *testing.T) {
 	}
 }
 
+// TestChainsAreBounded: what is remembered has a number of statements, however they
+// are spread, and whoever was asked for last stays.
+func TestChainsAreBounded(t *testing.T) {
+	s, long := New(newMemory()), newOwner(t)
+	for range 4 {
+		long.rotate()
+	}
+	one, five := must(ParseChain(long.chain[:1])), must(ParseChain(long.chain))
+	for i := range uint16(2 * cached) {
+		c := *one
+		if i%2 == 1 {
+			c = *five
+		}
+		c.account = wire.AccountID{byte(i >> 8), byte(i)}
+		for range 2 { // two that were read at once
+			s.remember(&c, 0)
+		}
+		sum := 0
+		for _, c := range s.chains.Values() {
+			sum += len(c.statements)
+		}
+		if known, _ := s.known(c.account); sum != s.held || sum > cached || known != &c {
+			t.Fatalf("%d statements count as %d, at most %d may be remembered", sum, s.held, cached)
+		}
+	}
+}
+
 // What a ledger holds is believed no more than what anybody else says.
 func TestServiceWithABadLedger(t *testing.T) {
 	m, o, other := newMemory(), newOwner(t), newOwner(t)
