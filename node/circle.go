@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,13 +16,11 @@ import (
 )
 
 // A circle is what friendRecords of one person add up to, and in which order the
-// streams of the friends were written to. A friend takes about 250 bytes in it: the link
-// with its stream, what is known of it, the index, and a place in the ranking.
+// streams of the friends were written to.
 type circle struct {
-	friends []friendOf
-	index   map[wire.AccountID]int // of friends
-	nodes   []wire.NodeName        // elsewhere, where friends are
-	records int                    // friends or not
+	friends []friendOf      // in order of accounts
+	nodes   []wire.NodeName // elsewhere, where friends are
+	records int             // friends or not
 
 	mu     sync.Mutex
 	newest *ranking  // nil: nobody asked yet
@@ -36,7 +35,12 @@ type friendOf struct {
 	begun *stream                  // nil until it was there; circle.mu is held
 }
 
-// entitled says that a stream may be read while an epoch is its newest.
+// weight is about how many bytes a circle takes: of each friend the link, what is
+// known of the stream, and a place in the ranking.
+func (c *circle) weight() int { return 512 + 136*len(c.friends) }
+
+// entitled says that a stream may be read while an epoch is its newest. All who
+// may share one.
 type entitled struct {
 	stream  *stream
 	content wire.Commitment // of the epoch
@@ -48,18 +52,22 @@ type friendLink struct {
 	node   wire.NodeName
 }
 
+// circlesSize is about how much memory circles take: those of 1,200 people with
+// 200 friends each.
+const circlesSize = 32 << 20 // bytes
+
 // circles remember what was read of friendRecords. Whoever changes one calls
-// forget. With 200 friends each, the circles take 50 MiB.
+// forget.
 type circles struct {
 	mu      sync.Mutex
-	lists   *lru.Cache[wire.AccountID, *circle]
+	lists   *weighed[wire.AccountID, *circle]
 	bonds   *lru.Cache[pair, bool]
 	changes *changes // what was read before there was one of somebody does not count
 }
 
 func (c *circles) init(n *changes) {
-	c.lists = newCache[wire.AccountID, *circle](1 << 10)
-	c.bonds = newCache[pair, bool](1 << 16)
+	c.lists = newWeighed[wire.AccountID, *circle](circlesSize)
+	c.bonds = newCache[pair, bool](1 << 14)
 	c.changes = n
 }
 
@@ -69,8 +77,8 @@ func (c *circles) init(n *changes) {
 func (c *circles) forget(p pair) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lists.Remove(p.me)
-	c.lists.Remove(p.other)
+	c.lists.remove(p.me)
+	c.lists.remove(p.other)
 	c.bonds.Remove(p)
 	c.changes.ofPeople(p.me, p.other)
 }
@@ -78,7 +86,7 @@ func (c *circles) forget(p pair) {
 func (c *circles) forgetAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lists.Purge()
+	c.lists.purge()
 	c.bonds.Purge()
 	c.changes.ofAll()
 }
@@ -95,11 +103,11 @@ func (c *circles) remember(me wire.AccountID, before uint64, add func()) {
 
 // circle returns the friends of a person of this node. It is not to be modified.
 func (n *Node) circle(ctx context.Context, me wire.AccountID) (*circle, error) {
-	if c, ok := n.circles.lists.Get(me); ok {
+	if c, ok := n.circles.lists.get(me); ok {
 		return c, nil
 	}
 	before := n.changes.about(me)
-	c := &circle{index: make(map[wire.AccountID]int)}
+	c, links := new(circle), []friendLink(nil)
 	for rec, err := range n.own.Scan(ctx, store.Prefix(friendsKey(me))) {
 		if err != nil {
 			return nil, err
@@ -110,13 +118,12 @@ func (n *Node) circle(ctx context.Context, me wire.AccountID) (*circle, error) {
 		}
 		c.records++
 		if r.Friendship.State() == wire.StateFriend {
-			c.add(r.link(), n.name)
+			links = append(links, r.link())
 		}
 	}
-	slices.Sort(c.nodes)
-	c.nodes = slices.Compact(c.nodes)
+	c.settle(links, n.name)
 	n.circles.remember(me, before, func() {
-		n.circles.lists.Add(me, c)
+		n.circles.lists.add(me, c)
 		for i := range c.friends { // warm may not have got here yet
 			if l := c.friends[i].friendLink; l.node != n.name {
 				n.follows.follow(pair{me, l.stream.author}, l)
@@ -126,22 +133,38 @@ func (n *Node) circle(ctx context.Context, me wire.AccountID) (*circle, error) {
 	return c, nil
 }
 
-// add takes a friend into a circle that nobody else has yet. self is this node.
-func (c *circle) add(l friendLink, self wire.NodeName) {
-	c.index[l.stream.author] = len(c.friends)
-	c.friends = append(c.friends, friendOf{friendLink: l})
-	if l.node != self {
-		c.nodes = append(c.nodes, l.node)
+// settle fills a circle that nobody else has yet. self is this node.
+func (c *circle) settle(links []friendLink, self wire.NodeName) {
+	slices.SortFunc(links, func(a, b friendLink) int { return compareAccounts(a.stream.author, b.stream.author) })
+	c.friends = make([]friendOf, len(links))
+	for i, l := range links {
+		if l.node == self {
+			l.node = self // the same bytes for all
+		} else {
+			c.nodes = append(c.nodes, l.node)
+		}
+		c.friends[i].friendLink = l
 	}
+	slices.Sort(c.nodes)
+	c.nodes = slices.Compact(c.nodes)
+}
+
+// friend returns a friend, or nil.
+func (c *circle) friend(author wire.AccountID) *friendOf {
+	i := sort.Search(len(c.friends), func(i int) bool { return compareAccounts(c.friends[i].stream.author, author) >= 0 })
+	if i == len(c.friends) || c.friends[i].stream.author != author {
+		return nil
+	}
+	return &c.friends[i]
 }
 
 // nodeOf returns the node of a friend elsewhere, or nothing.
 func (c *circle) nodeOf(author wire.AccountID, self wire.NodeName) []wire.NodeName {
-	i, ok := c.index[author]
-	if !ok || c.friends[i].node == self {
+	f := c.friend(author)
+	if f == nil || f.node == self {
 		return nil
 	}
-	return []wire.NodeName{c.friends[i].node}
+	return []wire.NodeName{f.node}
 }
 
 // link returns where the other writes.
@@ -155,13 +178,18 @@ func (n *Node) bond(ctx context.Context, p pair) (bool, error) {
 		return friends, nil
 	}
 	before := n.changes.about(p.me)
-	r, _, err := n.friendship(ctx, p)
+	friends, err := n.readBond(ctx, p)
 	if err != nil {
 		return false, err
 	}
-	friends := r.Friendship.State() == wire.StateFriend
 	n.circles.remember(p.me, before, func() { n.circles.bonds.Add(p, friends) })
 	return friends, nil
+}
+
+// readBond is bond for whoever remembers the answer elsewhere.
+func (n *Node) readBond(ctx context.Context, p pair) (bool, error) {
+	r, _, err := n.friendship(ctx, p)
+	return err == nil && r.Friendship.State() == wire.StateFriend, err
 }
 
 // follows know which streams elsewhere are read by whom here: what has to be

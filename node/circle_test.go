@@ -1,6 +1,7 @@
 package node
 
 import (
+	"runtime"
 	"slices"
 	"testing"
 
@@ -81,5 +82,52 @@ func TestFollows(t *testing.T) {
 	set(ann, ben, south, false, false)
 	if got := f.at(); !slices.Equal(got, []wire.NodeName{"west.example"}) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestCircleWeighs: a circle whose page was shown takes no more memory than it
+// says, and not much less: of each friend 136 bytes.
+func TestCircleWeighs(t *testing.T) {
+	const friends = 200
+	n, own := counted(t)
+	posts := make([][]int64, friends)
+	for i := range posts {
+		posts[i] = []int64{int64(i)}
+	}
+	p, _ := n.reader(t, posts)
+	var kept []*circle
+	held := func(do func()) uint64 {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		do()
+		n.items.purge()
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		return after.HeapAlloc - min(before.HeapAlloc, after.HeapAlloc)
+	}
+	must(p.Feed(t.Context(), 50, "", "")) // the streams are known
+	n.items.purge()
+	const times = 50
+	bytes := held(func() {
+		for range times { // as of so many readers with these friends
+			n.circles.lists.remove(p.account)
+			if read := workOf(own, func() { must(p.Feed(t.Context(), 50, "", "")) }); read.scans != 1 {
+				t.Fatalf("the circle was not read again: %+v", read)
+			}
+			c, _ := n.circles.lists.get(p.account)
+			kept = append(kept, c)
+		}
+	})
+	for i := range kept[0].friends {
+		if a, b := kept[0].friends[i].known.Load(), kept[1].friends[i].known.Load(); a == nil || a != b {
+			t.Fatal("two readers do not share what is known of a stream")
+		}
+	}
+	if weight := uint64(kept[0].weight()); bytes > times*weight || bytes < times*weight/2 {
+		t.Errorf("a circle of %d friends takes %d bytes, and says %d", friends, bytes/times, weight)
+	}
+	if most := circlesSize / kept[0].weight(); most < 1000 {
+		t.Errorf("%d circles of %d friends are remembered", most, friends)
 	}
 }

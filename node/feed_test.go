@@ -197,7 +197,7 @@ func TestFeedOverDamage(t *testing.T) {
 		if err := n.own.Apply(t.Context(), store.Change{Key: own.Key, Value: []byte{0xff}}); err != nil {
 			t.Fatal(err)
 		}
-		n.items.init()
+		n.items.purge()
 		if reply, err := ann.as().Feed(t.Context(), 3, "", ""); wire.KindOf(err) != wire.Internal {
 			t.Errorf("entry %d: a page of %d, %v", seq+1, len(reply.Items), err)
 		}

@@ -2,24 +2,14 @@ package node
 
 import (
 	"context"
-	"math"
-	"sync"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
-// itemsSize is about how much memory items take.
-const itemsSize = 32 << 20 // bytes
-
-// items remember entries as they stand in feeds, in JSON too: the newest are on
-// the pages of all who may read them. An entry that was committed never changes.
-type items struct {
-	mu    sync.Mutex
-	known *simplelru.LRU[itemName, *item]
-	size  int
-}
+// itemsSize is about how much memory items take: entries as they stand in feeds,
+// in JSON too. The newest are on the pages of all who may read them. An entry that
+// was committed never changes.
+const itemsSize = 24 << 20 // bytes
 
 type itemName struct {
 	stream *stream
@@ -31,34 +21,13 @@ type item struct {
 	size int // about what it takes
 }
 
-func (i *items) init() {
-	i.known, _ = simplelru.NewLRU(math.MaxInt, func(_ itemName, gone *item) { i.size -= gone.size }) // fails for no positive size
-}
-
-func (i *items) get(name itemName) *item {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	found, _ := i.known.Get(name)
-	return found
-}
-
-func (i *items) add(name itemName, made *item) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.known.Contains(name) {
-		return
-	}
-	i.known.Add(name, made)
-	for i.size += made.size; i.size > itemsSize; {
-		i.known.RemoveOldest()
-	}
-}
+func (i *item) weight() int { return i.size }
 
 // item returns one entry of a stream as it stands in a feed, or NotExist. It is
 // not to be modified.
 func (n *Node) item(ctx context.Context, s *stream, seq uint64) (*item, error) {
 	name := itemName{s, seq}
-	if i := n.items.get(name); i != nil {
+	if i, ok := n.items.get(name); ok {
 		return i, nil
 	}
 	r, err := n.entry(ctx, s, seq)

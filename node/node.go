@@ -80,7 +80,7 @@ type Node struct {
 	states  cipher.Block // seals numbers of changes, until the process ends
 	streams streams
 	timely  timely
-	items   items
+	items   *weighed[itemName, *item]
 	circles circles
 	follows follows
 	queue   deliveries
@@ -149,12 +149,12 @@ func newNode(o Options) *Node {
 	n.door = newDoor(newThrottle(n.now, n.dev, purses), o.SessionLifetime)
 	n.ownKeys = keyservice.New(ledger{n.own})
 	n.copyKeys = keyservice.New(ledger{n.copies})
-	n.wraps.init(1 << 16)
-	n.people = newCache[wire.AccountID, wire.Handle](1 << 16)
+	n.wraps.init(1 << 14)
+	n.people = newCache[wire.AccountID, wire.Handle](1 << 14)
 	n.states = newStates()
 	n.reminded = newCache[pair, time.Time](1 << 12)
 	n.streams.init()
-	n.items.init()
+	n.items = newWeighed[itemName, *item](itemsSize)
 	n.circles.init(&n.changes)
 	n.follows.init()
 	n.queue.init()

@@ -141,11 +141,8 @@ func (c *circle) reads(me wire.AccountID, s *stream) (*friendOf, bool) {
 	if s.name.author == me {
 		return nil, true
 	}
-	i, ok := c.index[s.name.author]
-	if !ok || c.friends[i].stream != s.name {
-		return nil, false
-	}
-	return &c.friends[i], true
+	f := c.friend(s.name.author)
+	return f, f != nil && f.stream == s.name
 }
 
 // with returns the streams of r, some of them where they stand now.

@@ -55,6 +55,8 @@ type stream struct {
 	asOf    atomic.Int64  // of a copy: when the author's node was last heard, ms since 1970
 	late    atomic.Bool   // of a copy: that was more than lateAfter ago
 	inOrder *list.Element // in timely, nil while it is late; timely.mu is held
+
+	entitled atomic.Pointer[entitled] // of the newest epoch somebody asked about
 }
 
 // A streamHead is the newest end of a stream.
@@ -280,37 +282,40 @@ func (n *Node) readable(ctx context.Context, reader wire.AccountID, name streamN
 		}
 		return s, nil
 	}
-	none := wire.Errorf(wire.NotExist, "stream", "no such stream")
 	if s == nil || s.head.Load().Seq == 0 {
-		return nil, none
+		return nil, noStream()
 	}
 	for _, p := range []pair{{name.author, reader}, {reader, name.author}} {
-		here, err := n.isHere(ctx, p.me)
-		if err != nil {
+		if err := n.friends(ctx, p, n.bond); err != nil {
 			return nil, err
-		}
-		if !here {
-			continue
-		}
-		friends, err := n.bond(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		if !friends {
-			return nil, none
 		}
 	}
-	_, err = n.wrapHash(ctx, s, s.head.Load().content, reader)
-	if errors.Is(err, wire.NotExist) {
-		return nil, none
+	if _, err = n.wrapHash(ctx, s, s.head.Load().content, reader); errors.Is(err, wire.NotExist) {
+		return nil, noStream()
 	}
 	return s, err
 }
 
-// readableFriend is readable for a friend in the reader's circle. The answer is
-// remembered there, for the epoch that it was given about: it rests on nothing
-// else that could change but the two friendRecords, and a change of either drops
-// the circle.
+func noStream() error { return wire.Errorf(wire.NotExist, "stream", "no such stream") }
+
+// friends errs unless the record of p.me, read with bond, says friend. Somebody of
+// another node has none here.
+func (n *Node) friends(ctx context.Context, p pair, bond func(context.Context, pair) (bool, error)) error {
+	here, err := n.isHere(ctx, p.me)
+	if err != nil || !here {
+		return err
+	}
+	friends, err := bond(ctx, p)
+	if err == nil && !friends {
+		err = noStream()
+	}
+	return err
+}
+
+// readableFriend is readable for a friend in the reader's circle, which is what
+// the reader's own record says. The answer is remembered there and nowhere else,
+// for the epoch that it was given about: it rests on nothing else that could change
+// but the two friendRecords, and a change of either drops the circle.
 func (n *Node) readableFriend(ctx context.Context, reader wire.AccountID, f *friendOf) (*stream, error) {
 	if known := f.known.Load(); known != nil {
 		if err := n.freshen(ctx, known.stream); err != nil {
@@ -324,15 +329,35 @@ func (n *Node) readableFriend(ctx context.Context, reader wire.AccountID, f *fri
 	if err != nil {
 		return nil, err
 	}
-	var about wire.Commitment
-	if s != nil {
-		about = s.head.Load().content // before it is asked: should it change, the answer counts for nothing
+	if err := n.found(ctx, s); err != nil {
+		return nil, err
 	}
-	s, err = n.readable(ctx, reader, f.stream)
-	if err == nil {
-		f.known.Store(&entitled{s, about})
+	if s == nil || s.head.Load().Seq == 0 {
+		return nil, noStream()
 	}
-	return s, err
+	about := s.head.Load().content // should it change from here on, the answer counts for nothing
+	if err := n.friends(ctx, pair{f.stream.author, reader}, n.readBond); err != nil {
+		return nil, err
+	}
+	has, err := n.hasWrap(ctx, s, about, reader)
+	if err != nil {
+		return nil, err
+	}
+	if !has {
+		return nil, noStream()
+	}
+	f.known.Store(s.entitle(about))
+	return s, nil
+}
+
+// entitle returns what circles remember of those who may read a stream in an epoch.
+func (s *stream) entitle(content wire.Commitment) *entitled {
+	if e := s.entitled.Load(); e != nil && e.content == content {
+		return e
+	}
+	e := &entitled{s, content}
+	s.entitled.Store(e)
+	return e
 }
 
 // Stream returns entries of a stream that the person may read, in order of seq:

@@ -57,6 +57,15 @@ func (n *Node) wrapHash(ctx context.Context, s *stream, c wire.Commitment, reade
 	return h, nil
 }
 
+// hasWrap reports whether there is a wrap for a reader. It remembers nothing.
+func (n *Node) hasWrap(ctx context.Context, s *stream, c wire.Commitment, reader wire.AccountID) (bool, error) {
+	_, err := n.storeOf(s).Get(ctx, wrapKey(keyservice.WrapName{Author: s.name.author, Audience: s.name.audience, Commitment: c, Reader: reader}))
+	if errors.Is(err, store.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // keysOf returns the service that has the wraps of a stream.
 func (n *Node) keysOf(s *stream) *keyservice.Service {
 	if s.copy {
