@@ -3,7 +3,7 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 20s
 
-.PHONY: help build demo test race lint fuzz forge sabotage exfriend slow crash mongo grow archive bench figures cover clean
+.PHONY: help build demo test race lint fuzz forge sabotage exfriend slow crash mongo grow growth archive bench figures cover clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ grow: ## make a store of POSTS (1000000) by PEOPLE (10000) with FRIENDS (200) ea
 	@test -n "$(DATA)" || { echo 'where? make grow DATA=folder' >&2; exit 2; }
 	PEERBRAIN_TEST_GROW=$(abspath $(DATA)) PEERBRAIN_TEST_POSTS=$(or $(POSTS),1000000) PEERBRAIN_TEST_PEOPLE=$(or $(PEOPLE),10000) PEERBRAIN_TEST_FRIENDS=$(or $(FRIENDS),200) \
 		go test ./node -timeout 120m -run '^$$' -bench '^BenchmarkGrow$$' -benchtime 1x
+
+growth: ## measure a node on stores that grow made, in the folders DATA ("small large"; Linux)
+	@test -n "$(DATA)" || { echo 'where? make growth DATA="folder folder"' >&2; exit 2; }
+	PEERBRAIN_TEST_GROWTH="$(abspath $(DATA))" go test ./node/story -timeout 120m -run '^$$' -bench '^BenchmarkGrowth$$' -benchtime 1x
 
 archive: ## back up and restore a store of MIB (1024) MiB, and measure both
 	BACKUP_BENCH=$(or $(MIB),1024) go test ./node -timeout 60m -run '^$$' -bench '^BenchmarkBackup$$' -benchtime 1x
