@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -30,14 +31,14 @@ type circle struct {
 // A friendOf is a friend in somebody's circle, and what readable said of their
 // stream.
 type friendOf struct {
-	friendLink
-	known atomic.Pointer[entitled] // nil: not asked, or not allowed
-	begun *stream                  // nil until it was there; circle.mu is held
+	link  unique.Handle[friendLink] // which the circles of all their friends share
+	known atomic.Pointer[entitled]  // nil: not asked, or not allowed
+	begun *stream                   // nil until it was there; circle.mu is held
 }
 
 // weight is about how many bytes a circle takes: of each friend the link, what is
 // known of the stream, and a place in the ranking.
-func (c *circle) weight() int { return 512 + 136*len(c.friends) }
+func (c *circle) weight() int { return 512 + 60*len(c.friends) }
 
 // entitled says that a stream may be read while an epoch is its newest. All who
 // may share one.
@@ -52,7 +53,7 @@ type friendLink struct {
 	node   wire.NodeName
 }
 
-// circlesSize is about how much memory circles take: those of 1,200 people with
+// circlesSize is about how much memory circles take: those of 2,600 people with
 // 200 friends each.
 const circlesSize = 32 << 20 // bytes
 
@@ -125,7 +126,7 @@ func (n *Node) circle(ctx context.Context, me wire.AccountID) (*circle, error) {
 	n.circles.remember(me, before, func() {
 		n.circles.lists.add(me, c)
 		for i := range c.friends { // warm may not have got here yet
-			if l := c.friends[i].friendLink; l.node != n.name {
+			if l := c.friends[i].link.Value(); l.node != n.name {
 				n.follows.follow(pair{me, l.stream.author}, l)
 			}
 		}
@@ -138,12 +139,10 @@ func (c *circle) settle(links []friendLink, self wire.NodeName) {
 	slices.SortFunc(links, func(a, b friendLink) int { return compareAccounts(a.stream.author, b.stream.author) })
 	c.friends = make([]friendOf, len(links))
 	for i, l := range links {
-		if l.node == self {
-			l.node = self // the same bytes for all
-		} else {
+		if l.node != self {
 			c.nodes = append(c.nodes, l.node)
 		}
-		c.friends[i].friendLink = l
+		c.friends[i].link = unique.Make(l)
 	}
 	slices.Sort(c.nodes)
 	c.nodes = slices.Compact(c.nodes)
@@ -151,8 +150,9 @@ func (c *circle) settle(links []friendLink, self wire.NodeName) {
 
 // friend returns a friend, or nil.
 func (c *circle) friend(author wire.AccountID) *friendOf {
-	i := sort.Search(len(c.friends), func(i int) bool { return compareAccounts(c.friends[i].stream.author, author) >= 0 })
-	if i == len(c.friends) || c.friends[i].stream.author != author {
+	of := func(i int) wire.AccountID { return c.friends[i].link.Value().stream.author }
+	i := sort.Search(len(c.friends), func(i int) bool { return compareAccounts(of(i), author) >= 0 })
+	if i == len(c.friends) || of(i) != author {
 		return nil
 	}
 	return &c.friends[i]
@@ -161,10 +161,10 @@ func (c *circle) friend(author wire.AccountID) *friendOf {
 // nodeOf returns the node of a friend elsewhere, or nothing.
 func (c *circle) nodeOf(author wire.AccountID, self wire.NodeName) []wire.NodeName {
 	f := c.friend(author)
-	if f == nil || f.node == self {
+	if f == nil || f.link.Value().node == self {
 		return nil
 	}
-	return []wire.NodeName{f.node}
+	return []wire.NodeName{f.link.Value().node}
 }
 
 // link returns where the other writes.

@@ -96,10 +96,10 @@ func (p *page) changedSince(ctx context.Context, c *circle, number uint64) ([]*s
 	for i := range c.friends {
 		f := &c.friends[i]
 		if f.begun == nil {
-			if err := p.node.seek(ctx, f.stream.author); err != nil {
+			if err := p.node.seek(ctx, f.link.Value().stream.author); err != nil {
 				return nil, err
 			}
-			f.begun = p.node.streams.get(f.stream)
+			f.begun = p.node.streams.get(f.link.Value().stream)
 		}
 		if f.begun != nil {
 			list = append(list, f.begun)
@@ -142,7 +142,7 @@ func (c *circle) reads(me wire.AccountID, s *stream) (*friendOf, bool) {
 		return nil, true
 	}
 	f := c.friend(s.name.author)
-	return f, f != nil && f.stream == s.name
+	return f, f != nil && f.link.Value().stream == s.name
 }
 
 // with returns the streams of r, some of them where they stand now.

@@ -269,11 +269,8 @@ func (n *Node) readHead(ctx context.Context, s *stream) (*streamHead, error) {
 // node has of the two, and has a wrap of the newest epoch. For everybody else the
 // stream does not exist.
 func (n *Node) readable(ctx context.Context, reader wire.AccountID, name streamName) (*stream, error) {
-	s, err := n.stream(ctx, name)
+	s, err := n.begunStream(ctx, name)
 	if err != nil {
-		return nil, err
-	}
-	if err := n.found(ctx, s); err != nil {
 		return nil, err
 	}
 	if reader == name.author {
@@ -282,7 +279,7 @@ func (n *Node) readable(ctx context.Context, reader wire.AccountID, name streamN
 		}
 		return s, nil
 	}
-	if s == nil || s.head.Load().Seq == 0 {
+	if s == nil {
 		return nil, noStream()
 	}
 	for _, p := range []pair{{name.author, reader}, {reader, name.author}} {
@@ -296,6 +293,18 @@ func (n *Node) readable(ctx context.Context, reader wire.AccountID, name streamN
 	return s, err
 }
 
+// begunStream returns a stream up to what was heard, and nil while it is empty.
+func (n *Node) begunStream(ctx context.Context, name streamName) (*stream, error) {
+	s, err := n.stream(ctx, name)
+	if err == nil {
+		err = n.found(ctx, s)
+	}
+	if err != nil || s == nil || s.head.Load().Seq == 0 {
+		return nil, err
+	}
+	return s, nil
+}
+
 func noStream() error { return wire.Errorf(wire.NotExist, "stream", "no such stream") }
 
 // friends errs unless the record of p.me, read with bond, says friend. Somebody of
@@ -306,10 +315,13 @@ func (n *Node) friends(ctx context.Context, p pair, bond func(context.Context, p
 		return err
 	}
 	friends, err := bond(ctx, p)
-	if err == nil && !friends {
-		err = noStream()
+	if err != nil {
+		return err
 	}
-	return err
+	if !friends {
+		return noStream()
+	}
+	return nil
 }
 
 // readableFriend is readable for a friend in the reader's circle, which is what
@@ -325,18 +337,16 @@ func (n *Node) readableFriend(ctx context.Context, reader wire.AccountID, f *fri
 			return known.stream, nil
 		}
 	}
-	s, err := n.stream(ctx, f.stream)
+	name := f.link.Value().stream
+	s, err := n.begunStream(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.found(ctx, s); err != nil {
-		return nil, err
-	}
-	if s == nil || s.head.Load().Seq == 0 {
+	if s == nil {
 		return nil, noStream()
 	}
 	about := s.head.Load().content // should it change from here on, the answer counts for nothing
-	if err := n.friends(ctx, pair{f.stream.author, reader}, n.readBond); err != nil {
+	if err := n.friends(ctx, pair{name.author, reader}, n.readBond); err != nil {
 		return nil, err
 	}
 	has, err := n.hasWrap(ctx, s, about, reader)

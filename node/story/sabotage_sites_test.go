@@ -39,7 +39,7 @@ var (
 	blames = regexp.MustCompile(`Errorf\((wire\.)?(Tampered|Invalid|Unauthenticated|Forbidden|Conflict|Update|TooLarge|Clock|Throttled|Limit|Media|Method|Exist|NotExist)\b` +
 		`|\bwire\.(NotExist|Unauthenticated)\b|errors\.New\(|fmt\.Errorf\(|Throttled` +
 		`|\berr(Tampered|Seal|Unset|Replayed|Address|Paused|Budget|Ended|NoAccess|KeysChanged|Settled)\b` +
-		`|\b(bad|unauthenticated|throttled|malformed|forged|noSuchPerson|notFriend|noOffer|taken|rolledBack)\(` +
+		`|\b(bad|unauthenticated|throttled|malformed|forged|noSuchPerson|noStream|notFriend|noOffer|taken|rolledBack)\(` +
 		`|\.(tampered|missing)\(|^(none|wrong|ErrNoSession)$`)
 	// An error in other words is no refusal.
 	reworded = regexp.MustCompile(`%w|%v", err|: %v"|Errorf\((wire\.)?(Internal|Unavailable)`)
