@@ -9,12 +9,19 @@ import "testing"
 func TestAllocations(t *testing.T) {
 	signed := must(postEntry(EntryID(seedOf("previous")), []byte("body")).Sign(aliceKey))
 	key, page := aliceKey.Public(), somePage(50, 200, "cursor", true)
+	id := alice.String()
+	post := EncodeJSON(PublishRequest{Entry: Entry{signed, make([]byte, 1100)}})
 	for _, test := range []struct {
 		name string
 		most float64
 		do   func()
 	}{
-		{"verify an entry", 4, func() { must(OpenEntryHeader(signed, key)) }},
+		{"verify an entry", 2, func() { must(OpenEntryHeader(signed, key)) }},
+		{"read a post", 3, func() { must(0, DecodeJSON(post, new(PublishRequest))) }},
+		{"answer a post", 2, func() { EncodeJSON(PublishReply{Arrival: t0}) }},
+		{"write an id", 1, func() { _ = alice.String() }},
+		{"read an id", 2, func() { must(ParseAccountID(id)) }},
+		{"hash an entry's header", 0, func() { signed.Hash(LabelEntry) }},
 		{"encode a page of kept parts", 2, func() { EncodeJSON(page) }},
 	} {
 		if got := testing.AllocsPerRun(20, test.do); got > test.most {

@@ -56,6 +56,9 @@ func EncodeCBOR(v any) []byte {
 // but the bytes EncodeCBOR writes for the result. what names the object in the
 // error.
 func DecodeCBOR(what string, b []byte, v any) error {
+	if h, ok := v.(*EntryHeader); ok && h.decodePlain(b) {
+		return nil
+	}
 	if err := DecodeOwn(what, b, v); err != nil {
 		return err
 	}

@@ -94,6 +94,23 @@ func (h *EntryHeader) checkKind() error {
 	return nil
 }
 
+// decodePlain reads b if it is what EncodeCBOR writes for a header of this
+// release, which has neither a target nor attachments.
+func (h *EntryHeader) decodePlain(b []byte) bool {
+	r := plainReader{rest: b}
+	r.pairs(12)
+	read := EntryHeader{
+		Version: r.number(1), Suite: r.number(2), Author: r.id(3), KeySeq: r.number(4), Audience: r.id(5),
+		Seq: r.number(6), Prev: r.id(7), Created: r.time(8), Kind: EntryKind(r.number(9)), Epoch: r.number(10),
+		BodyHash: r.id(13), BodySize: r.number(14),
+	}
+	if !r.end() {
+		return false
+	}
+	*h = read
+	return true
+}
+
 // Sign checks and signs h.
 func (h *EntryHeader) Sign(s IdentitySecret) (Signed, error) {
 	if err := h.check(); err != nil {

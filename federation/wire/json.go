@@ -13,8 +13,8 @@ import (
 // EncodeJSON writes v for an API answer or request. It panics on types that
 // cannot be encoded: that is a programming error, no input reaches it.
 func EncodeJSON(v any) []byte {
-	if page, ok := v.(FeedReply); ok {
-		return page.append(nil)
+	if plain, ok := appendPlain(nil, v); ok {
+		return plain
 	}
 	b, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
@@ -23,13 +23,24 @@ func EncodeJSON(v any) []byte {
 	return b
 }
 
-// AppendJSON is EncodeJSON behind what is in b. A page of the feed is written
+// AppendJSON is EncodeJSON behind what is in b. What is sent most is written
 // there without a copy in between.
 func AppendJSON(b []byte, v any) []byte {
-	if page, ok := v.(FeedReply); ok {
-		return page.append(b)
+	if plain, ok := appendPlain(b, v); ok {
+		return plain
 	}
 	return append(b, EncodeJSON(v)...)
+}
+
+// appendPlain writes what is sent most, to the bytes that it is encoded to.
+func appendPlain(b []byte, v any) (written []byte, ok bool) {
+	switch v := v.(type) {
+	case FeedReply:
+		return v.append(b), true
+	case PublishReply:
+		return v.append(b), true
+	}
+	return nil, false
 }
 
 // DecodeJSON reads one JSON value strictly (RFC 8259 and I-JSON, RFC 7493) into
@@ -38,6 +49,9 @@ func AppendJSON(b []byte, v any) []byte {
 // in strings, and all numbers but integers in their one spelling up to MaxInteger.
 // Members may be absent: they are zero, and whoever needs them checks.
 func DecodeJSON(b []byte, v any) error {
+	if post, ok := v.(*PublishRequest); ok && post.decodePlain(b) {
+		return nil
+	}
 	strict := []json.Options{json.RejectUnknownMembers(true), jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false)}
 	err := json.Unmarshal(b, v, strict...)
 	if err == nil && onlyStrings(b) {

@@ -86,12 +86,19 @@ func Labels() []Label {
 // Message returns label || 0x00 || parts, the bytes that are signed, hashed or
 // bound as a context.
 func (l Label) Message(parts ...[]byte) []byte {
+	return l.append(make([]byte, 0, l.size(parts)), parts)
+}
+
+func (l Label) size(parts [][]byte) int {
 	n := len(l) + 1
 	for _, p := range parts {
 		n += len(p)
 	}
-	m := append(make([]byte, 0, n), l...)
-	m = append(m, 0)
+	return n
+}
+
+func (l Label) append(m []byte, parts [][]byte) []byte {
+	m = append(append(m, l...), 0)
 	for _, p := range parts {
 		m = append(m, p...)
 	}
@@ -101,6 +108,10 @@ func (l Label) Message(parts ...[]byte) []byte {
 // Hash returns SHA-256(label || 0x00 || parts). Parts are not delimited: all but
 // the last must have a fixed length.
 func (l Label) Hash(parts ...[]byte) Hash {
+	var room [256]byte // for statements and tokens: then nothing is allocated
+	if l.size(parts) <= len(room) {
+		return sha256.Sum256(l.append(room[:0], parts))
+	}
 	h := sha256.New()
 	h.Write([]byte(l))
 	h.Write([]byte{0})

@@ -106,4 +106,10 @@ func TestMessageAndHash(t *testing.T) {
 	if got := l.Hash(); got != sha256.Sum256(append([]byte(l), 0)) {
 		t.Errorf("Hash of nothing = %s", got)
 	}
+	for _, size := range []int{200, 255 - len(l), 256 - len(l), 1000} {
+		part := bytes.Repeat([]byte{7}, size)
+		if got := l.Hash(part, part[:1]); got != sha256.Sum256(l.Message(part, part[:1])) {
+			t.Errorf("Hash of %d bytes = %s", size+1, got)
+		}
+	}
 }

@@ -1,0 +1,131 @@
+package wire
+
+import (
+	"bytes"
+	"math"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+)
+
+// These have no short way of their own.
+type (
+	generalHeader  EntryHeader
+	generalRequest PublishRequest
+	generalReply   PublishReply
+)
+
+// variants calls try with a text, and with everything that differs from it in one
+// bit, by one byte, or ends before it.
+func variants(text []byte, try func([]byte)) {
+	try(text)
+	for i := range text {
+		try(text[:i])
+		for bit := range 8 {
+			other := bytes.Clone(text)
+			other[i] ^= 1 << bit
+			try(other)
+		}
+		try(append(bytes.Clone(text[:i]), text[i+1:]...))
+		try(append(append(bytes.Clone(text[:i]), text[i]), text[i:]...))
+	}
+	try(append(bytes.Clone(text), 0))
+}
+
+// TestPlainEntry: the short way reads every header of this release, and nothing
+// but what the general way accepts, to the same header.
+func TestPlainEntry(t *testing.T) {
+	large := postEntry(EntryID(seedOf("previous")), []byte("body"))
+	large.KeySeq, large.Seq, large.Epoch, large.Created, large.BodySize = 23, 24, 255, 256, 65535
+	larger := postEntry(EntryID(seedOf("previous")), []byte("body"))
+	larger.KeySeq, larger.Seq, larger.Epoch, larger.Created, larger.BodySize = 65536, 1<<32-1, 1<<32, math.MaxInt64, math.MaxUint64
+	targeted := postEntry(EntryID(seedOf("previous")), []byte("body"))
+	targeted.Target = []byte("target")
+	attached := postEntry(EntryID(seedOf("previous")), []byte("body"))
+	attached.Attachments = [][]byte{{1}}
+	for _, c := range []struct {
+		h     *EntryHeader
+		plain bool
+	}{{epochEntry([]byte("body")), true}, {large, true}, {larger, true}, {&EntryHeader{}, true}, {targeted, false}, {attached, false}} {
+		payload := EncodeCBOR(c.h)
+		if got := new(EntryHeader); got.decodePlain(payload) != c.plain {
+			t.Errorf("%x is read the short way: %v", payload, !c.plain)
+		}
+		try := func(b []byte) {
+			short, general := new(EntryHeader), new(generalHeader)
+			if !short.decodePlain(b) {
+				if !bytes.Equal(EncodeCBOR(short), EncodeCBOR(new(EntryHeader))) {
+					t.Fatalf("%x is not read the short way, and leaves %+v", b, short)
+				}
+				return
+			}
+			if err := DecodeCBOR("entry", b, general); err != nil {
+				t.Fatalf("%x is accepted, which the general way does not: %v", b, err)
+			}
+			if got := EncodeCBOR(short); !bytes.Equal(got, b) || !bytes.Equal(got, EncodeCBOR(general)) {
+				t.Fatalf("%x is read as %+v", b, short)
+			}
+		}
+		variants(payload, try)
+		for _, form := range otherForms(pairsOf(t, payload)) {
+			try(form)
+		}
+		for i, p := range pairsOf(t, payload) {
+			for _, v := range otherValues(p) {
+				try(with(pairsOf(t, payload), i, v))
+			}
+		}
+	}
+}
+
+// TestPublishPlain: the same for the request that publishes a post; and its answer
+// is what encoding it the general way gives.
+func TestPublishPlain(t *testing.T) {
+	request := PublishRequest{Entry: Entry{Header: Signed("signed header"), Body: Bytes("the body")}}
+	text := EncodeJSON(request)
+	for _, c := range []struct {
+		text  string
+		plain bool
+	}{
+		{string(text), true},
+		{string(EncodeJSON(PublishRequest{Entry: request.Entry, Ends: []FriendRequest{{}}})), false},
+		{`{"entry":{"body":"AA","header":"AA"}}`, false},
+		{`{"entry":{"header":"AA","body":"AA"} }`, false},
+		{`{"entry":{"header":"AA","body":"A\u0041"}}`, false},
+		{`{"entry":{"header":"AA","body":"AA","body":"AA"}}`, false},
+		{`{"entry":{"header":"AA","header":"AA","body":"AA"}}`, false},
+		{`{"entry":{"header":"AA","body":"AA"}}` + "\n", false},
+		{`{"entry":{"header":"AA","body":"AB"}}`, false},
+		{`{"entry":{"header":"AA","body":"AA=="}}`, false},
+		{"{\"entry\":{\"header\":\"A\nA\",\"body\":\"AA\"}}", false},
+		{"{\"entry\":{\"header\":\"AA\",\"body\":\"A\r\nA\"}}", false},
+	} {
+		var short PublishRequest
+		if short.decodePlain([]byte(c.text)) != c.plain {
+			t.Errorf("%q is read the short way: %v", c.text, !c.plain)
+		}
+	}
+	variants(text, func(b []byte) {
+		var short, untouched PublishRequest
+		var general generalRequest
+		if !short.decodePlain(b) {
+			if !bytes.Equal(EncodeJSON(short), EncodeJSON(untouched)) {
+				t.Fatalf("%q is not read the short way, and leaves %+v", b, short)
+			}
+			return
+		}
+		if err := DecodeJSON(b, &general); err != nil {
+			t.Fatalf("%q is accepted, which the general way does not: %v", b, err)
+		}
+		if got := EncodeJSON(short); !bytes.Equal(got, b) || !bytes.Equal(got, EncodeJSON(general)) {
+			t.Fatalf("%q is read as %+v", b, short)
+		}
+	})
+	for _, arrival := range []int64{0, 1, -1, t0, math.MaxInt64} {
+		reply := PublishReply{EntryID(seedOf("entry")), arrival}
+		want, err := json.Marshal(generalReply(reply), json.Deterministic(true))
+		if got := EncodeJSON(reply); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("got %s, want %s, %v", got, want, err)
+		}
+	}
+}
