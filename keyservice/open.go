@@ -2,6 +2,7 @@ package keyservice
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -18,14 +19,12 @@ type signed struct {
 // key statement it names holds the key that verified.
 func openSigned[T any](c *Chain, what string, open func(wire.IdentityKey) (T, error), says func(T) signed) (T, error) {
 	var none T
-	tried := make(map[wire.IdentityKey]bool, 1)
 	var failed error
 	for i := len(c.opened) - 1; i >= 0; i-- {
 		key := c.opened[i].Identity
-		if tried[key] {
-			continue
+		if slices.ContainsFunc(c.opened[i+1:], func(k *wire.KeyStatement) bool { return k.Identity == key }) {
+			continue // tried already
 		}
-		tried[key] = true
 		v, err := open(key)
 		if errors.Is(err, wire.Tampered) {
 			failed = err
