@@ -146,7 +146,7 @@ func (n *Node) keep(ctx context.Context, s *stream, wraps []wire.SyncedWrap, dra
 		changes = append(changes, wrapChange(wrapName(s, w), w.Wrap))
 	}
 	for _, d := range drafts {
-		changes = append(changes, d.changes(s.name)...)
+		changes = append(changes, d.changes(s)...)
 	}
 	asOf := s.asOf.Load()
 	if heard {

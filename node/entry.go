@@ -42,10 +42,10 @@ func newDraft(before streamHead, after wire.StreamHead, h *wire.EntryHeader, e w
 }
 
 // changes commit the entry, and then derive its id.
-func (d *draft) changes(s streamName) []store.Change {
+func (d *draft) changes(s *stream) []store.Change {
 	return []store.Change{
-		putIf(entryKey(s, d.head.Seq), d.record, store.IfAbsent()),
-		idChange(s, d.head.Seq, d.head.ID),
+		putIf(s.entryKey(d.head.Seq), d.record, store.IfAbsent()),
+		idChange(s.name, d.head.Seq, d.head.ID),
 	}
 }
 
@@ -190,7 +190,7 @@ func (p *Person) checkEnd(ctx context.Context, chain *keyservice.Chain, r wire.F
 // s.appending.
 func (n *Node) commit(ctx context.Context, s *stream, d *draft) error {
 	s.stale, s.unsettled = true, true // until it is known to have succeeded
-	if err := n.storeOf(s).Apply(ctx, d.changes(s.name)...); err != nil {
+	if err := n.storeOf(s).Apply(ctx, d.changes(s)...); err != nil {
 		return err
 	}
 	s.stale, s.unsettled = false, len(d.record.Ends) > 0

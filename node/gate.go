@@ -92,13 +92,13 @@ func (g *gate) pause() {
 	g.paused.Add(-1)
 }
 
-// enter counts a request, whose waits are told by ctx, until leave.
-func (g *gate) enter(ctx context.Context) (inside context.Context, leave func()) {
-	g.working.Add(1)
-	return context.WithValue(ctx, gated{}, g), func() {
-		g.working.Add(-1)
-		g.done.Add(1)
-	}
+// enter counts a request, whose waits are told by its context (see untils), until
+// leave.
+func (g *gate) enter() { g.working.Add(1) }
+
+func (g *gate) leave() {
+	g.working.Add(-1)
+	g.done.Add(1)
 }
 
 type gated struct{}

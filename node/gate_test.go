@@ -200,14 +200,14 @@ func TestVerifyingIsNotWork(t *testing.T) {
 func TestGateFollows(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	g := &gate{most: 512}
-	enter := func() (inside []func()) {
+	inside := 0
+	fill := func() {
 		for !g.full(now) {
-			_, leave := g.enter(t.Context())
-			inside = append(inside, leave)
+			g.enter()
+			inside++
 		}
-		return inside
 	}
-	inside := enter()
+	fill()
 	for _, test := range []struct {
 		done, want int
 		took       time.Duration
@@ -220,22 +220,22 @@ func TestGateFollows(t *testing.T) {
 		{600, 512, gateWindow},
 	} {
 		for range test.done {
-			if len(inside) == 0 {
-				_, leave := g.enter(t.Context())
-				inside = append(inside, leave)
+			if inside == 0 {
+				g.enter()
+				inside++
 			}
-			inside[0]()
-			inside = inside[1:]
+			g.leave()
+			inside--
 		}
 		now = now.Add(test.took)
 		g.full(now)
-		inside = append(inside, enter()...)
+		fill()
 		if got := int(g.room()); got != test.want || int(g.working.Load()) < test.want {
 			t.Errorf("%d were done in %s: %d may be worked on, %d are, want %d", test.done, test.took, got, g.working.Load(), test.want)
 		}
 	}
-	for _, leave := range inside {
-		leave()
+	for range inside {
+		g.leave()
 	}
 	now = now.Add(gateWindow) // in which the last was refused
 	g.full(now)

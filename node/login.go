@@ -5,6 +5,8 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -28,7 +30,13 @@ func spentKey(c *wire.Challenge) string {
 }
 
 // hex16 writes a number so that strings sort as numbers do.
-func hex16(v uint64) string { return fmt.Sprintf("%016x", v) }
+func hex16(v uint64) string {
+	var number [8]byte
+	var text [16]byte
+	binary.BigEndian.PutUint64(number[:], v)
+	hex.Encode(text[:], number[:])
+	return string(text[:])
+}
 
 func unauthenticated() error { return wire.Errorf(wire.Unauthenticated, "", "") }
 

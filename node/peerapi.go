@@ -143,7 +143,7 @@ func (p peer) syncStream(ctx context.Context, ask wire.SyncStream, room int) (on
 	}
 	contents := []wire.Commitment{at.content}
 	if ask.After < at.Seq && room > 0 {
-		q := store.Query{From: store.After(entryKey(s.name, ask.After)), To: store.After(entryKey(s.name, at.Seq))}
+		q := store.Query{From: store.After(s.entryKey(ask.After)), To: store.After(s.entryKey(at.Seq))}
 		records, err := p.node.records(ctx, s, q, min(room, wire.MaxPageBytes))
 		if err != nil {
 			return one, 0, false, err

@@ -2,8 +2,10 @@ package node
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -17,6 +19,7 @@ type incoming struct {
 	headers [][2]string // as received, in order
 	length  int         // of the body, as declared; 0 for none
 	from    netip.Addr  // who asks, behind a proxy too
+	begun   time.Time
 
 	// What the route makes of it.
 	pattern string            // of the route, for the log
@@ -52,17 +55,33 @@ func parseHeaders(raw string) ([][2]string, error) {
 	return headers, nil
 }
 
-// isToken reports whether s is a token of RFC 9110, section 5.6.2.
-func isToken(s string) bool {
+// A byteSet has the bytes that something may consist of.
+type byteSet [256]bool
+
+// alphanumericAnd makes a set of letters, digits and others.
+func alphanumericAnd(others string) *byteSet {
+	s := new(byteSet)
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" + others) {
+		s[c] = true
+	}
+	return s
+}
+
+func (b *byteSet) hasAll(s string) bool {
 	for i := range len(s) {
-		c := s[i]
-		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !alnum && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+		if !b[s[i]] {
 			return false
 		}
 	}
-	return s != ""
+	return true
 }
+
+var (
+	tokenBytes  = alphanumericAnd("!#$%&'*+-.^_`|~") // RFC 9110, section 5.6.2
+	targetBytes = alphanumericAnd("/._-?&=~:")       // what paths and queries here consist of
+)
+
+func isToken(s string) bool { return s != "" && tokenBytes.hasAll(s) }
 
 func malformed(why string) error { return wire.Errorf(wire.Invalid, "", "%s", why) }
 
@@ -70,11 +89,32 @@ func malformed(why string) error { return wire.Errorf(wire.Invalid, "", "%s", wh
 func (r *incoming) all(name string) []string {
 	var values []string
 	for _, h := range r.headers {
-		if strings.EqualFold(h[0], name) {
+		if isNamed(h, name) {
 			values = append(values, h[1])
 		}
 	}
 	return values
+}
+
+// one returns the first value of all headers called name, and how many there are.
+func (r *incoming) one(name string) (value string, count int) {
+	for _, h := range r.headers {
+		if isNamed(h, name) {
+			if count++; count == 1 {
+				value = h[1]
+			}
+		}
+	}
+	return value, count
+}
+
+func (r *incoming) has(name string) bool {
+	return slices.ContainsFunc(r.headers, func(h [2]string) bool { return isNamed(h, name) })
+}
+
+// isNamed reports whether a header is called name, a token as all names are.
+func isNamed(h [2]string, name string) bool {
+	return len(h[0]) == len(name) && strings.EqualFold(h[0], name)
 }
 
 // check refuses requests whose end, receiver or meaning is in doubt, before
@@ -83,13 +123,13 @@ func (r *incoming) check(version string) error {
 	if version != "HTTP/1.1" {
 		return malformed("HTTP/1.1 was expected")
 	}
-	if hosts := r.all("Host"); len(hosts) != 1 || hosts[0] == "" {
+	if host, count := r.one("Host"); count != 1 || host == "" {
 		return malformed("exactly one Host was expected")
 	}
-	if len(r.all("Transfer-Encoding")) > 0 || len(r.all("Trailer")) > 0 {
+	if r.has("Transfer-Encoding") || r.has("Trailer") {
 		return malformed("a body needs a Content-Length; transfer encodings and trailers are not taken")
 	}
-	if len(r.all("Upgrade")) > 0 {
+	if r.has("Upgrade") {
 		return malformed("there is nothing to upgrade to")
 	}
 	if err := r.checkLength(); err != nil {
@@ -102,14 +142,14 @@ func (r *incoming) check(version string) error {
 }
 
 func (r *incoming) checkLength() error {
-	lengths := r.all("Content-Length")
-	if len(lengths) > 1 {
+	length, count := r.one("Content-Length")
+	if count > 1 {
 		return malformed("more than one Content-Length")
 	}
-	if len(lengths) == 0 {
+	if count == 0 {
 		return nil
 	}
-	n, err := parseNumber("Content-Length", lengths[0])
+	n, err := parseNumber("Content-Length", length)
 	if err != nil {
 		return err
 	}
@@ -121,11 +161,10 @@ func (r *incoming) checkLength() error {
 }
 
 func (r *incoming) checkMedia() error {
-	if len(r.all("Content-Encoding")) > 0 {
+	if r.has("Content-Encoding") {
 		return wire.Errorf(wire.Media, "Content-Encoding", "bodies are taken as they are")
 	}
-	types := r.all("Content-Type")
-	if r.length > 0 && (len(types) != 1 || types[0] != wire.MediaJSON) {
+	if media, count := r.one("Content-Type"); r.length > 0 && (count != 1 || media != wire.MediaJSON) {
 		return wire.Errorf(wire.Media, "Content-Type", "%s was expected", wire.MediaJSON)
 	}
 	return nil
@@ -142,24 +181,18 @@ func (r *incoming) checkTarget() error {
 	if !strings.HasPrefix(path, "/") || asked && query == "" {
 		return malformed("the target is no path")
 	}
-	for i := range len(r.target) {
-		if !isTargetByte(r.target[i]) {
-			return malformed("the target holds escapes or characters that no path here has")
-		}
+	if !targetBytes.hasAll(r.target) {
+		return malformed("the target holds escapes or characters that no path here has")
 	}
 	if strings.Contains(query, "?") {
 		return malformed("the target has two queries")
 	}
-	for _, part := range strings.Split(path[1:], "/") {
+	for part := range strings.SplitSeq(path[1:], "/") {
 		if part == "." || part == ".." || part == "" && path != "/" {
 			return wire.Errorf(wire.NotExist, "", "no such path")
 		}
 	}
 	return nil
-}
-
-func isTargetByte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("/._-?&=~:", c) >= 0
 }
 
 // readQuery accepts the parameters called names, each at most once and with a value.
@@ -219,12 +252,9 @@ func (r *incoming) limit() (int, error) {
 // token returns the session that the request is made in: exactly one header
 // "Authorization: Bearer <52 characters>".
 func (r *incoming) token() (wire.Token, error) {
-	values := r.all("Authorization")
-	if len(values) != 1 {
-		return wire.Token{}, unauthenticated()
-	}
-	s, ok := strings.CutPrefix(values[0], "Bearer ")
-	if !ok {
+	value, count := r.one("Authorization")
+	s, ok := strings.CutPrefix(value, "Bearer ")
+	if count != 1 || !ok {
 		return wire.Token{}, unauthenticated()
 	}
 	return wire.ParseToken(s)
@@ -239,6 +269,9 @@ func decode[T any](r *incoming) (v T, err error) {
 // that is one of our proxies, the last in X-Forwarded-For that is not.
 func clientAddress(remote netip.Addr, forwarded []string, proxies []netip.Prefix) netip.Addr {
 	remote = remote.Unmap()
+	if len(forwarded) == 0 {
+		return remote
+	}
 	hops := strings.Split(strings.Join(forwarded, ","), ",")
 	for i := len(hops) - 1; i >= 0 && isProxy(remote, proxies); i-- {
 		hop, err := netip.ParseAddr(strings.Trim(hops[i], " \t"))

@@ -33,9 +33,12 @@ func (s streamName) String() string { return s.author.String() + "/" + s.audienc
 func streamKey(s streamName) string            { return "entry/" + s.String() + "/" }
 func entryKey(s streamName, seq uint64) string { return streamKey(s) + hex16(seq) }
 
+func (s *stream) entryKey(seq uint64) string { return s.prefix + hex16(seq) }
+
 // A stream is one that this node has, its own person's or a copy.
 type stream struct {
 	name   streamName
+	prefix string            // of the keys of its entries
 	copy   bool              // of an author elsewhere
 	status wire.StreamStatus // to begin one with
 
@@ -71,7 +74,7 @@ type streamHead struct {
 func (s *stream) state() streamHead { return *s.head.Load() }
 
 func newStream(name streamName, copied bool) *stream {
-	s := &stream{name: name, copy: copied, status: wire.StreamStatus{Author: name.author, Audience: name.audience}.Keep()}
+	s := &stream{name: name, prefix: streamKey(name), copy: copied, status: wire.StreamStatus{Author: name.author, Audience: name.audience}.Keep()}
 	s.head.Store(new(streamHead))
 	s.late.Store(copied)
 	return s
@@ -147,7 +150,7 @@ func (n *Node) storeOf(s *stream) store.Store {
 // entry returns one entry of a stream, or NotExist.
 func (n *Node) entry(ctx context.Context, s *stream, seq uint64) (*entryRecord, error) {
 	r := new(entryRecord)
-	if _, err := read(ctx, n.storeOf(s), entryKey(s.name, seq), r); err != nil {
+	if _, err := read(ctx, n.storeOf(s), s.entryKey(seq), r); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -202,7 +205,7 @@ func (n *Node) loadHead(ctx context.Context, s *stream) (err error) {
 		return err
 	}
 	if n.news != nil && head.Seq > s.told {
-		key := entryKey(s.name, head.Seq) // whoever wrote it may still be about to
+		key := s.entryKey(head.Seq) // whoever wrote it may still be about to
 		if err := n.news.announce(ctx, s.copy, []string{key}); err != nil {
 			return err
 		}
@@ -229,7 +232,7 @@ func (n *Node) loadHead(ctx context.Context, s *stream) (err error) {
 
 // readHead returns the newest end of a stream as it is in the store.
 func (n *Node) readHead(ctx context.Context, s *stream) (*streamHead, error) {
-	q := store.Prefix(streamKey(s.name))
+	q := store.Prefix(s.prefix)
 	q.Reverse, q.Limit = true, 1
 	for rec, err := range n.storeOf(s).Scan(ctx, q) {
 		if err != nil {
@@ -391,9 +394,9 @@ func (p *Person) Stream(ctx context.Context, author wire.AccountID, audience wir
 		return wire.StreamReply{}, err
 	}
 	reply := wire.StreamReply{Head: s.state().Seq, AsOf: p.node.asOf(s)}
-	q := store.Query{From: store.After(entryKey(name, after)), To: store.After(entryKey(name, reply.Head)), Limit: limit}
+	q := store.Query{From: store.After(s.entryKey(after)), To: store.After(s.entryKey(reply.Head)), Limit: limit}
 	if before != 0 {
-		q = store.Query{From: streamKey(name), To: entryKey(name, min(before, reply.Head+1)), Limit: limit, Reverse: true}
+		q = store.Query{From: s.prefix, To: s.entryKey(min(before, reply.Head+1)), Limit: limit, Reverse: true}
 	}
 	records, err := p.node.records(ctx, s, q, wire.MaxPageBytes)
 	reply.Entries = make([]wire.Entry, len(records))
