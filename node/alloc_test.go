@@ -2,7 +2,11 @@
 
 package node
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
 
 // TestAllocations holds a feed page, all of it in memory, to allocations that
 // depend on neither friends nor posts: the first one, which tells of all streams,
@@ -41,6 +45,50 @@ func TestAllocations(t *testing.T) {
 			if t.Logf("%d friends: %s: %v allocations", friends, c.name, got); got > c.most {
 				t.Errorf("%d friends: %s: %v allocations, at most %v were expected", friends, c.name, got, c.most)
 			}
+		}
+	}
+}
+
+// TestPostAllocations holds the parts of a post, from its head to the store, to
+// their allocations. The store in memory makes some of those of the last.
+func TestPostAllocations(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann := n.person("ann")
+	var posts [][]byte
+	for range 30 {
+		e := ann.seal(ann.header(wire.KindPost), make([]byte, 600))
+		ann.advance(e)
+		posts = append(posts, wire.EncodeJSON(wire.PublishRequest{Entry: e}))
+	}
+	head := "Host: north.example\r\nAuthorization: Bearer " + wire.NewToken(random32()).Reveal() +
+		"\r\nContent-Type: application/json\r\nContent-Length: 1841\r\n\r\n"
+	a := &api{node: n.Node, log: n.log}
+	for _, c := range []struct {
+		name string
+		most float64
+		do   func()
+	}{
+		{"the head", 2, func() {
+			r := &incoming{method: "POST", target: wire.PathEntries}
+			var err error
+			if r.headers, err = parseHeaders(head); err == nil {
+				err = r.check("HTTP/1.1")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"the post", 20, func() {
+			r := &incoming{body: posts[0], person: ann.as().Person}
+			posts = posts[1:]
+			if got := a.answer(t.Context(), route{serve: servePublish}, r); got.status != 200 {
+				t.Fatalf("%+v", got)
+			}
+		}},
+	} {
+		got := testing.AllocsPerRun(20, c.do)
+		if t.Logf("%s: %v allocations", c.name, got); got > c.most {
+			t.Errorf("%s: %v allocations, at most %v were expected", c.name, got, c.most)
 		}
 	}
 }

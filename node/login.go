@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -175,21 +176,30 @@ func (n *Node) decoy(h wire.Handle) decoy {
 	random := n.mac(wire.LabelFakeSalt, []byte(h))
 	// What follows never leaves the node; a slash is in no handle.
 	account := n.mac(wire.LabelFakeSalt, []byte(string(h)+"/account"))
-	return decoy{wire.AccountID(account), wire.EncodeCBOR(&wire.Slots{
-		Version: wire.Version, Suite: wire.Suite, Random: wire.Nonce(random), Argon2: wire.DefaultArgon2,
-		Login: n.nobody.login, PasswordSlot: make([]byte, 128), RecoveryLogin: n.nobody.recovery, RecoverySlot: make([]byte, wire.SelfKeySize),
-	})}
+	slots := bytes.Clone(n.nobody.slots)
+	copy(slots[n.nobody.random:], random[:])
+	return decoy{wire.AccountID(account), slots}
 }
 
-// nobody's keys are those of all decoys: they never leave the node, so they may
-// be the same.
-type nobody struct{ login, recovery wire.LoginKey }
+// nobody has the slots of all decoys, but for what differs. The keys in them never
+// leave the node, so they may be the same.
+type nobody struct {
+	slots  []byte // encoded
+	random int    // where the random bytes are in there
+}
 
 func (n *Node) makeNobody() nobody {
-	return nobody{
-		login:    wire.NewLoginSecret(n.mac(wire.LabelFakeSalt, []byte("/login"))).Public(),
-		recovery: wire.NewLoginSecret(n.mac(wire.LabelFakeSalt, []byte("/recovery"))).Public(),
-	}
+	random := n.mac(wire.LabelFakeSalt, []byte("/random"))
+	slots := wire.EncodeCBOR(&wire.Slots{
+		Version: wire.Version, Suite: wire.Suite, Random: wire.Nonce(random), Argon2: wire.DefaultArgon2,
+		Login: n.nobodysKey("/login"), PasswordSlot: make([]byte, 128),
+		RecoveryLogin: n.nobodysKey("/recovery"), RecoverySlot: make([]byte, wire.SelfKeySize),
+	})
+	return nobody{slots, bytes.Index(slots, random[:])}
+}
+
+func (n *Node) nobodysKey(name string) wire.LoginKey {
+	return wire.NewLoginSecret(n.mac(wire.LabelFakeSalt, []byte(name))).Public()
 }
 
 // answers reports whether answer is the challenge c, signed with the key that

@@ -79,7 +79,7 @@ func (n *Node) slots(ctx context.Context, account wire.AccountID) (*wire.Slots, 
 // storedSlots decodes slots that were checked when they were stored.
 func storedSlots(b []byte) (*wire.Slots, error) {
 	s := new(wire.Slots)
-	return s, wire.DecodeCBOR("slots", b, s)
+	return s, wire.DecodeOwn("slots", b, s)
 }
 
 // Vault returns the heads after version after, at most wire.MaxHeads, and the
