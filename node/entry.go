@@ -67,18 +67,17 @@ func (p *Person) Publish(ctx context.Context, r wire.PublishRequest) (wire.Publi
 		return wire.PublishReply{}, wire.Errorf(wire.Invalid, "ends", "at most %d ends, with an epoch entry, were expected", maxEndings)
 	}
 	name := streamName{p.account, h.Audience}
-	known, err := p.node.stream(ctx, name)
+	s, err := p.node.stream(ctx, name)
 	if err != nil {
 		return wire.PublishReply{}, err
 	}
-	if known == nil { // do not remember what cannot be the first
-		if _, err := (wire.StreamHead{}).Next(h, r.Entry.ID()); err != nil {
+	if s == nil {
+		if _, err := (wire.StreamHead{}).Next(h, r.Entry.ID()); err != nil { // do not remember what cannot be the first
 			return wire.PublishReply{}, refuse(err)
 		}
-	}
-	s, err := p.node.streams.open(name, false, maxStreams)
-	if err != nil {
-		return wire.PublishReply{}, err
+		if s, err = p.node.streams.open(name, false, maxStreams); err != nil {
+			return wire.PublishReply{}, err
+		}
 	}
 	s.appending.Lock()
 	defer s.appending.Unlock()

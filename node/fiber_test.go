@@ -408,17 +408,21 @@ func TestShortBody(t *testing.T) {
 		defer mu.Unlock()
 		bodies = append(bodies, len(r.body))
 	}), serverOptions{}, nil, nil)
-	for _, size := range []int{1, 8<<10 - 1, 8 << 10, 40 << 10} {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
+	for declared, sizes := range map[int][]int{
+		50000: {0, 1, 8<<10 - 1, 8 << 10, 40 << 10}, bodyRoom + 1: {0, 1, bodyRoom}, bodyRoom: {0, 1, bodyRoom - 1}, 2: {0, 1},
+	} {
+		for _, size := range sizes {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(c, head("POST /echo HTTP/1.1", "Host: a", jsonLine, fmt.Sprint("Content-Length: ", declared))+strings.Repeat("x", size))
+			c.(*net.TCPConn).CloseWrite()
+			if answer, _ := io.ReadAll(c); !bytes.HasPrefix(answer, []byte("HTTP/1.1 400 ")) {
+				t.Errorf("%d bytes of %d: got %q", size, declared, answer)
+			}
+			c.Close()
 		}
-		io.WriteString(c, head("POST /echo HTTP/1.1", "Host: a", jsonLine, "Content-Length: 50000")+strings.Repeat("x", size))
-		c.(*net.TCPConn).CloseWrite()
-		if answer, _ := io.ReadAll(c); !bytes.HasPrefix(answer, []byte("HTTP/1.1 400 ")) {
-			t.Errorf("%d bytes of 50000: got %q", size, answer)
-		}
-		c.Close()
 	}
 	mu.Lock()
 	defer mu.Unlock()

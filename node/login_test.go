@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -261,6 +262,11 @@ func TestLoginTellsNothing(t *testing.T) {
 	}
 	if first.Nonce == again.Nonce {
 		t.Error("a nonce came twice")
+	}
+	one := l.decoy("nobody_here").slots
+	before := slices.Clone(one)
+	if l.decoy("nobody_else"); !slices.Equal(one, before) {
+		t.Error("two who are made up at once share their slots")
 	}
 	good := nobody.answer(t, visitorNode, wire.PurposeLogin, first, nil)
 	_, err := l.Login(t.Context(), good, newAddress())
