@@ -31,6 +31,7 @@ type member struct {
 	content   wire.Commitment // of the newest epoch
 	stream    wire.StreamHead
 	token     wire.Token
+	device    *wire.Token // nil until the first log-in
 }
 
 // newMember registers somebody, logs in and begins a stream.
@@ -88,7 +89,7 @@ func (m *member) logIn() {
 	m.ask("POST", wire.PathChallenge, wire.ChallengeRequest{Handle: m.handle, Purpose: wire.PurposeLogin}, &c)
 	var reply wire.LoginReply
 	m.ask("POST", wire.PathLogin, m.answering(c), &reply)
-	m.token = reply.Token
+	m.token, m.device = reply.Token, &reply.DeviceToken
 }
 
 // answering answers a challenge.
@@ -98,7 +99,7 @@ func (m *member) answering(c wire.ChallengeReply) wire.LoginRequest {
 		Purpose: wire.PurposeLogin, Nonce: c.Nonce, Expires: c.Expires,
 	}).Sign(m.login))
 	return wire.LoginRequest{
-		Handle: m.handle, Purpose: wire.PurposeLogin, Nonce: c.Nonce, Expires: c.Expires, Tag: c.Tag, Answer: answer, Device: "bench",
+		Handle: m.handle, Purpose: wire.PurposeLogin, Nonce: c.Nonce, Expires: c.Expires, Tag: c.Tag, Answer: answer, Device: "bench", DeviceToken: m.device,
 	}
 }
 
