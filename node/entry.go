@@ -71,8 +71,8 @@ func (p *Person) Publish(ctx context.Context, r wire.PublishRequest) (wire.Publi
 	if err != nil {
 		return wire.PublishReply{}, err
 	}
-	if s == nil {
-		if _, err := (wire.StreamHead{}).Next(h, r.Entry.ID()); err != nil { // do not remember what cannot be the first
+	if s == nil { // do not remember what cannot be the first
+		if _, err := (wire.StreamHead{}).Next(h, r.Entry.ID()); err != nil {
 			return wire.PublishReply{}, refuse(err)
 		}
 		if s, err = p.node.streams.open(name, false, maxStreams); err != nil {
