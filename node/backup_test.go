@@ -158,9 +158,6 @@ func TestBackupFile(t *testing.T) {
 	makes := func(c Config, path string) func() error {
 		return func() error { _, err := Backup(t.Context(), c, path, nil); return err }
 	}
-	elsewhere := c
-	elsewhere.Store.Kind = StoreMongoDB
-	refuses(t, dir, "store.kind: only the embedded store", makes(elsewhere, filepath.Join(dir, "never")))
 	refuses(t, dir, "is there already", makes(c, file))
 	refuses(t, dir, "no such file or directory", makes(c, filepath.Join(dir, "no", "folder")))
 	other := c
@@ -226,9 +223,6 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	named := target
 	named.Name = "localhost:1"
-	elsewhere := target
-	elsewhere.Store.Kind = StoreMongoDB
-	refuses(t, dir, "store.kind: only the embedded store", restores(elsewhere, good))
 	refuses(t, dir, "cut short", restores(target, good[:len(good)-1]))
 	refuses(t, dir, "damaged", restores(target, flipped))
 	refuses(t, dir, "no backup of a PeerBrain node", restores(target, []byte("something else")))

@@ -22,16 +22,15 @@ import (
 const (
 	ownFile = "own.db"
 	partial = ".partial"
+	spooled = ".records" // a folder beside a backup that is being made
 )
 
-// Backup copies what the node of c.Data holds into a new file, from the process
-// that serves it or, if there is none, from the store. The file is not there
+// Backup copies what a node holds into a new file: one on the embedded store from
+// the process that serves it or, if there is none, from the store; one on MongoDB
+// from its database. The file is not there
 // before it is whole, verified, and on disk. tell, if not nil, is called with the
 // bytes so far.
 func Backup(ctx context.Context, c Config, path string, tell func(bytes int64)) (report BackupReport, err error) {
-	if err := c.embedded(); err != nil {
-		return report, err
-	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return report, cmp.Or(err, fmt.Errorf("%s is there already; choose another name, nothing is overwritten", path))
 	}
@@ -51,18 +50,10 @@ func Backup(ctx context.Context, c Config, path string, tell func(bytes int64)) 
 	return report, nil
 }
 
-// embedded refuses what lies elsewhere than in the data folder.
-func (c *Config) embedded() error {
-	if c.Store.Kind == StoreMongoDB {
-		return errors.New("store.kind: only the embedded store (bolt) can be copied and restored so far; use the tools of MongoDB for a replica set, such as mongodump --oplog")
-	}
-	return nil
-}
-
 // saveBackup writes a backup to f, and closes it.
 func saveBackup(ctx context.Context, c Config, f *os.File, tell func(bytes int64)) (report BackupReport, err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
-	source, err := openBackup(ctx, c)
+	source, err := openBackup(ctx, c, f.Name()+spooled)
 	if err != nil {
 		return report, err
 	}
@@ -112,8 +103,12 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// openBackup begins a backup of the node of c.Data.
-func openBackup(ctx context.Context, c Config) (io.ReadCloser, error) {
+// openBackup begins a backup of a node. What has to lie on disk meanwhile lies in
+// the folder spool.
+func openBackup(ctx context.Context, c Config, spool string) (io.ReadCloser, error) {
+	if c.Store.Kind == StoreMongoDB {
+		return openDatabaseBackup(ctx, c, spool)
+	}
 	path := filepath.Join(c.Data, ownFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("data: %q holds no node; choose its folder with --data", c.Data)
@@ -135,19 +130,20 @@ func openBackup(ctx context.Context, c Config) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newStoreBackup(ctx, own), nil
+	return newStoreBackup(ctx, own, own), nil
 }
 
 // A storeBackup is the backup of a store that this process has opened.
 type storeBackup struct {
 	*io.PipeReader
-	own  store.Store
-	done chan struct{}
+	stores []store.Store
+	done   chan struct{}
 }
 
-func newStoreBackup(ctx context.Context, own store.Store) *storeBackup {
+// newStoreBackup begins the backup of a store. With its end, stores are closed.
+func newStoreBackup(ctx context.Context, own store.Store, stores ...store.Store) *storeBackup {
 	r, w := io.Pipe()
-	b := &storeBackup{r, own, make(chan struct{})}
+	b := &storeBackup{r, stores, make(chan struct{})}
 	go func() {
 		defer close(b.done)
 		w.CloseWithError(backup(ctx, own, w, time.Now()))
@@ -156,8 +152,11 @@ func newStoreBackup(ctx context.Context, own store.Store) *storeBackup {
 }
 
 // Close implements io.Closer.
-func (b *storeBackup) Close() error {
+func (b *storeBackup) Close() (err error) {
 	b.PipeReader.Close()
 	<-b.done
-	return b.own.Close()
+	for _, s := range b.stores {
+		err = errors.Join(err, s.Close())
+	}
+	return err
 }

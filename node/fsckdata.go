@@ -10,19 +10,18 @@ import (
 
 	"github.com/peerbrain/peerbrain/node/store"
 	"github.com/peerbrain/peerbrain/node/store/bolt"
-	"github.com/peerbrain/peerbrain/node/store/mongo"
 )
 
 // FsckData is Fsck of a node by its configuration. It fills in the stores of o. A
 // node on the embedded store must not be running; one on MongoDB may.
 func FsckData(ctx context.Context, c Config, o FsckOptions) (report FsckReport, err error) {
 	if c.Store.Kind == StoreMongoDB {
-		stores, err := mongo.Open(ctx, c.Store.MongoDB.URI.Reveal(), c.Store.MongoDB.Database, "own", "copies")
+		o.Own, o.Copies, err = visitDatabase(ctx, c)
 		if err != nil {
-			return report, fmt.Errorf("store.mongodb.uri: %w", err)
+			return report, err
 		}
-		defer func() { err = errors.Join(err, stores[0].Close(), stores[1].Close()) }()
-		o.Own, o.Copies, o.Live = stores[0], stores[1], true
+		defer func() { err = errors.Join(err, o.Own.Close(), o.Copies.Close()) }()
+		o.Live = true
 		return Fsck(ctx, o)
 	}
 	return fsckFolder(ctx, c.Data, o)

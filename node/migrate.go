@@ -81,37 +81,28 @@ func raiseSchema(rec store.Record) ([]byte, error) {
 	return wire.EncodeCBOR(&schemaRecord{recordVersion, recordSchema}), nil
 }
 
-// migrateMongoDB changes the record that tells the schema, in both collections.
+// migrateMongoDB has nothing to do: schema 2 is the first that a release kept on
+// MongoDB.
 func migrateMongoDB(ctx context.Context, c Config, r MigrateReport) (err error) {
-	own, copies, err := openMongoDB(ctx, c)
+	own, copies, err := visitDatabase(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, own.Close(), copies.Close()) }()
 	for i, s := range []store.Store{own, copies} {
-		name := []string{"own", "copies"}[i]
-		rec, err := s.Get(ctx, "schema")
-		if errors.Is(err, store.ErrNotExist) {
-			r.Plan(fmt.Sprintf("the collection %q is empty: nothing to do", name))
-			continue
-		}
-		if err != nil {
+		var found schemaRecord
+		_, err := read(ctx, s, "schema", &found)
+		switch {
+		case errors.Is(err, wire.NotExist):
+			r.Plan(fmt.Sprintf("the collection %q is empty: nothing to do", collections[i]))
+		case err != nil:
 			return err
-		}
-		value, err := raiseSchema(rec)
-		if err != nil {
-			if err := checkSchema(ctx, s); err != nil {
-				return err
-			}
-			r.Plan(fmt.Sprintf("the collection %q has schema %d: nothing to do", name, recordSchema))
-			continue
-		}
-		r.Plan(fmt.Sprintf("the collection %q has schema 1: one record is written", name))
-		if r.Check {
-			continue
-		}
-		if err := s.Apply(ctx, store.Change{Key: "schema", Value: value, If: store.IfRevision(rec.Revision)}); err != nil {
-			return err
+		case found.Schema < recordSchema:
+			return fmt.Errorf("the collection %q says that it has schema %d, which no release has kept on MongoDB; restore a backup into an empty database", collections[i], found.Schema)
+		case found.Schema > recordSchema:
+			return checkSchema(ctx, s)
+		default:
+			r.Plan(fmt.Sprintf("the collection %q has schema %d: nothing to do", collections[i], recordSchema))
 		}
 	}
 	return nil

@@ -24,15 +24,12 @@ const (
 	restoreBytes = 8 << 20 // of keys and values
 )
 
-// Restore makes the node of a file that Backup wrote in the empty folder c.Data.
-// The file is read to its end before anything is written. What is written is not
-// the node's store before it is whole and on disk: whatever interrupts a restore,
-// it is simply done again. tell, if not nil, is called with the bytes that were
+// Restore makes the node of a file that Backup wrote in the empty folder c.Data, or
+// in an empty database. The file is read to its end before anything is written.
+// What is written is not the node's store before it is whole and on disk: whatever
+// interrupts a restore, it is simply done again. tell, if not nil, is called with the bytes that were
 // read so far, of twice the file.
 func Restore(ctx context.Context, c Config, path string, tell func(bytes int64)) (report BackupReport, err error) {
-	if err := c.embedded(); err != nil {
-		return report, err
-	}
 	f, err := os.Open(path)
 	if err != nil {
 		return report, err
@@ -50,10 +47,17 @@ func Restore(ctx context.Context, c Config, path string, tell func(bytes int64))
 		return report, fmt.Errorf("%s: %w", path, err)
 	}
 	report = BackupReport{header.Node, time.UnixMilli(header.Created), records, from.count}
-	if err := emptyFolder(c.Data); err != nil {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return report, err
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
+	if c.Store.Kind == StoreMongoDB {
+		err := restoreDatabase(ctx, c, from)
+		if err != nil && ctx.Err() != nil {
+			return report, errors.New("interrupted; run peerbrain-node restore again")
+		}
+		return report, aboutFile(ctx, path, err)
+	}
+	if err := emptyFolder(c.Data); err != nil {
 		return report, err
 	}
 	return report, aboutFile(ctx, path, restoreInto(ctx, filepath.Join(c.Data, ownFile), from))
@@ -129,6 +133,9 @@ func restore(ctx context.Context, own store.Store, from io.Reader, now time.Time
 	_, _, err := inspect(from, func(r store.Record) error {
 		if isPassing(r.Key) || r.Key == highWaterKey {
 			return ctx.Err()
+		}
+		if r.Key == "schema" { // nothing else has changed since the first
+			r.Value = wire.EncodeCBOR(&schemaRecord{recordVersion, recordSchema})
 		}
 		if r.Key == documentKey {
 			var d documentRecord

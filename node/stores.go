@@ -89,21 +89,9 @@ func (c *Config) checkStore() error {
 // openStores opens both stores of a node. They belong to one name.
 func openStores(ctx context.Context, c Config) (own, copies store.Store, err error) {
 	if c.Store.Kind == StoreMongoDB {
-		return openMongoDB(ctx, c)
+		return serveDatabase(ctx, c)
 	}
 	return openFiles(ctx, c)
-}
-
-// openMongoDB opens both collections of the database.
-func openMongoDB(ctx context.Context, c Config) (own, copies store.Store, err error) {
-	stores, err := mongo.Open(ctx, c.Store.MongoDB.URI.Reveal(), c.Store.MongoDB.Database, "own", "copies")
-	if err != nil {
-		return nil, nil, fmt.Errorf("store.mongodb.uri: %w", err)
-	}
-	if err := ownedBy(ctx, stores[0], c); err != nil {
-		return nil, nil, errors.Join(err, stores[0].Close(), stores[1].Close())
-	}
-	return stores[0], stores[1], nil
 }
 
 // belongsTo refuses data of another name.

@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
@@ -74,6 +75,37 @@ type client struct {
 // not count. It gives up after some 8 seconds; errors match one of the Err
 // values of this package, or that of ctx.
 func Open(ctx context.Context, uri, database string, collections ...string) ([]*Store, error) {
+	c, err := connect(ctx, uri, func(ctx context.Context, c *client) error { return c.prepare(ctx, database, collections) })
+	if err != nil {
+		return nil, err
+	}
+	var stores []*Store
+	for _, name := range collections {
+		s := &Store{client: c, collection: c.Database(database).Collection(name)}
+		s.ending, s.end = context.WithCancel(context.Background())
+		s.cut, s.cutOff = context.WithCancel(context.Background())
+		stores = append(stores, s)
+	}
+	c.users.Store(int64(len(stores)))
+	return stores, nil
+}
+
+// Collections lists the collections of a database, in no order, and makes nothing.
+// Of a database that is not there, there are none. Time and errors are those of
+// Open.
+func Collections(ctx context.Context, uri, database string) (names []string, err error) {
+	c, err := connect(ctx, uri, func(ctx context.Context, c *client) (err error) {
+		names, err = c.Database(database).ListCollectionNames(ctx, bson.D{})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return names, c.disconnect()
+}
+
+// connect makes the connections, and begins with something.
+func connect(ctx context.Context, uri string, begin func(context.Context, *client) error) (*client, error) {
 	opening, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	o, err := clientOptions(uri)
@@ -85,22 +117,14 @@ func Open(ctx context.Context, uri, database string, collections ...string) ([]*
 		return nil, ErrURI
 	}
 	c := &client{Client: connected}
-	if err := c.prepare(opening, database, collections); err != nil {
+	if err := begin(opening, c); err != nil {
 		c.disconnect()
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("mongo: open: %w", ctx.Err())
 		}
 		return nil, explain(err, o.Hosts)
 	}
-	var stores []*Store
-	for _, name := range collections {
-		s := &Store{client: c, collection: c.Database(database).Collection(name)}
-		s.ending, s.end = context.WithCancel(context.Background())
-		s.cut, s.cutOff = context.WithCancel(context.Background())
-		stores = append(stores, s)
-	}
-	c.users.Store(int64(len(stores)))
-	return stores, nil
+	return c, nil
 }
 
 // clientOptions are what the URI says, but for what must not be chosen.
