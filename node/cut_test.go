@@ -261,6 +261,16 @@ func TestCutOrder(t *testing.T) {
 					t.Error(err)
 				}
 			}},
+		"an epoch begins while entries are read": {
+			at("entry/"), 1, func(c *cutTown) { c.ann.rotate(c.ben) },
+			func(t *testing.T, c *cutTown, s *storetest.Memory) {
+				if got := headIn(t, s, c.ann); got != c.ann.stream.Seq {
+					t.Fatalf("the stream ends at %d, want %d", got, c.ann.stream.Seq)
+				}
+				if _, err := s.Get(t.Context(), wrapsKey(c.ann.account, c.ann.audience, c.ann.content)+c.ben.account.String()); err != nil {
+					t.Errorf("its wrap: %v", err)
+				}
+			}},
 		"posts while ids are read":             {at("id/"), 1, func(c *cutTown) { c.ann.posts(20); c.ben.posts(20) }, nil},
 		"a vault is put while heads are read":  {at("vhead/"), 1, func(c *cutTown) { c.ann.putVault() }, nil},
 		"an epoch begins while wraps are read": {at("wrap/"), 1, func(c *cutTown) { c.ann.rotate(c.ben, c.wil) }, nil},

@@ -25,7 +25,8 @@ there only once it is whole and on disk, and replaces no other. Copies from othe
 nodes are left out, since they are fetched again, and so are open sessions.
 
 A running node is asked through control.sock in its data folder, by the user it
-runs as or by root.`,
+runs as or by root. A node on MongoDB is read from its database, and FILE.partial.records
+holds what was read until all is there; docs/operating.md says what is in such a copy.`,
 		Example: `  peerbrain-node backup --data /var/lib/peerbrain /backup/$(date +%F).peerbrain
   peerbrain-node backup --config /etc/peerbrain/config.yaml today.peerbrain`,
 		Args: oneFile,
@@ -41,13 +42,15 @@ func newRestore() *cobra.Command {
 	restore := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Make a node again from the file of a backup",
-		Long: `Make a node again from the file of a backup, in an empty folder.
+		Long: `Make a node again from the file of a backup, in an empty folder or, with
+--store-kind mongodb, in an empty database. Either takes the file of either kind.
 
-The whole file is verified first. The node has the same name and the same keys as
+The whole file is verified first. If it is interrupted, run it again. The node has the same name and the same keys as
 before: end the other one, if it still runs, before this one is served. Everybody
 logs in again. If the copy is old, docs/operating.md says what people see.`,
-		Example: `  peerbrain-node restore --data /var/lib/peerbrain /backup/2026-01-31.peerbrain`,
-		Args:    oneFile,
+		Example: `  peerbrain-node restore --data /var/lib/peerbrain /backup/2026-01-31.peerbrain
+  peerbrain-node restore --config /etc/peerbrain/config.yaml today.peerbrain`,
+		Args: oneFile,
 	}
 	file := dataFlags(restore)
 	restore.RunE = func(cmd *cobra.Command, args []string) error {

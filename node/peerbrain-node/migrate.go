@@ -20,7 +20,8 @@ func newMigrate() *cobra.Command {
 
 It says what it will do, and does it. It may be stopped at any moment: started
 again, it goes on. The old files stay as they are until the new ones are whole,
-so at most as much room again is needed. With nothing to do it says so.`,
+so at most as much room again is needed. With nothing to do it says so, as on
+MongoDB, where no release has kept an earlier schema.`,
 		Example: `  # what would be done
   peerbrain-node migrate --data ./node-a --check
 

@@ -18,7 +18,18 @@ import (
 func TestBackupUnderLoad(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	testBackupUnderLoad(w, 50, func() {}, w.left)
+}
+
+// testBackupUnderLoad is TestBackupUnderLoad with so many posts of each before the
+// backup, people who each ask one of the processes of the left node, and something
+// to do when that was restored.
+func testBackupUnderLoad(w *world, posts int64, restored func(), processes ...*server) {
+	t := w.TB
 	people := newMembers(t, w.left, "load", 8)
+	for i, m := range people {
+		m.home = processes[i%len(processes)]
+	}
 	people[0].befriends(people[1:])
 	published := make([][]wire.EntryID, len(people)) // by seq-1
 	acknowledged := make([]atomic.Int64, len(people))
@@ -56,7 +67,7 @@ func TestBackupUnderLoad(t *testing.T) {
 			}
 		}
 	})
-	for acknowledged[0].Load() < 50 || registered.Load() < 2 {
+	for acknowledged[0].Load() < posts || registered.Load() < 2 {
 		time.Sleep(nextLook)
 	}
 	least := make([]int, len(people))
@@ -68,6 +79,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	close(ended)
 	load.Wait()
 	w.restore(w.left, file)
+	restored()
 
 	for i, m := range people {
 		m.token = wire.Token{}

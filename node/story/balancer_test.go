@@ -60,7 +60,7 @@ func inOffices(t testing.TB, offices map[string]*office) func(*server) error {
 			return err
 		}
 		o := &office{processes: [2]*server{s, {
-			name: s.name, bin: s.bin, env: s.env, data: s.data + "-2", log: filepath.Join(filepath.Dir(s.log), "second-"+filepath.Base(s.log)),
+			name: s.name, bin: s.bin, env: s.env, flags: s.flags, data: s.data + "-2", log: filepath.Join(filepath.Dir(s.log), "second-"+filepath.Base(s.log)),
 		}}}
 		for _, one := range o.processes {
 			port, err := freePort()

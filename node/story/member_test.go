@@ -150,10 +150,17 @@ func (m *member) request(method, path string, in any) []byte {
 // memberClient keeps as many connections as members are made at once.
 var memberClient = &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: memberWorkers}}
 
-// ask asks the home node and decodes its answer into out, nil for none.
+// ask asks the home node and decodes its answer into out, nil for none. It asks again
+// while the node says that it cannot answer now.
 func (m *member) ask(method, path string, in, out any) {
-	if status, got := m.try(method, path, in, out); status > 299 {
-		panic(fmt.Sprintf("%s: %s %s: status %d, %s", m.handle, method, path, status, got))
+	for deadline := time.Now().Add(newsArrive); ; time.Sleep(nextLook) {
+		status, got := m.try(method, path, in, out)
+		if status < 300 {
+			return
+		}
+		if status != http.StatusServiceUnavailable || time.Now().After(deadline) {
+			panic(fmt.Sprintf("%s: %s %s: status %d, %s", m.handle, method, path, status, got))
+		}
 	}
 }
 

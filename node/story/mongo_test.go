@@ -15,7 +15,10 @@ import (
 func onMongoDB(t testing.TB) func(*server) error {
 	db := mongotest.Get(t)
 	return func(s *server) error {
-		s.env = append(s.env, "PEERBRAIN_STORE_KIND=mongodb", "PEERBRAIN_STORE_MONGODB_URI="+db.URI, "PEERBRAIN_STORE_MONGODB_DATABASE="+db.Database(t))
+		s.moves = func() {
+			s.env = append(s.env, "PEERBRAIN_STORE_KIND=mongodb", "PEERBRAIN_STORE_MONGODB_URI="+db.URI, "PEERBRAIN_STORE_MONGODB_DATABASE="+db.Database(t))
+		}
+		s.moves()
 		return nil
 	}
 }

@@ -16,34 +16,45 @@ import (
 func (w *world) backup(s *server) (file string) {
 	w.Helper()
 	file = filepath.Join(w.TempDir(), "backup")
-	w.operates("backup", "--data", s.data, file)
+	w.operates(s, "backup", "--data", s.data, file)
 	return file
 }
 
-// restore ends a node, and makes it again of a copy.
+// restore ends a node, and makes it again of a copy, in a place that is empty.
 func (w *world) restore(s *server, file string) {
 	w.Helper()
 	err := s.kill()
-	if err == nil {
+	if err == nil && s.moves != nil {
+		s.moves()
+	} else if err == nil {
 		err = os.RemoveAll(s.data)
 	}
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.operates("restore", "--data", s.data, "--name", s.name, file)
+	w.operates(s, "restore", "--data", s.data, "--name", s.name, file)
 	if err := s.start(); err != nil {
 		w.Fatal(err)
 	}
 }
 
-// operates runs peerbrain-node, which has to succeed.
-func (w *world) operates(args ...string) {
+// operates runs peerbrain-node for a node, which has to succeed, and returns what
+// it says.
+func (w *world) operates(s *server, args ...string) string {
 	w.Helper()
-	cmd := exec.Command(filepath.Join(w.bin, "peerbrain-node"), args...)
-	cmd.Env = bare()
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := w.tries(s, args...)
+	if err != nil {
 		w.Fatalf("peerbrain-node %q: %v\n%s", args, err, out)
 	}
+	return out
+}
+
+// tries runs peerbrain-node for a node.
+func (w *world) tries(s *server, args ...string) (string, error) {
+	cmd := exec.Command(filepath.Join(w.bin, "peerbrain-node"), args...)
+	cmd.Env = append(bare(), s.env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // plays plays acts, which have to come out as wanted: "ada: post one", with NAME@
@@ -108,7 +119,13 @@ const (
 // since, and looks at everybody's side.
 func TestOldCopy(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	testOldCopy(newWorld(t))
+}
+
+// TestOldCopyOnMongoDB is TestOldCopy with both nodes on MongoDB.
+func TestOldCopyOnMongoDB(t *testing.T) { testOldCopy(newWorld(t, onMongoDB(t))) }
+
+func testOldCopy(w *world) {
 	w.plays("ada: register ada@", "carol: register carol@", "bob: register bob@", "eve: register eve@",
 		"ada: friend add bob@", "bob: friend accept ada@", "carol: friend add ada@", "ada: friend accept carol@",
 		"ada: post one")
@@ -130,7 +147,7 @@ func TestOldCopy(t *testing.T) {
 	w.fails("carol", "has ended", "read", "ada@")
 	w.logsIn("carol", "")
 	if notes := w.sees("carol", "ada", "one"); !strings.Contains(notes, "less than was seen here before") {
-		t.Errorf("carol is not told that something is missing: %s", notes)
+		w.Errorf("carol is not told that something is missing: %s", notes)
 	}
 
 	// A new device asks the nodes of friends, and takes nothing older.
@@ -176,8 +193,15 @@ func (c cut) RoundTrip(r *http.Request) (*http.Response, error) {
 // meanwhile, and comes after all that.
 func TestOldCopyTwoDevices(t *testing.T) {
 	t.Parallel()
+	testOldCopyTwoDevices(t)
+}
+
+// TestOldCopyTwoDevicesOnMongoDB is the same with both nodes on MongoDB.
+func TestOldCopyTwoDevicesOnMongoDB(t *testing.T) { testOldCopyTwoDevices(t, onMongoDB(t)) }
+
+func testOldCopyTwoDevices(t *testing.T, arrange ...func(*server) error) {
 	var on atomic.Bool
-	w := newWorld(t, front(t, func(*server) http.RoundTripper { return cut{direct(), &on} }))
+	w := newWorld(t, append(arrange, front(t, func(*server) http.RoundTripper { return cut{direct(), &on} }))...)
 	w.plays("ada: register ada@", "ada-2: login ada@", "ada: post one")
 	copied := w.backup(w.left)
 	w.plays("ada: post two", "ada-2: post three", "ada: post four", "ada-2: read ada@")

@@ -89,6 +89,7 @@ type server struct {
 	flags  []string // of serve, beside the usual
 	args   []string // of the command, instead of serve and its flags
 	dir    string   // where it runs, if not here
+	moves  func()   // gives it an empty place for its records, if that is not the data folder
 
 	cmd *exec.Cmd
 	end chan error // what Wait returned
