@@ -245,8 +245,18 @@ func (d *directory) fly(node wire.NodeName, f *flight) {
 }
 
 // accept judges a document that was fetched from node against what is known, and
-// stores it. One fetch from a node is under way at a time.
+// stores it. One fetch from a node is under way at a time, but for those of other
+// processes of this node: what one of them has stored meanwhile is what is known.
 func (d *directory) accept(ctx context.Context, node wire.NodeName, signed wire.Signed) (*wire.NodeDocument, error) {
+	doc, err := d.judge(ctx, node, signed)
+	if errors.Is(err, wire.Conflict) {
+		d.documents.drop(node)
+		doc, err = d.judge(ctx, node, signed)
+	}
+	return doc, err
+}
+
+func (d *directory) judge(ctx context.Context, node wire.NodeName, signed wire.Signed) (*wire.NodeDocument, error) {
 	doc, err := wire.OpenNodeDocument(signed, node)
 	if err != nil {
 		return nil, err
@@ -277,6 +287,9 @@ func (d *directory) accept(ctx context.Context, node wire.NodeName, signed wire.
 
 func (d *directory) save(ctx context.Context, node wire.NodeName, k known) error {
 	err := d.peers.SavePeer(ctx, PeerRecord{Name: node, Root: k.doc.Root, Document: k.signed, Fetched: k.fetched})
+	if errors.Is(err, wire.Conflict) {
+		return err
+	}
 	if err != nil {
 		d.log.Error("cannot store the record of a peer", "peer", node, "error", err)
 		return wire.Errorf(wire.Internal, "", "the record of a peer cannot be stored")

@@ -292,6 +292,33 @@ func TestStoreFails(t *testing.T) {
 	})
 }
 
+// TestPinnedMeanwhile lets another process of the node be first to store what it
+// knows of a peer: that counts, be it another root key, a later document, or the same.
+func TestPinnedMeanwhile(t *testing.T) {
+	inBubble(t, func(w *web) {
+		mine := testSecrets("a")
+		for _, test := range []struct {
+			what  string
+			node  wire.NodeName
+			other Secrets
+			last  uint64
+			want  error
+		}{
+			{"another root key", nodeA, testSecrets("other"), 0, wire.Tampered},
+			{"a later document", nodeB, mine, 1 << 40, wire.Unavailable},
+			{"an earlier document", "peer.example", mine, 1 << 20, nil},
+		} {
+			w.publish(test.node, mine, 1<<30)
+			stored := testDocument(w.t, test.node, test.other, test.last, time.Now())
+			w.shelf.first = &PeerRecord{Name: test.node, Root: test.other.Root.Public(), Document: stored, Fetched: time.Now()}
+			w.want(test.what, w.key(test.node, mine), test.want)
+			if got := w.shelf.all()[test.node]; got.Root != test.other.Root.Public() || test.want != nil && string(got.Document) != string(stored) {
+				w.t.Errorf("%s: it was replaced", test.what)
+			}
+		}
+	})
+}
+
 // TestNumber grows even without the last number.
 func TestNumber(t *testing.T) {
 	now := time.Unix(1767225600, 0)

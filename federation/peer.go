@@ -27,7 +27,9 @@ type PeerRecord struct {
 type PeerStore interface {
 	// Peer returns the record of a node, or an error of kind wire.NotExist.
 	Peer(context.Context, wire.NodeName) (PeerRecord, error)
-	// SavePeer stores a record durably, over the one of the same name.
+	// SavePeer stores a record durably, over the one of the same name: but for one
+	// with another root key or a later document, which another process of this node
+	// may have stored meanwhile. Then it is an error of kind wire.Conflict.
 	SavePeer(context.Context, PeerRecord) error
 }
 

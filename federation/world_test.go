@@ -30,6 +30,8 @@ type peerShelf struct {
 	mu   sync.Mutex
 	m    map[wire.NodeName]PeerRecord
 	fail error
+	// first, if set, is what another process stores just before this one does.
+	first *PeerRecord
 }
 
 func newShelf() *peerShelf { return &peerShelf{m: map[wire.NodeName]PeerRecord{}} }
@@ -47,6 +49,10 @@ func (p *peerShelf) Peer(_ context.Context, n wire.NodeName) (PeerRecord, error)
 func (p *peerShelf) SavePeer(_ context.Context, r PeerRecord) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.first != nil {
+		p.m[r.Name], p.first = *p.first, nil
+		return wire.Errorf(wire.Conflict, "", "another process was first")
+	}
 	if p.fail == nil {
 		p.m[r.Name] = r
 	}

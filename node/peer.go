@@ -25,7 +25,29 @@ func (p peerStore) Peer(ctx context.Context, name wire.NodeName) (federation.Pee
 // SavePeer implements federation.PeerStore.
 func (p peerStore) SavePeer(ctx context.Context, r federation.PeerRecord) error {
 	rec := peerRecord{recordVersion, r.Root, r.Document, r.Fetched.UnixMilli()}
-	return p.s.Apply(ctx, put("peer/"+string(r.Name), &rec))
+	for {
+		var before peerRecord
+		rev, err := read(ctx, p.s, "peer/"+string(r.Name), &before)
+		if ignoreAbsent(err) != nil {
+			return err
+		}
+		if rev != 0 && (before.Root != r.Root || documentNumber(before.Document, r.Name) > documentNumber(r.Document, r.Name)) {
+			return wire.Errorf(wire.Conflict, "", "something else of %q was stored before", r.Name)
+		}
+		err = p.s.Apply(ctx, putIf("peer/"+string(r.Name), &rec, store.IfRevision(rev)))
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// documentNumber is that of a stored document, 0 if it cannot be read.
+func documentNumber(s wire.Signed, name wire.NodeName) uint64 {
+	d, err := wire.OpenNodeDocument(s, name)
+	if err != nil {
+		return 0
+	}
+	return d.Number
 }
 
 const highWaterKey = "replay/highwater"

@@ -1,0 +1,75 @@
+package node
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation"
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
+	"github.com/peerbrain/peerbrain/node/store/mongo"
+	"github.com/peerbrain/peerbrain/node/store/mongo/mongotest"
+	"github.com/peerbrain/peerbrain/node/store/storetest"
+)
+
+// somePeer is a record of a peer under a key of its own.
+func somePeer(t *testing.T, name wire.NodeName, seed byte, number uint64) federation.PeerRecord {
+	t.Helper()
+	secrets := federation.Secrets{Root: wire.NewNodeRootSecret([32]byte{seed}), Request: wire.NewNodeRequestSecret([32]byte{seed, 1})}
+	now := time.Now()
+	signed := must(federation.MakeDocument(federation.DocumentOptions{Name: name, Secrets: secrets, Last: number - 1, Now: now, Software: "test/1"}))
+	return federation.PeerRecord{Name: name, Root: secrets.Root.Public(), Document: signed, Fetched: now}
+}
+
+// TestOnePin lets several processes store a peer under different keys at once: one
+// of them is pinned, all others are told, and the pin stays. Documents never get older.
+func TestOnePin(t *testing.T) { testOnePin(t, storetest.NewMemory()) }
+
+// TestOnePinOnMongoDB does the same in a database: a first contact creates a record,
+// of which one wins on FerretDB too.
+func TestOnePinOnMongoDB(t *testing.T) {
+	server := mongotest.Get(t)
+	stores, err := mongo.Open(t.Context(), server.URI, server.Database(t), "own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stores[0].Close()
+	testOnePin(t, stores[0])
+}
+
+func testOnePin(t *testing.T, s store.Store) {
+	const later = 1 << 40 // than what follows from the clock
+	p := peerStore{s}
+	errs := make([]error, 8)
+	records := make([]federation.PeerRecord, len(errs))
+	var all sync.WaitGroup
+	for i := range errs {
+		records[i] = somePeer(t, south, byte(i+1), later)
+		all.Go(func() { errs[i] = p.SavePeer(t.Context(), records[i]) })
+	}
+	all.Wait()
+	pinned := must(p.Peer(t.Context(), south))
+	won := -1
+	for i, err := range errs {
+		if err == nil {
+			if won >= 0 {
+				t.Errorf("%d and %d were stored", won, i)
+			}
+			won = i
+			continue
+		}
+		kind(t, err, wire.Conflict)
+	}
+	if won < 0 || pinned.Root != records[won].Root {
+		t.Fatalf("%d was stored, and another one is there", won)
+	}
+	newer := somePeer(t, south, byte(won+1), later+5)
+	if err := p.SavePeer(t.Context(), newer); err != nil {
+		t.Fatal(err)
+	}
+	kind(t, p.SavePeer(t.Context(), records[won]), wire.Conflict)
+	if got := must(p.Peer(t.Context(), south)); string(got.Document) != string(newer.Document) {
+		t.Error("an older document took the place of a newer one")
+	}
+}
