@@ -1,7 +1,9 @@
 package node
 
 import (
+	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,10 +40,29 @@ func TestOnePinOnMongoDB(t *testing.T) {
 	testOnePin(t, stores[0])
 }
 
+// A meeting is a store at which all who read first wait for each other.
+type meeting struct {
+	store.Store
+	left atomic.Int64
+	all  *sync.WaitGroup
+}
+
+func (m *meeting) Get(ctx context.Context, key string) (store.Record, error) {
+	rec, err := m.Store.Get(ctx, key)
+	if m.left.Add(-1) >= 0 {
+		m.all.Done()
+		m.all.Wait()
+	}
+	return rec, err
+}
+
 func testOnePin(t *testing.T, s store.Store) {
 	const later = 1 << 40 // than what follows from the clock
-	p := peerStore{s}
 	errs := make([]error, 8)
+	m := &meeting{Store: s, all: new(sync.WaitGroup)}
+	m.left.Store(int64(len(errs)))
+	m.all.Add(len(errs))
+	p := peerStore{m}
 	records := make([]federation.PeerRecord, len(errs))
 	var all sync.WaitGroup
 	for i := range errs {

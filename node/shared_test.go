@@ -85,7 +85,8 @@ type office struct {
 type worker struct {
 	*testNode
 	cut, mute *atomic.Bool
-	before    *atomic.Pointer[func(store.Change)]
+	before    *atomic.Pointer[func(store.Change)] // a change of the own store
+	copying   *atomic.Pointer[func(store.Change)] // a change of the copies
 }
 
 // interrupts calls f once, before the first change that which is true of.
@@ -105,7 +106,8 @@ func newOffice(t *testing.T, p pace) *office {
 func (o *office) opens() *worker {
 	o.t.Helper()
 	cut, mute, before := new(atomic.Bool), new(atomic.Bool), new(atomic.Pointer[func(store.Change)])
-	own, copies := cuttable{o.own, cut, mute, before}, cuttable{o.copies, cut, mute, new(atomic.Pointer[func(store.Change)])}
+	copying := new(atomic.Pointer[func(store.Change)])
+	own, copies := cuttable{o.own, cut, mute, before}, cuttable{o.copies, cut, mute, copying}
 	n, err := Open(o.t.Context(), Options{
 		Name: north, Own: own, Copies: copies, Shared: true, Now: o.w.clock.now, SyncInterval: time.Hour, pace: o.pace,
 		Peers: func(c federation.ClientOptions) (Peers, error) { return worldPeers{o.w, c.Self}, nil },
@@ -114,7 +116,7 @@ func (o *office) opens() *worker {
 		o.t.Fatal(err)
 	}
 	<-n.warmed
-	one := &worker{&testNode{Node: n, world: o.w, own: own, copies: copies}, cut, mute, before}
+	one := &worker{&testNode{Node: n, world: o.w, own: own, copies: copies}, cut, mute, before, copying}
 	o.t.Cleanup(one.close)
 	o.w.mu.Lock()
 	o.w.nodes[north] = one.testNode
