@@ -42,14 +42,19 @@ const (
 // acknowledged: nothing is lost, nothing is there twice. KILLS says how often.
 func TestCrash(t *testing.T) {
 	t.Parallel()
+	judged(t, int(number(t, "KILLS", usualKills)), func() *crash { return newCrash(t, without(failpoints(t), onlyDatabase)) })
+}
+
+// judged runs a loop and reports what was found.
+func judged(t *testing.T, kills int, begin func() *crash) {
 	var c *crash
 	t.Cleanup(func() { // after the logs of the nodes: what was found stands at the end
 		if c != nil {
 			c.verdict()
 		}
 	})
-	c = newCrash(t, failpoints(t))
-	c.run(int(number(t, "KILLS", usualKills)))
+	c = begin()
+	c.run(kills)
 }
 
 // verdict reports what was found.
@@ -74,7 +79,7 @@ func TestCrashNotices(t *testing.T) {
 	}
 	for _, r := range changesOf(t, faultList) {
 		t.Run(r.name, func(t *testing.T) {
-			c := newCrash(t, failpoints(t), r)
+			c := newCrash(t, without(failpoints(t), onlyDatabase), r)
 			c.run(faultKills)
 			if c.counts.fault == nil {
 				t.Fatalf("%s: %s: not found in %d kills", r.list, r, c.counts.kills())
@@ -89,8 +94,9 @@ type crash struct {
 	testing.TB
 	points  []failpoint
 	nodes   [2]*server
-	bins    []string // of the victim, chosen at each start
-	victim  *server  // the one that is killed
+	bins    []string             // of the victim, chosen at each start
+	places  map[*server][]string // variables that say where their records are
+	victim  *server              // the one that is killed
 	hubs    [2]*witness
 	readers [2]*hub
 	couples []*couple
@@ -101,14 +107,24 @@ type crash struct {
 
 // newCrash starts two nodes: three couples on each, and the others over both.
 func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
+	c := loadedCrash(t, points, func(*server) error { return nil })
+	c.bins = []string{buildCrash(t, points, faults...), buildCrash(t, points, append(faults, changesOf(t, apartList)...)...)}
+	return c
+}
+
+// loadedCrash is newCrash without the builds that kill themselves. Each node is first
+// given to arrange.
+func loadedCrash(t testing.TB, points []failpoint, arrange func(*server) error) *crash {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no SIGKILL")
 	}
-	c := &crash{TB: t, points: points, people: map[wire.AccountID]*witness{}, counts: newCounts()}
+	c := &crash{TB: t, points: points, people: map[wire.AccountID]*witness{}, counts: newCounts(), places: map[*server][]string{}}
 	dir := t.TempDir()
 	for i := range c.nodes {
 		s := must(newServer(built(t), dir, fmt.Sprint("node", i)))
 		s.flags = []string{"--proxies", "127.0.0.1"}
+		must(0, arrange(s))
+		c.places[s] = s.env
 		must(0, s.start())
 		c.nodes[i] = s
 	}
@@ -132,7 +148,6 @@ func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
 	}
 	memberClient.CloseIdleConnections()
 	c.victim = c.nodes[0]
-	c.bins = []string{buildCrash(t, points, faults...), buildCrash(t, points, append(faults, changesOf(t, apartList)...)...)}
 	return c
 }
 
@@ -236,7 +251,7 @@ func (c *crash) swap() {
 func (c *crash) begin(env ...string) error {
 	c.hangUp()
 	c.victim.bin = c.bins[rand.IntN(len(c.bins))]
-	c.victim.env = env
+	c.victim.env = slices.Concat(c.places[c.victim], env)
 	return c.victim.begin()
 }
 

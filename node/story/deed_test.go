@@ -99,6 +99,16 @@ var errGone = errors.New("the node did not answer")
 func (w *witness) exchange(request []byte) (status int, body []byte, err error) {
 	w.asking.Lock()
 	defer w.asking.Unlock()
+	for deadline := time.Now().Add(nodeStarts); ; time.Sleep(nextLook) {
+		status, body, err = w.attempt(request)
+		if status != http.StatusServiceUnavailable || time.Now().After(deadline) {
+			return status, body, err
+		}
+	}
+}
+
+// attempt is one exchange. The answer may be that the database is too slow.
+func (w *witness) attempt(request []byte) (status int, body []byte, err error) {
 	if w.c == nil {
 		raw, err := net.Dial("tcp", w.home.listen)
 		if err != nil {

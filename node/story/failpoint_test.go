@@ -82,6 +82,20 @@ func failpoints(t testing.TB) (all []failpoint) {
 	return all
 }
 
+// Parts of the node that run with one kind of store only, by what the path of a
+// file begins with.
+var (
+	onlyEmbedded = []string{"node/store/bolt/", bboltPath}
+	onlyDatabase = []string{"node/store/mongo/", "node/database.go", "node/news.go", "node/hear.go"}
+)
+
+// without leaves out the failpoints in some parts of the code.
+func without(points []failpoint, parts []string) []failpoint {
+	return slices.DeleteFunc(points, func(p failpoint) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.HasPrefix(p.file, part) })
+	})
+}
+
 // bboltPath is the module whose code has failpoints too.
 const bboltPath = "go.etcd.io/bbolt"
 
