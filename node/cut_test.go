@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"math/rand/v2"
 	"path/filepath"
@@ -363,6 +364,59 @@ func TestCutKeepsFaults(t *testing.T) {
 
 func (c *cutTown) sealedOf(p *testPerson) wire.Hash {
 	return must(p.chain().OpenVaultHead(p.heads[len(p.heads)-1])).VaultHash
+}
+
+// TestCutFails lets each read of a cut fail in turn: there is no copy then.
+func TestCutFails(t *testing.T) {
+	c := newCutTown(t)
+	c.worker.close()
+	broken := errors.New("canary: not read")
+	for k := 1; ; k++ {
+		reads := 0
+		s := failingReads{c.office.own, func() error {
+			if reads++; reads == k {
+				return broken
+			}
+			return nil
+		}}
+		err := backup(t.Context(), cutStore{s, north, filepath.Join(t.TempDir(), "spool")}, io.Discard, c.office.w.clock.now())
+		if reads < k {
+			if err != nil || k < 20 {
+				t.Errorf("%d reads, %v", reads, err)
+			}
+			return
+		}
+		if !errors.Is(err, broken) {
+			t.Errorf("read %d: got %v", k, err)
+		}
+	}
+}
+
+// failingReads is a store whose reads may fail.
+type failingReads struct {
+	store.Store
+	fails func() error
+}
+
+func (s failingReads) Get(ctx context.Context, key string) (store.Record, error) {
+	if err := s.fails(); err != nil {
+		return store.Record{}, err
+	}
+	return s.Store.Get(ctx, key)
+}
+
+func (s failingReads) Scan(ctx context.Context, q store.Query) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		if err := s.fails(); err != nil {
+			yield(store.Record{}, err)
+			return
+		}
+		for rec, err := range s.Store.Scan(ctx, q) {
+			if !yield(rec, err) {
+				return
+			}
+		}
+	}
 }
 
 // acts does something by chance.

@@ -178,6 +178,25 @@ func TestMigrateOnMongoDB(t *testing.T) {
 	}
 }
 
+// TestPlanSchema has what migrate finds on MongoDB.
+func TestPlanSchema(t *testing.T) {
+	for schema, want := range map[uint64]string{0: "is empty", 1: "schema 1, which no release has kept", recordSchema: "has schema 2", recordSchema + 1: "of a later release"} {
+		s := storetest.NewMemory()
+		if schema > 0 {
+			if err := s.Apply(t.Context(), put("schema", &schemaRecord{recordVersion, schema})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		plan, err := planSchema(t.Context(), s)
+		if err != nil {
+			plan = err.Error()
+		}
+		if known := schema == 0 || schema == recordSchema; !strings.Contains(plan, want) || known != (err == nil) {
+			t.Errorf("schema %d: got %q, %v, want %s", schema, plan, err, want)
+		}
+	}
+}
+
 // TestRestoreRefusesOnMongoDB has files and databases that nothing is made of.
 func TestRestoreRefusesOnMongoDB(t *testing.T) {
 	bolt, r, _, _, file := backedUp(t)

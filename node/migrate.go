@@ -90,22 +90,28 @@ func migrateMongoDB(ctx context.Context, c Config, r MigrateReport) (err error) 
 	}
 	defer func() { err = errors.Join(err, own.Close(), copies.Close()) }()
 	for i, s := range []store.Store{own, copies} {
-		var found schemaRecord
-		_, err := read(ctx, s, "schema", &found)
-		switch {
-		case errors.Is(err, wire.NotExist):
-			r.Plan(fmt.Sprintf("the collection %q is empty: nothing to do", collections[i]))
-		case err != nil:
-			return err
-		case found.Schema < recordSchema:
-			return fmt.Errorf("the collection %q says that it has schema %d, which no release has kept on MongoDB; restore a backup into an empty database", collections[i], found.Schema)
-		case found.Schema > recordSchema:
-			return checkSchema(ctx, s)
-		default:
-			r.Plan(fmt.Sprintf("the collection %q has schema %d: nothing to do", collections[i], recordSchema))
+		plan, err := planSchema(ctx, s)
+		if err != nil {
+			return fmt.Errorf("the collection %q: %w", collections[i], err)
 		}
+		r.Plan(fmt.Sprintf("the collection %q %s: nothing to do", collections[i], plan))
 	}
 	return nil
+}
+
+func planSchema(ctx context.Context, s store.Store) (string, error) {
+	var found schemaRecord
+	_, err := read(ctx, s, "schema", &found)
+	if errors.Is(err, wire.NotExist) {
+		return "is empty", nil
+	}
+	if err == nil && found.Schema < recordSchema {
+		return "", fmt.Errorf("it says that it has schema %d, which no release has kept on MongoDB; restore a backup into an empty database", found.Schema)
+	}
+	if err == nil {
+		err = checkSchema(ctx, s)
+	}
+	return fmt.Sprintf("has schema %d", recordSchema), err
 }
 
 // aboutFormat says what to do about a file of another format than this release's.
