@@ -107,14 +107,14 @@ type crash struct {
 
 // newCrash starts two nodes: three couples on each, and the others over both.
 func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
-	c := loadedCrash(t, points, func(*server) error { return nil })
+	c := loadedCrash(t, points, couples, func(*server) error { return nil })
 	c.bins = []string{buildCrash(t, points, faults...), buildCrash(t, points, append(faults, changesOf(t, apartList)...)...)}
 	return c
 }
 
-// loadedCrash is newCrash without the builds that kill themselves. Each node is first
-// given to arrange.
-func loadedCrash(t testing.TB, points []failpoint, arrange func(*server) error) *crash {
+// loadedCrash is newCrash with so many couples, and without the builds that kill
+// themselves. Each node is first given to arrange.
+func loadedCrash(t testing.TB, points []failpoint, couples int, arrange func(*server) error) *crash {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no SIGKILL")
 	}
