@@ -24,6 +24,7 @@ type Config struct {
 	Listen       string        // host:port; port 0 takes a free one
 	Data         string        // folder
 	Store        StoreConfig
+	Copies       CopiesConfig
 	Dev          bool
 	Contact      string
 	Registration Registration
@@ -62,6 +63,7 @@ func DefaultConfig() Config {
 		Listen:       "127.0.0.1:8080",
 		Data:         defaultData(),
 		Store:        StoreConfig{Kind: StoreBolt, MongoDB: MongoDBConfig{Database: "peerbrain"}},
+		Copies:       CopiesConfig{MaxBytes: DefaultMaxCopies},
 		Registration: RegistrationOpen,
 		Log:          LogConfig{Level: slog.LevelInfo, Format: "text"},
 		Sessions:     DefaultSessionLifetime,
@@ -113,7 +115,7 @@ func (s Setting) Default() string {
 
 // Settings is every key there is, in the order of config.example.yaml.
 func Settings() []Setting {
-	return slices.Concat(placeSettings(), storeSettings(), workSettings())
+	return slices.Concat(placeSettings(), storeSettings(), copiesSettings(), workSettings())
 }
 
 // placeSettings are those of who the node is and where.
@@ -216,7 +218,7 @@ func getProxies(c *Config) string {
 
 // Check refuses what cannot be served. Errors name the key.
 func (c *Config) Check() error {
-	return errors.Join(c.checkNames(), c.checkListen(), c.checkStore(), c.checkRest())
+	return errors.Join(c.checkNames(), c.checkListen(), c.checkStore(), c.checkCopies(), c.checkRest())
 }
 
 func (c *Config) checkNames() error {

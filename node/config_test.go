@@ -95,6 +95,14 @@ func TestConfigRefuses(t *testing.T) {
 		{"a uri by a flag", named + "store: {kind: mongodb}", nil, map[string]string{"store.mongodb.uri": "mongodb://canary"}, "store.mongodb.uri: a URI was expected"},
 		{"a uri of another kind", named + "store: {kind: mongodb}", []string{"PEERBRAIN_STORE_MONGODB_URI=http://canary@b"}, nil, "store.mongodb.uri: a URI such as mongodb://"},
 		{"a database", named + "store: {kind: mongodb, mongodb: {uri: 'mongodb://canary', database: a.b}}", nil, nil, `store.mongodb.database: "a.b" was found`},
+		{"a size without a number", named + "copies: {max_bytes: GiB}", nil, nil, `copies.max_bytes: "GiB" was found, a size such as 500MiB, 10GiB or 1TiB was expected`},
+		{"a size of another unit", named + "copies: {max_bytes: 10GB}", nil, nil, `copies.max_bytes: "10GB" was found`},
+		{"a size that is broken", named + "copies: {max_bytes: 1.5GiB}", nil, nil, `copies.max_bytes: "1.5GiB" was found`},
+		{"a size below nothing", named, []string{"PEERBRAIN_COPIES_MAX_BYTES=-1MiB"}, nil, `PEERBRAIN_COPIES_MAX_BYTES: "-1MiB" was found`},
+		{"a size that no number holds", named, nil, map[string]string{"copies.max_bytes": "9000000TiB"}, `--copies-max-bytes: "9000000TiB" was found`},
+		{"no copies", named + "copies: {max_bytes: 0}", nil, nil, "copies.max_bytes: 0 was found, 1MiB to 1024TiB was expected"},
+		{"hardly any copies", named + "copies: {max_bytes: 1023KiB}", nil, nil, "copies.max_bytes: 1023KiB was found"},
+		{"too many copies", named + "copies: {max_bytes: 1025TiB}", nil, nil, "copies.max_bytes: 1025TiB was found"},
 		{"a database of MongoDB", named + "store: {kind: mongodb, mongodb: {uri: 'mongodb://canary', database: admin}}", nil, nil, `store.mongodb.database: "admin" is MongoDB's own`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -155,7 +163,7 @@ func TestSettings(t *testing.T) {
 	other := map[string]string{
 		"name": "b.example", "host": "api.b.example", "listen": ":1", "data": "/b", "dev": "true", "contact": "b", "registration": "closed",
 		"store.kind": "mongodb", "store.mongodb.uri": "mongodb://a:canary-password@b/", "store.mongodb.database": "b",
-		"proxies": "10.0.0.0/8,192.0.2.1", "log.level": "error", "log.format": "json", "sync.interval": "7s", "sessions.lifetime": "1h",
+		"copies.max_bytes": "7MiB", "proxies": "10.0.0.0/8,192.0.2.1", "log.level": "error", "log.format": "json", "sync.interval": "7s", "sessions.lifetime": "1h",
 		"limits.connections": "7", "limits.connections_per_address": "7", "limits.requests": "7", "timeouts.read": "7s", "timeouts.write": "7s", "timeouts.idle": "7s",
 	}
 	changed := map[string]string{}

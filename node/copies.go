@@ -67,7 +67,7 @@ func (n *Node) takeEntries(ctx context.Context, s *stream, f followed, author wi
 		got.Entries = got.Entries[min(at-f.after, uint64(len(got.Entries))):]
 	}
 	drafts, _, wrong := openSigned(ctx, n, author, f.stream.author, func(c *keyservice.Chain) ([]*draft, error) {
-		return n.copyDrafts(c, s, got.Entries)
+		return n.copyDrafts(c, s.name, s.state(), got.Entries)
 	})
 	if wrong == nil && got.Head < f.after && len(got.Closed) < len(f.readers) {
 		wrong = wire.Errorf(wire.Tampered, "stream", "entry %d was there before, now the newest is %d", f.after, got.Head)
@@ -102,10 +102,10 @@ func (n *Node) takeClosed(ctx context.Context, f followed, author wire.Address, 
 
 // copyDrafts verifies the next entries of a copy, up to the first that is wrong.
 // The caller holds s.appending.
-func (n *Node) copyDrafts(c *keyservice.Chain, s *stream, entries []wire.Entry) (drafts []*draft, err error) {
-	at, now := s.state(), n.now().UnixMilli()
+func (n *Node) copyDrafts(c *keyservice.Chain, name streamName, at streamHead, entries []wire.Entry) (drafts []*draft, err error) {
+	now := n.now().UnixMilli()
 	for _, e := range entries {
-		d, err := n.copyDraft(c, s.name, at, e, now)
+		d, err := n.copyDraft(c, name, at, e, now)
 		if err != nil {
 			return drafts, err
 		}
@@ -141,31 +141,30 @@ func (n *Node) copyDraft(c *keyservice.Chain, name streamName, before streamHead
 // keep stores wraps and entries of a copy, the wraps first: an entry that is
 // there has its wraps. The caller holds s.appending.
 func (n *Node) keep(ctx context.Context, s *stream, wraps []wire.SyncedWrap, drafts []*draft, heard bool) error {
-	var changes []store.Change
-	for _, w := range wraps {
-		changes = append(changes, wrapChange(wrapName(s, w), w.Wrap))
-	}
-	for _, d := range drafts {
-		changes = append(changes, d.changes(s)...)
-	}
 	asOf := s.asOf.Load()
 	if heard {
 		asOf = n.now().UnixMilli()
 	}
-	if asOf-s.saved >= saveAsOf.Milliseconds() || len(drafts) > 0 && asOf != s.saved {
-		changes = append(changes, put(syncKey(s.name), &syncRecord{recordVersion, asOf}))
+	names, changes, grown, err := n.copyChanges(ctx, s, wraps, drafts, asOf)
+	if err != nil {
+		return err
 	}
 	if len(changes) > 0 {
 		s.stale = true // until it is known to have succeeded
 		err := n.copies.Apply(ctx, changes...)
-		for _, w := range wraps {
-			n.wraps.forget(wrapName(s, w))
-			n.noteReader(wrapName(s, w))
+		for _, name := range names {
+			n.wraps.forget(name)
+			n.noteReader(name)
 		}
 		if err != nil {
 			return fmt.Errorf("keep a copy: %w", err)
 		}
 		s.stale, s.saved = false, asOf
+		s.grow(grown)
+		n.room.grow(grown)
+		if s.bytes < 0 {
+			n.room.mark()
+		}
 	}
 	if len(drafts) > 0 {
 		last := &drafts[len(drafts)-1].head
@@ -179,8 +178,53 @@ func (n *Node) keep(ctx context.Context, s *stream, wraps []wire.SyncedWrap, dra
 	return nil
 }
 
-func wrapName(s *stream, w wire.SyncedWrap) keyservice.WrapName {
-	return keyservice.WrapName{Author: s.name.author, Audience: s.name.audience, Commitment: w.Commitment, Reader: w.Wrap.Reader}
+// copyChanges are the changes that keep wraps and entries of a copy: of which
+// wraps, and how many bytes they add. The caller holds s.appending.
+func (n *Node) copyChanges(ctx context.Context, s *stream, wraps []wire.SyncedWrap, drafts []*draft, asOf int64) (names []keyservice.WrapName, changes []store.Change, grown int64, err error) {
+	names, changes = wrapChanges(s, wraps)
+	grown, err = n.newWraps(ctx, s, names, changes, drafts)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	seq := s.state().Seq
+	if grown > 0 && len(drafts) == 0 { // it is counted again, unless all of this is done
+		changes = slices.Insert(changes, 0, syncChange(s.name, s.saved, seq, -1))
+	}
+	for _, d := range drafts {
+		of := d.changes(s)
+		changes, grown, seq = append(changes, of...), grown+sizeOf(of...), d.head.Seq
+	}
+	if asOf-s.saved >= saveAsOf.Milliseconds() || grown > 0 {
+		bytes := s.bytes
+		if bytes >= 0 {
+			bytes += grown
+		}
+		changes = append(changes, syncChange(s.name, asOf, seq, bytes))
+	}
+	return names, changes, grown, nil
+}
+
+// grow notes that a copy takes more, if it is known what it took. The caller holds
+// s.appending.
+func (s *stream) grow(bytes int64) {
+	if s.bytes >= 0 {
+		s.bytes += bytes
+	}
+}
+
+// wrapChanges are the changes that keep wraps of a copy, and of which.
+func wrapChanges(s *stream, wraps []wire.SyncedWrap) (names []keyservice.WrapName, changes []store.Change) {
+	for _, w := range wraps {
+		name := keyservice.WrapName{Author: s.name.author, Audience: s.name.audience, Commitment: w.Commitment, Reader: w.Wrap.Reader}
+		names, changes = append(names, name), append(changes, wrapChange(name, w.Wrap))
+	}
+	return names, changes
+}
+
+// syncChange notes when a copy was heard of, and what it takes up to an entry;
+// bytes are below 0 where nobody knows.
+func syncChange(name streamName, asOf int64, seq uint64, bytes int64) store.Change {
+	return put(syncKey(name), &syncRecord{Version: recordVersion, AsOf: asOf, Seq: seq, Bytes: max(bytes, 0)})
 }
 
 // syncAsk returns the question for one followed stream.

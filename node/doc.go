@@ -35,6 +35,8 @@
 //	Person.Tell      friend           deliver               friend of the other,     deliverLoop, loadQueue at
 //	                                                        here or elsewhere        Open
 //	pull             entry (copies)   wrap (copies)         id, sync (copies)        Open, the next pull
+//	trim             gap (copies)     -                     entry, id, wrap, gone    the next look for room
+//	refill           gap, gone        entry, id, wrap       sync (copies)            the next look, the next reader
 //	Person.Keys      address (copies) key (copies)          -                        the next look-up
 //	Person.Login     spent            -                     sess, device             the next attempt
 //

@@ -15,7 +15,9 @@ const dropBatch = 100
 func dropStream(ctx context.Context, s store.Store, name streamName) error {
 	for _, prefix := range []string{streamKey(name), "wrap/" + name.String() + "/"} {
 		for {
-			changes, err := dropNewest(ctx, s, prefix)
+			q := store.Prefix(prefix)
+			q.Reverse, q.Limit = true, dropBatch
+			changes, err := deletions(ctx, s, q)
 			if err != nil {
 				return err
 			}
@@ -27,14 +29,12 @@ func dropStream(ctx context.Context, s store.Store, name streamName) error {
 			}
 		}
 	}
-	return s.Apply(ctx, store.Change{Key: syncKey(name)})
+	return s.Apply(ctx, store.Change{Key: syncKey(name)}, store.Change{Key: gapKey(name)}, store.Change{Key: readKey(name)})
 }
 
-// dropNewest returns the changes that delete the last records under a prefix. The
-// id of an entry goes before it: what is missing of the newest is made again.
-func dropNewest(ctx context.Context, s store.Store, prefix string) ([]store.Change, error) {
-	q := store.Prefix(prefix)
-	q.Reverse, q.Limit = true, dropBatch
+// deletions returns the changes that delete what a query selects. The id of an
+// entry goes before it: what is missing of the newest is made again.
+func deletions(ctx context.Context, s store.Store, q store.Query) ([]store.Change, error) {
 	var changes []store.Change
 	for rec, err := range s.Scan(ctx, q) {
 		var damaged *store.DamagedError

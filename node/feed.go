@@ -100,20 +100,34 @@ func (person *Person) Feed(ctx context.Context, limit int, cursor, since string)
 	if err != nil {
 		return wire.FeedReply{}, err
 	}
-	reply := wire.FeedReply{Items: make([]wire.FeedItem, 0, limit), State: p.node.stateAt(p.account, number)}
-	if err := p.statuses(ctx, c, r, since, &reply); err != nil {
-		return wire.FeedReply{}, err
+	reply := wire.FeedReply{State: p.node.stateAt(p.account, number)}
+	if err := p.fill(ctx, c, r, limit, after, since, &reply); err != nil || len(p.gaps) == 0 {
+		return reply, err
 	}
-	m, err := p.merge(ctx, r, after, &reply)
+	closed, err := p.refill(ctx, p.gaps...)
+	if !closed || err != nil {
+		return reply, err
+	}
+	*p, reply = page{Person: person}, wire.FeedReply{State: p.node.stateAt(p.account, number)}
+	return reply, p.fill(ctx, c, r, limit, after, since, &reply)
+}
+
+// fill fills a page with at most limit entries below a place.
+func (p *page) fill(ctx context.Context, c *circle, r *ranking, limit int, after *place, since string, reply *wire.FeedReply) error {
+	reply.Items = make([]wire.FeedItem, 0, limit)
+	if err := p.statuses(ctx, c, r, since, reply); err != nil {
+		return err
+	}
+	m, err := p.merge(ctx, r, after, reply)
 	if err != nil {
-		return wire.FeedReply{}, err
+		return err
 	}
-	last, more, err := m.fill(ctx, limit, &reply)
+	last, more, err := m.fill(ctx, limit, reply)
 	if p.left {
 		reply.State = p.node.stateAt(wire.AccountID{}, 0) // foreign: when it can be read again, there is no change of it
 	}
 	if more {
 		reply.Cursor = p.node.cursor(p.account, last.place())
 	}
-	return reply, err
+	return err
 }

@@ -233,8 +233,10 @@ func (d *side) kinds() []recordKind {
 		return []recordKind{
 			alone("address/", (*side).judgeAddress),
 			{"entry/", 3, openStreamCheck},
+			alone("gap/", (*side).judgeGap),
 			alone("id/", (*side).judgeID),
 			{"key/", 2, openKeysCheck},
+			alone("read/", (*side).judgeRead),
 			alone("schema", (*side).judgeSchema),
 			alone("sync/", (*side).judgeSync),
 			{"wrap/", 3, openWrapsCheck},

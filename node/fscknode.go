@@ -149,21 +149,3 @@ func (d *side) judgeAddress(ctx context.Context, rec store.Record) error {
 	}
 	return nil
 }
-
-// judgeSync checks sync/<author>/<audience>, in the copies.
-func (d *side) judgeSync(ctx context.Context, rec store.Record) error {
-	_, ok := parseStream(strings.TrimPrefix(rec.Key, "sync/"))
-	if !ok {
-		d.wrong(Finding{Key: rec.Key, Problem: "its key names no stream"})
-		return nil
-	}
-	var r syncRecord
-	problem := decodeStrictly(rec, &r)
-	if problem == "" && r.AsOf != 0 {
-		problem = d.past(r.AsOf)
-	}
-	if problem != "" {
-		d.wrong(Finding{Key: rec.Key, Problem: problem})
-	}
-	return nil
-}

@@ -21,6 +21,7 @@ type streamCheck struct {
 
 	at    wire.StreamHead // with the entry before
 	sure  bool            // at is known; it is not behind an entry that is wrong
+	gap   gapRecord       // of a copy: what need not be there
 	times [2]int64        // arrival of the two entries before, the later last
 	last  *entryRecord    // the entry before
 	todo  []Finding       // what may be undone of the newest entry
@@ -63,6 +64,9 @@ func (c *streamCheck) record(ctx context.Context, rec store.Record) (err error) 
 		if c.held, err = c.d.chain(ctx, c.name.author); err != nil {
 			return err
 		}
+		if c.gap, err = c.d.gapIn(ctx, c.name); err != nil {
+			return err
+		}
 	}
 	if !c.held.there && c.d.name == "copies" {
 		c.wrong(ctx, Finding{Key: statementsKey(c.name.author) + hex16(0), Problem: "the keys of the author of a stream are missing"})
@@ -71,8 +75,13 @@ func (c *streamCheck) record(ctx context.Context, rec store.Record) (err error) 
 	if c.held.chain == nil {
 		return c.d.unverified(ctx, c.name.author, c.held)
 	}
+	if seq < c.gap.From && seq != c.gap.Epoch {
+		return nil // nobody reads it: it is about to go, or not all are back yet
+	}
 	c.flush(ctx, false)
-	if next := c.at.Seq + 1; seq > next {
+	if next := c.at.Seq + 1; seq > next && seq <= c.gap.From {
+		c.sure = false
+	} else if seq > next {
 		c.wrong(ctx, Finding{Key: entryKey(c.name, next), Problem: fmt.Sprintf("the entries from %d to %d are missing", next, seq-1)})
 		c.sure = false
 	}

@@ -291,10 +291,13 @@ func (n *Node) heard(ctx context.Context, copied bool, key string) error {
 func (n *Node) forget(copied bool, key string) {
 	var err error
 	switch kind, rest, _ := strings.Cut(key, "/"); kind {
-	case "entry", "sync":
+	case "entry", "sync", "gap":
 		var name streamName
 		if name, err = parseStreamName(rest); err == nil {
 			n.changes.ofStream(n.streams.hear(name, copied))
+		}
+		if copied {
+			n.room.mark()
 		}
 	case "friend":
 		var p pair

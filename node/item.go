@@ -1,7 +1,9 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -23,14 +25,23 @@ type item struct {
 
 func (i *item) weight() int { return i.size }
 
-// item returns one entry of a stream as it stands in a feed, or NotExist. It is
-// not to be modified.
+// item returns one entry of a stream as it stands in a feed, or NotExist, or
+// errGap where it is not kept. It is not to be modified.
 func (n *Node) item(ctx context.Context, s *stream, seq uint64) (*item, error) {
 	name := itemName{s, seq}
 	if i, ok := n.items.get(name); ok {
 		return i, nil
 	}
+	before := s.gap.Load()
+	if !s.has(seq) {
+		return nil, errGap
+	}
 	r, err := n.entry(ctx, s, seq)
+	if s.copy && errors.Is(err, wire.NotExist) { // it may have gone just now
+		if same, err := n.steady(ctx, s, before); err != nil || !same {
+			return nil, cmp.Or(err, errGap)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

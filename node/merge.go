@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sort"
+	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -21,11 +22,12 @@ type merge struct {
 	p       *page
 	streams []ranked // not opened yet, the newest last
 	lanes   []lane   // a heap, the newest first
+	now     time.Time
 }
 
 // merge begins below a place, or with the newest.
 func (p *page) merge(ctx context.Context, r *ranking, after *place, reply *wire.FeedReply) (*merge, error) {
-	m := &merge{p: p, streams: r.streams, lanes: make([]lane, 0, wire.MaxPage)}
+	m := &merge{p: p, streams: r.streams, lanes: make([]lane, 0, wire.MaxPage), now: p.node.now()}
 	if after == nil {
 		return m, nil
 	}
@@ -40,14 +42,14 @@ func (p *page) merge(ctx context.Context, r *ranking, after *place, reply *wire.
 			continue
 		}
 		l, err := p.node.laneBelow(ctx, s.spot, after)
-		if p.leavesOut(s.stream, err) {
+		if p.lacks(s.stream, err) || p.leavesOut(s.stream, err) {
 			leaveOut(reply, s.stream)
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		if l.item != nil {
+		if l.stream != nil {
 			m.push(l)
 		}
 	}
@@ -57,7 +59,18 @@ func (p *page) merge(ctx context.Context, r *ranking, after *place, reply *wire.
 // A page of a feed is being put together for a person.
 type page struct {
 	*Person
-	left bool // a stream was left out that cannot be read
+	left bool      // a stream was left out that cannot be read
+	gaps []*stream // streams of which entries are not here that belong on the page
+}
+
+// lacks reports whether the page goes on without a stream because what belongs on
+// it is not kept here at present, and notes it.
+func (p *page) lacks(s *stream, err error) bool {
+	if !errors.Is(err, errGap) {
+		return false
+	}
+	p.left, p.gaps = true, append(p.gaps, s)
+	return true
 }
 
 // leavesOut reports whether the page goes on without a stream, and notes it.
@@ -84,7 +97,11 @@ func (p *page) reads(ctx context.Context, r ranked) (bool, error) {
 // newest on that double, and then by halving: what is asked for is mostly near.
 func (n *Node) laneBelow(ctx context.Context, head spot, after *place) (lane, error) {
 	var found lane
+	g := head.stream.gap.Load()
 	low, high := uint64(1), head.seq // the last below after is before high
+	if g != nil {
+		low = min(g.From, high)
+	}
 	for step := uint64(1); low < high; {
 		middle := low + (high-low)/2
 		if found.item == nil && step < high-middle {
@@ -99,6 +116,13 @@ func (n *Node) laneBelow(ctx context.Context, head spot, after *place) (lane, er
 		} else {
 			high = middle
 		}
+	}
+	if found.stream == nil && g != nil && g.From > 1 {
+		missing := lane{spot: spot{head.stream, g.From - 1, g.Position}}
+		if !missing.place().before(*after) {
+			return lane{}, errGap // nobody can tell where it goes on
+		}
+		return missing, nil
 	}
 	return found, nil
 }
@@ -117,7 +141,7 @@ func (m *merge) fill(ctx context.Context, limit int, reply *wire.FeedReply) (las
 		}
 		if l.item == nil {
 			l.item, err = m.p.node.item(ctx, l.stream, l.seq)
-			if m.p.leavesOut(l.stream, err) {
+			if m.p.lacks(l.stream, err) || m.p.leavesOut(l.stream, err) {
 				leaveOut(reply, l.stream)
 				m.pop()
 				continue
@@ -126,10 +150,16 @@ func (m *merge) fill(ctx context.Context, limit int, reply *wire.FeedReply) (las
 				return last, false, err
 			}
 		}
+		if l.item.Position < l.position { // where it stands was not known
+			l.position = l.item.Position
+			m.down()
+			continue
+		}
 		if size += l.item.Entry.Size(); size > wire.MaxPageBytes && len(reply.Items) > 0 {
 			return last, true, nil
 		}
 		reply.Items, last = append(reply.Items, l.item.FeedItem), l.spot
+		m.p.node.touch(l.stream, m.now)
 		if err := m.next(ctx); err != nil {
 			return last, false, err
 		}
@@ -166,6 +196,11 @@ func (m *merge) next(ctx context.Context) error {
 		return nil
 	}
 	i, err := m.p.node.item(ctx, l.stream, l.seq-1)
+	if errors.Is(err, errGap) {
+		*l = l.overGap() // it is missed when its turn comes
+		m.down()
+		return nil
+	}
 	if m.p.leavesOut(l.stream, err) {
 		m.pop() // what is newer stays
 		return nil
@@ -176,6 +211,16 @@ func (m *merge) next(ctx context.Context) error {
 	*l = lane{spot{l.stream, l.seq - 1, i.Position}, i}
 	m.down()
 	return nil
+}
+
+// overGap returns the lane at the entry below, which is not here. It stands no
+// further down than that.
+func (l lane) overGap() lane {
+	at := spot{l.stream, l.seq - 1, l.position}
+	if g := l.stream.gap.Load(); g != nil {
+		at.position = min(at.position, g.Position)
+	}
+	return lane{spot: at}
 }
 
 // pop drops the newest lane.

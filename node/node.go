@@ -36,6 +36,9 @@ type Options struct {
 	SyncInterval time.Duration    // between pulls from one node; 10 s if 0, 2 s in development
 	Software     string           // for the node's document, such as peerbrain/0.1.0
 	Contact      string           // how to reach the operator
+	// MaxCopies is how many bytes what comes from other nodes may take;
+	// DefaultMaxCopies if 0.
+	MaxCopies int64
 	// SessionLifetime is DefaultSessionLifetime if 0.
 	SessionLifetime time.Duration
 	// Peers makes what the node reaches other nodes with; federation.NewClient if
@@ -75,17 +78,21 @@ type Node struct {
 	wraps    recall[keyservice.WrapName, wire.Hash] // sealedHash of those that are there
 	lookups  flights[wire.Address, *knownChain]
 	pulls    flights[wire.NodeName, struct{}]
+	refills  flights[streamName, struct{}]
 
 	changes changes
 	states  cipher.Block // seals numbers of changes, until the process ends
 	streams streams
 	timely  timely
 	items   *weighed[itemName, *item]
+	room    room
 	circles circles
 	follows follows
 	queue   deliveries
 	warmed  chan struct{} // closed when warm has ended
 	news    *news         // nil unless the stores are shared
+
+	refilling chan struct{} // a place for each gap that is being closed
 
 	reminded *lru.Cache[pair, time.Time] // remind
 	shortage shortage
@@ -124,6 +131,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n.work.Go(n.warm)
 	n.work.Go(n.deliverLoop)
 	n.work.Go(n.syncLoop)
+	n.work.Go(n.roomLoop)
 	return n, nil
 }
 
@@ -155,6 +163,8 @@ func newNode(o Options) *Node {
 	n.reminded = newCache[pair, time.Time](1 << 12)
 	n.streams.init()
 	n.items = newWeighed[itemName, *item](itemsSize)
+	n.room.init(o.MaxCopies)
+	n.refilling = make(chan struct{}, refillsAtOnce)
 	n.circles.init(&n.changes)
 	n.follows.init()
 	n.queue.init()

@@ -56,6 +56,7 @@ type world struct {
 	held  map[wire.NodeName]chan struct{} // calls to it wait for that
 	calls map[string]int                  // by path, all nodes together
 	live  bool                            // there is a network in between (newLiveWorld)
+	room  int64                           // MaxCopies
 	twins bool                            // each node is two processes, and each request goes to one of them at random
 }
 
@@ -105,7 +106,7 @@ func (w *world) tryOpen(name wire.NodeName, own, copies store.Store) (*testNode,
 		copies = storetest.NewMemory()
 	}
 	o := Options{
-		Name: name, Own: own, Copies: copies, Now: w.clock.now, SyncInterval: time.Hour,
+		Name: name, Own: own, Copies: copies, MaxCopies: w.room, Now: w.clock.now, SyncInterval: time.Hour,
 		Log:   slog.New(slog.NewTextHandler(testLog{w.t}, &slog.HandlerOptions{Level: slog.LevelInfo})),
 		Peers: func(o federation.ClientOptions) (Peers, error) { return worldPeers{w, o.Self}, nil },
 	}

@@ -18,7 +18,7 @@ func (p *Person) Post(ctx context.Context, id wire.EntryID) (wire.FeedItem, erro
 	}
 	select {
 	case <-p.node.warmed:
-		return item, err
+		return item, p.orNotKept(ctx, err)
 	default:
 	}
 	defer waiting(ctx)()
@@ -27,7 +27,25 @@ func (p *Person) Post(ctx context.Context, id wire.EntryID) (wire.FeedItem, erro
 	case <-ctx.Done():
 		return item, ctx.Err()
 	}
-	return p.postNow(ctx, id)
+	if item, err = p.postNow(ctx, id); errors.Is(err, wire.NotExist) {
+		err = p.orNotKept(ctx, err)
+	}
+	return item, err
+}
+
+// orNotKept says of what was not found that it may be among the older entries of a
+// friend that are not kept here, where there are such.
+func (p *Person) orNotKept(ctx context.Context, none error) error {
+	c, err := p.node.circle(ctx, p.account)
+	if err != nil {
+		return err
+	}
+	for i := range c.friends {
+		if s := p.node.streams.get(c.friends[i].link.Value().stream); s != nil && !s.has(1) {
+			return wire.Errorf(wire.NotExist, "post", "no such post is kept here; older ones of friends elsewhere are fetched when their posts are read")
+		}
+	}
+	return none
 }
 
 func (p *Person) postNow(ctx context.Context, id wire.EntryID) (wire.FeedItem, error) {
@@ -48,6 +66,9 @@ func (p *Person) postNow(ctx context.Context, id wire.EntryID) (wire.FeedItem, e
 		if err != nil {
 			return wire.FeedItem{}, err
 		}
+		if !s.has(at.Seq) {
+			return wire.FeedItem{}, none
+		}
 		r, err := p.node.entry(ctx, s, at.Seq)
 		if errors.Is(err, wire.NotExist) || err == nil && r.entry().ID() != id {
 			return wire.FeedItem{}, none
@@ -55,6 +76,7 @@ func (p *Person) postNow(ctx context.Context, id wire.EntryID) (wire.FeedItem, e
 		if err != nil {
 			return wire.FeedItem{}, err
 		}
+		p.node.touch(s, p.node.now())
 		return r.item(s.name), nil
 	}
 	return wire.FeedItem{}, none

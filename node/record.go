@@ -153,7 +153,9 @@ type addressRecord struct {
 // syncRecord: sync/<author>/<audience>, in the copies.
 type syncRecord struct {
 	Version uint64 `cbor:"1,keyasint"`
-	AsOf    int64  `cbor:"2,keyasint"` // ms since 1970
+	AsOf    int64  `cbor:"2,keyasint"`           // ms since 1970
+	Seq     uint64 `cbor:"3,keyasint,omitempty"` // the newest entry that is counted in Bytes
+	Bytes   int64  `cbor:"4,keyasint,omitempty"` // keys and values of entries, ids and wraps; 0 where they were not counted
 }
 
 // peerRecord: peer/<node>

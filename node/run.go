@@ -51,7 +51,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 	}
 	defer func() { err = errors.Join(err, own.Close(), copies.Close()) }()
 	n, err := Open(ctx, Options{
-		Name: c.Name, Host: c.Host, Development: c.Dev, Own: own, Copies: copies, Log: log,
+		Name: c.Name, Host: c.Host, Development: c.Dev, Own: own, Copies: copies, MaxCopies: c.Copies.MaxBytes, Log: log,
 		SyncInterval: c.SyncInterval, SessionLifetime: c.Sessions, Software: "peerbrain/" + Version(), Contact: c.Contact,
 		Shared: c.Store.Kind == StoreMongoDB,
 	})

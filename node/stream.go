@@ -42,10 +42,12 @@ type stream struct {
 	copy   bool              // of an author elsewhere
 	status wire.StreamStatus // to begin one with
 
-	appending sync.Mutex // held to append, and to change the two below
+	appending sync.Mutex // held to append, and to change those below
 	unsettled bool       // what follows from the newest entry may not have been done
 	stale     bool       // the store may have entries that head does not know
 	saved     int64      // asOf in the store, ms since 1970
+	bytes     int64      // of a copy: what it takes; -1 where that is not known
+	moving    bool       // of a copy: entries are being deleted, or fetched again
 
 	// Of other processes of this node: head is up to what they did while the two
 	// are equal.
@@ -53,11 +55,13 @@ type stream struct {
 	told          uint64 // the newest entry that all of them can hear of; as unsettled
 
 	head    atomic.Pointer[streamHead]
-	lost    atomic.Bool   // the head is not known, because of damage in the store
-	changed atomic.Uint64 // number of the newest change of it
-	asOf    atomic.Int64  // of a copy: when the author's node was last heard, ms since 1970
-	late    atomic.Bool   // of a copy: that was more than lateAfter ago
-	inOrder *list.Element // in timely, nil while it is late; timely.mu is held
+	lost    atomic.Bool         // the head is not known, because of damage in the store
+	changed atomic.Uint64       // number of the newest change of it
+	asOf    atomic.Int64        // of a copy: when the author's node was last heard, ms since 1970
+	late    atomic.Bool         // of a copy: that was more than lateAfter ago
+	inOrder *list.Element       // in timely, nil while it is late; timely.mu is held
+	gap     atomic.Pointer[gap] // of a copy: what is not here; nil: all is
+	read    atomic.Int64        // of a copy: when it was last, ms since 1970, to the minute
 
 	entitled atomic.Pointer[entitled] // of the newest epoch somebody asked about
 }
@@ -211,12 +215,17 @@ func (n *Node) loadHead(ctx context.Context, s *stream) (err error) {
 		}
 		s.told = head.Seq
 	}
+	if s.copy {
+		if err := n.loadGap(ctx, s); err != nil {
+			return err
+		}
+	}
 	s.head.Store(head)
 	if missed { // of what another process wrote is heard elsewhere
 		n.changes.ofStream(s)
 	}
 	s.unsettled, s.stale = head.Seq > 0, false
-	if !s.copy || n.news == nil && s.asOf.Load() != 0 {
+	if !s.copy {
 		return nil
 	}
 	var as syncRecord
@@ -227,6 +236,9 @@ func (n *Node) loadHead(ctx context.Context, s *stream) (err error) {
 		s.asOf.Store(max(before, as.AsOf))
 	}
 	s.saved = as.AsOf
+	if s.bytes = as.Bytes; head.Seq != as.Seq || head.Seq > 0 && as.Bytes == 0 {
+		s.bytes = -1
+	}
 	return ignoreAbsent(err)
 }
 
@@ -394,16 +406,54 @@ func (p *Person) Stream(ctx context.Context, author wire.AccountID, audience wir
 		return wire.StreamReply{}, err
 	}
 	reply := wire.StreamReply{Head: s.state().Seq, AsOf: p.node.asOf(s)}
-	q := store.Query{From: store.After(s.entryKey(after)), To: store.After(s.entryKey(reply.Head)), Limit: limit}
-	if before != 0 {
-		q = store.Query{From: s.prefix, To: s.entryKey(min(before, reply.Head+1)), Limit: limit, Reverse: true}
+	var records []*entryRecord
+	for range 3 { // entries may go while they are read
+		q, err := p.span(ctx, s, reply.Head, after, before, limit)
+		if err != nil {
+			return wire.StreamReply{}, err
+		}
+		g := s.gap.Load()
+		if records, err = p.node.records(ctx, s, q, wire.MaxPageBytes); err != nil {
+			return wire.StreamReply{}, err
+		}
+		same, err := p.node.steady(ctx, s, g)
+		if err != nil {
+			return wire.StreamReply{}, err
+		}
+		if same {
+			break
+		}
+		records = nil
 	}
-	records, err := p.node.records(ctx, s, q, wire.MaxPageBytes)
 	reply.Entries = make([]wire.Entry, len(records))
 	for i, r := range records {
 		reply.Entries[i] = r.entry()
 	}
-	return reply, err
+	p.node.touch(s, p.node.now())
+	return reply, nil
+}
+
+// span selects the entries of a stream after one, or before one, up to what is not
+// kept here. Where that is the first that was asked for, it is fetched, or the
+// answer is Unavailable.
+func (p *Person) span(ctx context.Context, s *stream, head, after, before uint64, limit int) (store.Query, error) {
+	first := after + 1
+	if before != 0 {
+		first = min(before-1, head)
+	}
+	if g := s.gap.Load(); g != nil && first > 0 && first < g.From && (first != g.Epoch || limit > 1) {
+		if _, err := p.refill(ctx, s); err != nil {
+			return store.Query{}, err
+		}
+		if !s.has(first) {
+			return store.Query{}, notKept()
+		}
+	}
+	low, high := s.around(first)
+	if before != 0 {
+		return store.Query{From: s.entryKey(min(low, first)), To: store.After(s.entryKey(first)), Reverse: true, Limit: limit}, nil
+	}
+	return store.Query{From: s.entryKey(first), To: store.After(s.entryKey(min(high, head))), Limit: limit}, nil
 }
 
 // records reads entries until they have more bytes than limit: at least one, in

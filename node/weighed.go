@@ -46,6 +46,17 @@ func (w *weighed[K, V]) remove(k K) {
 	w.known.Remove(k)
 }
 
+// removeAll removes what is kept of those for which of holds.
+func (w *weighed[K, V]) removeAll(of func(K) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, k := range w.known.Keys() {
+		if of(k) {
+			w.known.Remove(k)
+		}
+	}
+}
+
 func (w *weighed[K, V]) purge() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

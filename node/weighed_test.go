@@ -2,15 +2,15 @@ package node
 
 import "testing"
 
-type weight int
+type heavy int
 
-func (w weight) weight() int { return int(w) }
+func (w heavy) weight() int { return int(w) }
 
 // TestWeighedIsBounded: what is remembered stays below its limit and is counted
 // once, and what was asked for last stays.
 func TestWeighedIsBounded(t *testing.T) {
 	const most = 100
-	w := newWeighed[int, weight](most)
+	w := newWeighed[int, heavy](most)
 	sum := func() (sum int) {
 		for _, v := range w.known.Values() {
 			sum += int(v)
@@ -29,8 +29,8 @@ func TestWeighedIsBounded(t *testing.T) {
 		}
 	}
 	for k := range 50 {
-		w.add(k, weight(k%7))
-		w.add(k, weight(10+k%7)) // in its place
+		w.add(k, heavy(k%7))
+		w.add(k, heavy(10+k%7)) // in its place
 		check(k)
 	}
 	w.get(44)

@@ -140,5 +140,16 @@ func (p *Person) Wrap(ctx context.Context, author wire.AccountID, audience wire.
 	if err != nil {
 		return wire.Wrap{}, err
 	}
-	return p.node.keysOf(s).Wrap(ctx, p.account, author, audience, c)
+	w, err := p.node.keysOf(s).Wrap(ctx, p.account, author, audience, c)
+	if g := s.gap.Load(); g == nil || g.From <= 1 || !errors.Is(err, wire.NotExist) {
+		return w, err
+	}
+	if _, err := p.refill(ctx, s); err != nil { // wraps of older epochs go with the entries
+		return wire.Wrap{}, err
+	}
+	w, err = p.node.keysOf(s).Wrap(ctx, p.account, author, audience, c)
+	if errors.Is(err, wire.NotExist) && s.gap.Load() != nil {
+		return wire.Wrap{}, notKept()
+	}
+	return w, err
 }
