@@ -116,6 +116,7 @@ func newLoginNode(t testing.TB, own store.Store) *loginNode {
 		t.Fatal(err)
 	}
 	l.Node = n
+	<-n.warmed // what it reads does not count
 	t.Cleanup(func() {
 		if err := n.Close(t.Context()); err != nil && t.Context().Err() == nil {
 			t.Error(err)
