@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/base32"
 	"encoding/base64"
 )
@@ -140,8 +139,10 @@ func (b Bytes) MarshalText() ([]byte, error) { return base64Strict.AppendEncode(
 
 // UnmarshalText accepts exactly what MarshalText writes.
 func (b *Bytes) UnmarshalText(t []byte) error {
-	if bytes.IndexByte(t, '\r') >= 0 || bytes.IndexByte(t, '\n') >= 0 { // the standard decoder skips them
-		return Errorf(Invalid, "bytes", "line breaks do not belong into base64url")
+	for _, c := range t { // the standard decoder skips line breaks
+		if c == '\r' || c == '\n' {
+			return Errorf(Invalid, "bytes", "line breaks do not belong into base64url")
+		}
 	}
 	raw, err := base64Strict.AppendDecode([]byte{}, t)
 	if err != nil {
