@@ -99,9 +99,9 @@ func (a *author) finds(t *testing.T, r *running) {
 // TestFullDisk fills the disk of a node: who writes is told so, reading goes on,
 // and so does writing when there is space, by itself.
 func TestFullDisk(t *testing.T) {
-	disk := smallDisk(t, 10<<20)
+	disk := smallDisk(t, 28<<20) // with the log, which has what is moved a second time
 	ballast := filepath.Join(disk, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 4<<20), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, 16<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := devConfig(t)

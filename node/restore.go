@@ -90,22 +90,28 @@ func emptyFolder(dir string) error {
 	if i >= 0 {
 		return fmt.Errorf("data: %q is not empty (%s is in it), and nothing is overwritten; choose another folder with --data", dir, left[i].Name())
 	}
-	for _, e := range left {
-		path := filepath.Join(dir, e.Name())
-		unfinished, err := bolt.Open(path, bolt.Options{})
-		if errors.Is(err, bolt.ErrInUse) {
-			return fmt.Errorf("data: another restore into %q is under way", dir)
-		}
-		if err == nil { // else it is not even a store yet
-			if err := unfinished.Close(); err != nil {
-				return err
-			}
-		}
-		if err := os.Remove(path); err != nil {
+	if len(left) == 0 {
+		return nil
+	}
+	unfinished, err := bolt.Open(filepath.Join(dir, ownFile+partial), bolt.Options{})
+	if errors.Is(err, bolt.ErrInUse) {
+		return fmt.Errorf("data: another restore into %q is under way", dir)
+	}
+	if err == nil { // else it is not even a store yet
+		if err := unfinished.Close(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return dropPartial(dir)
+}
+
+// dropPartial removes an unfinished store, and its log.
+func dropPartial(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, ownFile+partial) + "*")
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
 
 // restoreInto writes the store of a node to a file that is there once it is whole.
@@ -116,7 +122,7 @@ func restoreInto(ctx context.Context, path string, from io.Reader) error {
 	}
 	err = restore(ctx, own, from, time.Now())
 	if err = errors.Join(err, own.Close()); err != nil {
-		return errors.Join(err, os.Remove(path+partial))
+		return errors.Join(err, dropPartial(filepath.Dir(path)))
 	}
 	return publishFile(path+partial, path)
 }

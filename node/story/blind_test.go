@@ -318,8 +318,10 @@ func (b *blind) nodes() {
 	for _, n := range []*server{b.left, b.right} {
 		b.secret("node", n.name, []byte(n.name))
 		path := filepath.Join(b.TempDir(), "own.db")
-		if err := os.WriteFile(path, b.contents(filepath.Join(n.data, "own.db")), 0o600); err != nil {
-			b.Fatal(err)
+		for _, suffix := range []string{"", ".log0", ".log1"} {
+			if err := os.WriteFile(path+suffix, b.contents(filepath.Join(n.data, "own.db"+suffix)), 0o600); err != nil {
+				b.Fatal(err)
+			}
 		}
 		s, err := bolt.Open(path, bolt.Options{})
 		if err != nil {

@@ -2,6 +2,7 @@ package story_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -153,13 +154,13 @@ func (s *server) records(prefix string) map[string]store.Record {
 	return found
 }
 
-// commits returns how many transactions were ever committed to the file: bbolt
-// numbers them.
+// commits returns how many frames were ever written to the log: each has a sync,
+// and a number, and that of the last is in the file.
 func (s *server) commits() (count int) {
 	s.closed(func(path string) {
 		db := must(bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true}))
 		must(0, db.View(func(tx *bbolt.Tx) error {
-			count = tx.ID()
+			count = int(binary.BigEndian.Uint64(tx.Bucket([]byte("format")).Get([]byte("frames"))))
 			return nil
 		}))
 		must(0, db.Close())

@@ -1,8 +1,10 @@
 package bolt
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -160,4 +162,50 @@ func BenchmarkOpen(b *testing.B) {
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// BenchmarkReplay opens what a kill leaves that came when a log of 7 MiB was
+// waiting to be moved: until it can be read, and until the first write, which waits
+// for the move.
+func BenchmarkReplay(b *testing.B) {
+	s := open(b, b.TempDir())
+	for n := int64(0); s.active.bytes < 7<<20; n += 30 {
+		var changes []store.Change
+		for i := range int64(30) {
+			changes = append(changes, store.Change{Key: postKey(n + i), Value: postValue})
+		}
+		if err := s.Apply(b.Context(), changes...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	path := killed(b, s)
+	var opened, written time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		again := filepath.Join(b.TempDir(), "node.db")
+		for _, suffix := range []string{"", ".log0", ".log1"} {
+			content, err := os.ReadFile(path + suffix)
+			if err == nil {
+				err = os.WriteFile(again+suffix, content, 0o600)
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		start := time.Now()
+		s, err := Open(again, Options{})
+		opened += time.Since(start)
+		if err == nil {
+			err = s.Apply(b.Context(), put("first", ""))
+			written += time.Since(start)
+		}
+		b.StopTimer()
+		if err := errors.Join(err, s.Close()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(opened.Microseconds())/1000/float64(b.N), "ms-to-open")
+	b.ReportMetric(float64(written.Microseconds())/1000/float64(b.N), "ms-to-write")
 }

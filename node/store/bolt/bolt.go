@@ -1,9 +1,22 @@
-// Package bolt keeps a node's records in one file of its own, with bbolt.
+// Package bolt keeps a node's records in one file of its own, with bbolt, and has a
+// log in front of it.
 //
 // It is the default of a node that runs alone. One process holds the file at
-// a time. Every Apply that returned is on disk; concurrent calls share the
-// sync (see write.go). It keeps more than package store promises, the changes
-// of an Apply come all or none, but no caller may rely on that.
+// a time, and its log with it. Every Apply that returned is on disk; concurrent
+// calls share the sync (see write.go). It keeps more than package store promises,
+// the changes of an Apply come all or none, but no caller may rely on that.
+//
+// A call is answered when what it changes is in the log, and synced, and in a table
+// in memory that lies over the file. What is in the table is moved into the file
+// in the background: in order, many records at once, and not with two syncs for
+// each group of calls (see log.go, move.go and merge.go). Close leaves the file
+// alone, with everything in it. A process that was killed leaves the log beside it,
+// which the next Open reads (see replay.go):
+//
+//	node.db         the records, with bbolt
+//	node.db.log0    segments of the log, from the first write to Close
+//	node.db.log1
+//	node.db.damaged-...  a segment from which something is lost
 //
 // The records are in the bucket "records" of the file. Its keys are the records'
 // keys. A value has a CRC-32C of the key, one of key, revision and value, the
@@ -12,12 +25,15 @@
 //	"post/ann/7"  ->  b5 88 ff 7c  c2 c3 56 ab  00 00 00 00 00 00 00 2a  68 69     (revision 42, "hi")
 //
 // The bucket "format" holds "2" under "version" (see format.go, which also tells
-// what is looked at before a record counts as absent). Revisions are counted
-// store-wide in the sequence number of "records", so no revision is given out
-// twice.
+// what is looked at before a record counts as absent), under "frames" how much of
+// the log is in the file, and under "log" the id of the log while there is one.
+// Revisions are counted store-wide in the sequence number of "records", and in each
+// frame of the log (see frame.go), so no revision is given out twice. What a
+// damaged page does not take is in the bucket "apart" (see apart.go).
 //
 // It refuses to trade safety for speed: there is no option to skip a sync. After
-// a commit failed it opens the file again before the next (see heal.go).
+// a commit failed it opens the file again before the next (see heal.go), and after
+// a frame failed it erases it (see log.go).
 package bolt
 
 import (
@@ -48,7 +64,7 @@ type Options struct {
 	// the file, for instance during a restart. 0 means one second.
 	LockTimeout time.Duration
 
-	writeAt func(f *os.File, b []byte, at int64) (int, error) // (*os.File).WriteAt, but for tests
+	disk disk
 }
 
 // A Store is a store.Store in a file. Open makes one.
@@ -59,7 +75,6 @@ type Store struct {
 	gate      sync.RWMutex // held to use db; for writing to replace it
 	db        *bbolt.DB    // nil after it could not be opened again
 	committed atomic.Int64 // the number of the last transaction that is known to be durable
-	opened    int64        // committed when the file was opened
 
 	mu        sync.Mutex
 	waiting   []*request // calls of Apply that the writer has not taken
@@ -67,7 +82,21 @@ type Store struct {
 	closed    bool
 	failed    error         // of the last commit: the file has to be opened again
 	abandoned error         // why neither reading nor writing is possible any more
+	paused    bool          // nobody has written for a while
+	pause     *time.Timer   // sets that
 	finished  chan struct{} // closed when the writer has ended
+
+	publishing sync.Mutex // held to change layers
+	layers     atomic.Pointer[layers]
+	lost       string // see replay
+
+	// The writer's own, and from when it has ended, Close's.
+	log      *log   // nil: none was begun
+	move     *move  // nil: nothing is on its way into the file
+	active   table  // the same as that of layers
+	sequence uint64 // of the last frame, where there is no log
+	revision uint64 // the last that was given out
+	buffer   []byte // for frames
 
 	closing  sync.Once
 	closeErr error
@@ -121,21 +150,33 @@ func Open(path string, opts Options) (*Store, error) {
 	if opts.LockTimeout <= 0 {
 		opts.LockTimeout = lockTimeout
 	}
-	if opts.writeAt == nil {
-		opts.writeAt = (*os.File).WriteAt
-	}
-	s := &Store{path: path, opts: opts, finished: make(chan struct{})}
+	opts.disk = opts.disk.whole()
+	s := &Store{path: path, opts: opts, finished: make(chan struct{}), active: newTable()}
+	s.ready = sync.NewCond(&s.mu)
+	s.layers.Store(&layers{active: s.active, frozen: newTable(), apart: newTable()})
 	err := create(path, opts)
 	if err == nil {
 		err = s.open()
 	}
+	if err == nil {
+		if err = s.recover(); err != nil {
+			err = errors.Join(err, s.db.Close())
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("bolt: open %q: %w", path, err)
 	}
-	s.opened = s.committed.Load()
-	s.ready = sync.NewCond(&s.mu)
+	s.pause = time.AfterFunc(restTime, s.stayed)
 	go s.write()
 	return s, nil
+}
+
+// stayed wakes the writer when nobody has written for a while.
+func (s *Store) stayed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused = true
+	s.ready.Signal()
 }
 
 // open opens a file that is there, and checks that it is of this format, as long
@@ -185,7 +226,7 @@ func openBolt(path string, opts Options, readOnly bool) (db *bbolt.DB, err error
 	})
 	switch {
 	case err == nil:
-		db.AllocSize = allocSize
+		db.AllocSize, db.MaxSize = allocSize, opts.disk.maxSize
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, ErrInUse
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
@@ -215,10 +256,8 @@ func check(db *bbolt.DB) (id int64, err error) {
 	return id, err
 }
 
-// Close implements store.Store. All writes that wait are still made.
-//
-// If there were any, it commits once more: the two pages that bbolt can begin
-// with then lead to the same records, and either may be damaged.
+// Close implements store.Store. All writes that wait are still made, and all that
+// the log has is moved into the file, which is alone then.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.mu.Lock()
@@ -226,13 +265,8 @@ func (s *Store) Close() error {
 		s.mu.Unlock()
 		s.ready.Signal()
 		<-s.finished
-		s.mu.Lock()
-		failed, abandoned := s.failed, s.abandoned
-		s.mu.Unlock()
-		var err error
-		if failed == nil && abandoned == nil && s.committed.Load() != s.opened {
-			err = s.update(func(*bbolt.Bucket) error { return nil })
-		}
+		s.pause.Stop()
+		err := s.endLog()
 		s.gate.Lock()
 		defer s.gate.Unlock()
 		if s.usable() == nil { // else bbolt may hold its own locks
@@ -243,4 +277,17 @@ func (s *Store) Close() error {
 		}
 	})
 	return s.closeErr
+}
+
+// endLog moves what there is into the file. If that fails, it stays in the log,
+// and the next Open finds it.
+func (s *Store) endLog() error {
+	if err := s.await(); err != nil || s.log == nil {
+		return errors.Join(err, s.log.close())
+	}
+	if err := s.freeze(true); err != nil {
+		return errors.Join(err, s.log.close())
+	}
+	err := s.await()
+	return errors.Join(err, s.log.close())
 }

@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,16 +37,45 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
 }
 
+// TestStoreMoves does so while all that is written is moved into the file at once,
+// so that each record is in the active table, the frozen one, or the file.
+func TestStoreMoves(t *testing.T) {
+	storetest.Run(t, restless)
+	storetest.Snapshots(t, restless)
+}
+
+// restless opens a store that takes each moment for one in which nobody writes.
+func restless(t *testing.T) store.Store {
+	s := open(t, t.TempDir())
+	stop, stopped := make(chan bool), make(chan bool)
+	t.Cleanup(func() { close(stop); <-stopped })
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				s.stayed()
+				time.Sleep(rand.N(300 * time.Microsecond))
+			}
+		}
+	}()
+	return s
+}
+
 func TestReopen(t *testing.T) {
 	storetest.Reopen(t, func(t *testing.T, dir string) store.Store { return open(t, dir) })
 }
 
-// TestDamage flips a bit of values, and of the sums in front of them.
+// TestDamage flips a bit of values, and of the sums in front of them: in the file,
+// and in what lies over it.
 func TestDamage(t *testing.T) {
 	for at, name := range map[int]string{headSize: "value", headSize - 1: "revision", recordSum: "checksum"} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, t.TempDir())
 			storetest.Damage(t, s, func(key string) {
+				moveAll(t, s)
 				err := s.db.Update(func(tx *bbolt.Tx) error {
 					b := tx.Bucket(bucketName)
 					stored := bytes.Clone(b.Get([]byte(key)))
@@ -54,7 +87,45 @@ func TestDamage(t *testing.T) {
 				}
 			})
 		})
+		t.Run(name+" over the file", func(t *testing.T) {
+			s := open(t, t.TempDir())
+			storetest.Damage(t, s, func(key string) {
+				p, ok := s.layers.Load().get([]byte(key))
+				if !ok {
+					t.Fatalf("%q is not over the file", key)
+				}
+				p.stored[at] ^= 4
+			})
+		})
 	}
+}
+
+// freezeNow has what was written moved into the file, as if nobody wrote for a
+// while, and does not wait for that.
+func freezeNow(t testing.TB, s *Store) {
+	t.Helper()
+	for range 5000 {
+		if s.layers.Load().active.tree.Len() == 0 {
+			return
+		}
+		s.stayed()
+		time.Sleep(100 * time.Microsecond)
+	}
+	t.Fatal("what was written is not moved into the file")
+}
+
+// moveAll has everything moved into the file, as if nobody wrote for a while.
+func moveAll(t testing.TB, s *Store) {
+	t.Helper()
+	freezeNow(t, s)
+	for range 5000 {
+		if s.layers.Load().frozen.tree.Len() == 0 {
+			return
+		}
+		s.stayed() // tries again what failed
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("what was written is not moved into the file")
 }
 
 func open(t testing.TB, dir string) *Store {
@@ -138,9 +209,8 @@ func TestOpenDamagedFiles(t *testing.T) {
 // TestCallsShareCommits holds the writer up until many calls wait: they must
 // all go into one commit, and one whose condition fails must not spoil it.
 func TestCallsShareCommits(t *testing.T) {
-	s := open(t, t.TempDir())
-	release := holdUp(t, s)
-	before := lastCommit(t, s)
+	s, release := holdUp(t)
+	before := s.log.sequence
 	errs := make([]error, 40)
 	var all sync.WaitGroup
 	for i := range errs {
@@ -162,21 +232,33 @@ func TestCallsShareCommits(t *testing.T) {
 			t.Errorf("call %d: got %v, and its first record: %v", i, err, got)
 		}
 	}
-	if commits := lastCommit(t, s) - before; commits != 2 {
-		t.Errorf("one call and then %d took %d commits, want 2", len(errs), commits)
+	if frames := s.log.sequence - before; frames != 2 {
+		t.Errorf("one call and then %d took %d frames, want 2", len(errs), frames)
 	}
 }
 
-// holdUp makes the writer take a call and then wait for bbolt, until
+// holdUp returns a store whose writer has taken a call and waits for a sync, until
 // released.
-func holdUp(t *testing.T, s *Store) (release func()) {
+func holdUp(t *testing.T) (s *Store, release func()) {
 	t.Helper()
-	tx, err := s.db.Begin(true)
+	var held atomic.Bool
+	syncing, gate := make(chan bool), make(chan bool)
+	s, err := Open(filepath.Join(t.TempDir(), "node.db"), Options{disk: disk{sync: func(f *os.File) error {
+		if held.CompareAndSwap(true, false) {
+			syncing <- true
+			<-gate
+		}
+		return datasync(f)
+	}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	release = sync.OnceFunc(func() { tx.Rollback() })
-	t.Cleanup(release)
+	release = sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(func() { release(); s.Close() })
+	if err := s.Apply(t.Context(), put("before", "")); err != nil {
+		t.Fatal(err)
+	}
+	held.Store(true)
 	first, err := newRequest([]store.Change{put("first", "")})
 	if err == nil {
 		err = s.enqueue(first)
@@ -184,8 +266,8 @@ func holdUp(t *testing.T, s *Store) (release func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, s, func(n int) bool { return n == 0 })
-	return release
+	<-syncing
+	return s, release
 }
 
 // waitFor waits until the number of calls that wait for the writer is right.
@@ -227,12 +309,14 @@ func TestConflictsDoNotCommit(t *testing.T) {
 	if got := lastCommit(t, s); got != before {
 		t.Errorf("%d commits for nothing", got-before)
 	}
+	if _, err := os.Stat(segmentPath(s.path, 0)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a log for nothing, or: %v", err)
+	}
 }
 
 // TestCancelledCallIsNotWritten cancels calls that wait for their turn.
 func TestCancelledCallIsNotWritten(t *testing.T) {
-	s := open(t, t.TempDir())
-	release := holdUp(t, s)
+	s, release := holdUp(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	errs := make(chan error)
 	for i := range 5 {
@@ -254,33 +338,87 @@ func TestCancelledCallIsNotWritten(t *testing.T) {
 	}
 }
 
-// TestFullFile fills the file up to a limit: what does not fit fails, what
-// was acknowledged stays, and when there is room again, writing goes on.
+// TestFullFile fills the file up to a limit: the log takes what it may take beside
+// that, then what does not fit fails, what was acknowledged stays, and when there
+// is room again, writing goes on.
 func TestFullFile(t *testing.T) {
-	s := open(t, t.TempDir())
-	s.db.MaxSize = 20 << 20
+	s, err := Open(filepath.Join(t.TempDir(), "node.db"), Options{disk: disk{maxSize: 20 << 20}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
 	big := strings.Repeat("b", 1<<20)
 	var failure error
 	acknowledged := 0
-	for ; failure == nil; acknowledged++ {
-		failure = s.Apply(t.Context(), put(fmt.Sprintf("big/%02d", acknowledged), big))
+	for ; failure == nil && acknowledged < 200; acknowledged++ {
+		failure = s.Apply(t.Context(), put(fmt.Sprintf("big/%03d", acknowledged), big))
 	}
 	acknowledged--
-	if !errors.Is(failure, berrors.ErrMaxSizeReached) || acknowledged < 2 {
-		t.Fatalf("after %d writes: got %v, want %v", acknowledged, failure, berrors.ErrMaxSizeReached)
+	if most := 20 + 2*(mostUnmoved+maxGroup)>>20; !errors.Is(failure, berrors.ErrMaxSizeReached) || acknowledged < mostUnmoved>>20 || acknowledged > most {
+		t.Fatalf("after %d writes of 1 MiB: got %v, want %v", acknowledged, failure, berrors.ErrMaxSizeReached)
 	}
-	s.db.MaxSize = 0
+	if err := s.Apply(t.Context(), put("small", "")); !errors.Is(err, berrors.ErrMaxSizeReached) {
+		t.Errorf("a small one: got %v, want %v", err, berrors.ErrMaxSizeReached)
+	}
+	holds := func() {
+		n := 0
+		for r, err := range s.Scan(t.Context(), store.Prefix("big/")) {
+			if err != nil || string(r.Value) != big {
+				t.Fatalf("%q: %d bytes, %v", r.Key, len(r.Value), err)
+			}
+			n++
+		}
+		if n != acknowledged {
+			t.Errorf("got %d records, want %d", n, acknowledged)
+		}
+	}
+	holds()
+	s.opts.disk.maxSize = 0 // nothing is being moved: the last call has waited for that
 	if err := s.Apply(t.Context(), put("small", "")); err != nil {
 		t.Errorf("with room again: got %v", err)
 	}
-	n := 0
-	for r, err := range s.Scan(t.Context(), store.Prefix("big/")) {
-		if err != nil || string(r.Value) != big {
-			t.Fatalf("%q: %d bytes, %v", r.Key, len(r.Value), err)
-		}
-		n++
+	holds()
+	path := s.path
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
-	if n != acknowledged {
-		t.Errorf("got %d records, want %d", n, acknowledged)
+	s = open(t, filepath.Dir(path))
+	holds()
+}
+
+// TestFailedFrame lets the sync of a frame fail that is on the disk all the same.
+// It may be there until the next call, and never again.
+func TestFailedFrame(t *testing.T) {
+	var failing atomic.Bool
+	for _, rests := range []bool{false, true} {
+		s, err := Open(filepath.Join(t.TempDir(), "node.db"), Options{disk: disk{sync: func(f *os.File) error {
+			if failing.Load() {
+				return syscall.EIO
+			}
+			return datasync(f)
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		apply(t, s, put("before", "v"))
+		failing.Store(true)
+		for range 2 {
+			if err := s.Apply(t.Context(), put("failed", strings.Repeat("v", 3*blockSize))); !errors.Is(err, syscall.EIO) {
+				t.Fatalf("got %v, want %v", err, syscall.EIO)
+			}
+		}
+		if _, err := s.Get(t.Context(), "failed"); err != store.ErrNotExist {
+			t.Errorf("what failed is shown: %v", err)
+		}
+		failing.Store(false)
+		if rests {
+			moveAll(t, s)
+		}
+		apply(t, s, put("after", "v"))
+		again := open(t, filepath.Dir(killed(t, s)))
+		if got := scanned(t, again); got.lost || !maps.Equal(got.values, map[string]string{"before": "v", "after": "v"}) {
+			t.Errorf("rests: %t: got %.100v", rests, got)
+		}
 	}
 }

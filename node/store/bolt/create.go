@@ -59,11 +59,7 @@ func makeFolder(path string) (touched []string, err error) {
 
 func syncFolders(dirs []string) error {
 	for _, dir := range dirs {
-		f, err := os.Open(dir)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		if err := syncFolder(dir); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,8 @@ var (
 	bucketName   = []byte("records")
 	formatBucket = []byte("format")
 	formatKey    = []byte("version")
+	sequenceKey  = []byte("frames") // sequence of the last frame of a log that is in the file, 8 bytes
+	logKey       = []byte("log")    // id of the log, 8 bytes, as long as there is one
 )
 
 // What a value of the bucket begins with; all numbers are big-endian.
@@ -73,6 +75,25 @@ func formatOf(tx *bbolt.Tx) string {
 	return ""
 }
 
+// A fileState is what the file says of the log.
+type fileState struct {
+	sequence, revision uint64
+	id                 uint64
+	logged             bool
+}
+
+func stateOf(tx *bbolt.Tx) (s fileState) {
+	b := tx.Bucket(formatBucket)
+	s.revision = tx.Bucket(bucketName).Sequence()
+	if v := b.Get(sequenceKey); len(v) == 8 {
+		s.sequence = binary.BigEndian.Uint64(v)
+	}
+	if v := b.Get(logKey); len(v) == 8 {
+		s.id, s.logged = binary.BigEndian.Uint64(v), true
+	}
+	return s
+}
+
 // seal fills the head of a stored value whose value is in place.
 func seal(key, stored []byte, revision uint64) {
 	binary.BigEndian.PutUint64(stored[revisionAt:], revision)
@@ -98,6 +119,18 @@ func (p pair) intact() bool {
 	return binary.BigEndian.Uint32(p.stored[recordSum:]) == sum
 }
 
+// finding is the pair, or an error in its place.
+func (p pair) finding() finding {
+	if p.stored != nil && !p.intact() {
+		return finding{pair{p.key, nil}, p.damaged()}
+	}
+	return finding{p, nil}
+}
+
+func (p pair) damaged() error {
+	return &store.DamagedError{Key: string(p.key), Detail: "its checksum does not fit"}
+}
+
 // legible reports whether at least the key is what was written.
 func (p pair) legible() bool {
 	return p.possible() && binary.BigEndian.Uint32(p.stored[keySum:]) == crc32.Checksum(p.key, castagnoli) || p.intact()
@@ -117,7 +150,7 @@ func find(c *bbolt.Cursor, key []byte) (pair, error) {
 	p.key, p.stored = c.Seek(key)
 	if bytes.Equal(p.key, key) {
 		if !p.intact() {
-			return p, &store.DamagedError{Key: string(key), Detail: "its checksum does not fit"}
+			return p, p.damaged()
 		}
 		return p, nil
 	}

@@ -47,3 +47,45 @@ func TestSums(t *testing.T) {
 		}
 	}
 }
+
+// TestFrames reads frames that were written, and none of which a bit was flipped,
+// that was cut, or that is of another log.
+func TestFrames(t *testing.T) {
+	key, stored := []byte("post/ann/7"), append(make([]byte, headSize), "hi"...)
+	seal(key, stored, 42)
+	b := make([]byte, frameHead)
+	for _, p := range []pair{{key, stored}, {[]byte("gone"), nil}} {
+		b = appendRecord(b, p)
+	}
+	used := len(b)
+	b = closeFrame(b, 7, 8, 43)
+	f, ok := parseFrame(b, 7)
+	if !ok || f.sequence != 8 || f.revision != 43 || f.blocks() != len(b) || len(b) != blockSize {
+		t.Fatalf("got %+v, %t, %d bytes", f, ok, len(b))
+	}
+	first, rest, ok1 := nextRecord(f.records)
+	second, rest, ok2 := nextRecord(rest)
+	if !ok1 || !ok2 || len(rest) > 0 || string(first.key) != "post/ann/7" || !first.intact() || string(second.key) != "gone" || second.stored != nil {
+		t.Errorf("got %q, %q and %d bytes", first, second, len(rest))
+	}
+	if _, ok := parseFrame(b, 6); ok {
+		t.Error("a frame of another log counts")
+	}
+	for bit := range 8 * used {
+		b[bit/8] ^= 1 << (bit % 8)
+		if _, ok := parseFrame(b, 7); ok {
+			t.Errorf("bit %d: the frame counts", bit)
+		}
+		b[bit/8] ^= 1 << (bit % 8)
+	}
+	for n := range used {
+		if _, ok := parseFrame(b[:n], 7); ok {
+			t.Errorf("%d of %d bytes: the frame counts", n, used)
+		}
+	}
+	for _, b := range [][]byte{nil, make([]byte, recordHead), {0, 1, 0, 0, 0, 9, 'k'}, {0, 1, 0xff, 0xff, 0xff, 0xff, 'k'}} {
+		if _, _, ok := nextRecord(b); ok {
+			t.Errorf("%x counts as a record", b)
+		}
+	}
+}

@@ -38,6 +38,9 @@ import (
 func (s *Store) heal() error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
+	if s.healthy() {
+		return nil // another one was first
+	}
 	if s.db != nil {
 		if err := s.rewriteMeta(); err != nil {
 			return err
@@ -57,6 +60,26 @@ func (s *Store) heal() error {
 	return nil
 }
 
+func (s *Store) healthy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed == nil
+}
+
+// reopened opens the file again where that has failed before.
+func (s *Store) reopened() error {
+	s.gate.RLock()
+	gone := s.db == nil
+	s.gate.RUnlock()
+	if !gone {
+		return nil
+	}
+	if err := s.heal(); err != nil {
+		return fmt.Errorf("bolt: open again after a failed commit: %w", noteFull(err))
+	}
+	return nil
+}
+
 // rewriteMeta writes the meta page of the commit that failed once more.
 func (s *Store) rewriteMeta() (err error) {
 	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
@@ -69,7 +92,7 @@ func (s *Store) rewriteMeta() (err error) {
 	if _, err := f.ReadAt(page, at); err != nil {
 		return err
 	}
-	if _, err := s.opts.writeAt(f, page, at); err != nil {
+	if _, err := s.opts.disk.writeAt(f, page, at); err != nil {
 		return err
 	}
 	return s.db.Sync()

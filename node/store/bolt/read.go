@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -30,8 +31,8 @@ func (s *Store) Get(ctx context.Context, key string) (store.Record, error) {
 		return store.Record{}, err
 	}
 	r := store.Record{Key: key}
-	err = s.view(func(b *bbolt.Bucket) error {
-		found, err := find(b.Cursor(), []byte(key))
+	err = s.view(func(v view) error {
+		found, err := v.find(nil, []byte(key))
 		switch {
 		case err != nil:
 			return err
@@ -49,6 +50,42 @@ func (s *Store) Get(ctx context.Context, key string) (store.Record, error) {
 		return store.Record{}, err
 	}
 	return store.Record{}, fmt.Errorf("bolt: get %q: %w", key, err)
+}
+
+// find is find in all of the store. The cursor may be nil.
+func (v view) find(c *bbolt.Cursor, key []byte) (pair, error) {
+	p, known, err := v.look(c, key)
+	if err == nil && !known {
+		err = v.missing(key)
+	}
+	return p, err
+}
+
+// missing is the error of a record that is not there: none if it never was.
+func (v view) missing(key []byte) error {
+	if v.lost == "" {
+		return nil
+	}
+	return &store.DamagedError{Key: string(key), Detail: v.lost}
+}
+
+// look is find but for what a lost part of the log may have had: known tells
+// that there is such a record, or that it was deleted since.
+func (v view) look(c *bbolt.Cursor, key []byte) (p pair, known bool, err error) {
+	p, over := v.get(key)
+	switch {
+	case over && p.stored == nil:
+		return pair{}, true, nil
+	case over && !p.intact():
+		return p, true, p.damaged()
+	case over:
+		return p, true, nil
+	}
+	if c == nil {
+		c = v.records.Cursor()
+	}
+	p, err = find(c, key)
+	return p, p.key != nil, err
 }
 
 // Scan implements store.Store. Each batch is read in a read transaction of
@@ -131,19 +168,10 @@ func (s *Store) batch(ctx context.Context, q *scan) (results []result, more bool
 	if err := ctx.Err(); err != nil {
 		return nil, false, err
 	}
-	err = s.view(func(b *bbolt.Bucket) error {
-		w := walk{cursor: b.Cursor(), q: q}
-		broken := w.batch()
-		more = w.more
-		results = w.copyOut()
-		if w.last != nil {
-			q.behind(string(w.last))
-		}
-		if broken != nil {
-			var lost *store.DamagedError
-			lost, more = q.skip(w.beyond(), broken)
-			results = append(results, result{err: lost})
-		}
+	err = s.view(func(v view) error {
+		var found []finding
+		found, more = v.batch(q)
+		results = copyOut(found)
 		return nil
 	})
 	var damaged *store.DamagedError
@@ -153,20 +181,66 @@ func (s *Store) batch(ctx context.Context, q *scan) (results []result, more bool
 	return results, more, err
 }
 
+// batch finds the first records of a query, and takes them off it. They are valid
+// during the transaction.
+func (v view) batch(q *scan) (all []finding, more bool) {
+	if v.lost != "" && !q.begun {
+		all = append(all, finding{err: &store.DamagedError{From: q.From, To: q.To, Detail: v.lost}})
+	}
+	w := walk{cursor: v.records.Cursor(), q: q}
+	broken := w.batch()
+	next := ""
+	if broken != nil {
+		if next = w.beyond(); next == q.resumed {
+			next = "" // it leads nowhere
+		}
+	}
+	over, part := v.over(w.reach(broken, next))
+	if part { // what lies behind comes with the next batch
+		last := over[len(over)-1].key
+		found := merge(over, upTo(w.found, last, q.Reverse), q.Reverse)
+		q.behind(string(last))
+		return appendLive(all, found), true
+	}
+	all = appendLive(all, merge(over, w.found, q.Reverse))
+	if more = w.more; w.last != nil {
+		q.behind(string(w.last))
+	}
+	if broken != nil {
+		var lost *store.DamagedError
+		lost, more = q.skip(next, broken)
+		all = append(all, finding{err: lost})
+	}
+	return all, more
+}
+
+// appendLive adds what is not deleted.
+func appendLive(all, found []finding) []finding {
+	if all == nil && !slices.ContainsFunc(found, finding.deleted) {
+		return found
+	}
+	for _, f := range found {
+		if !f.deleted() {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
 // copyOut copies what was found out of the file, with few allocations.
-func (w *walk) copyOut() []result {
+func copyOut(found []finding) []result {
 	keySize, valueSize := 0, 0
-	for _, f := range w.found {
+	for _, f := range found {
 		keySize += len(f.key)
 		valueSize += len(f.stored)
 	}
 	keyBytes := make([]byte, 0, keySize)
-	for _, f := range w.found {
+	for _, f := range found {
 		keyBytes = append(keyBytes, f.key...)
 	}
 	keys, values := string(keyBytes), make([]byte, 0, valueSize)
-	results := make([]result, len(w.found))
-	for i, f := range w.found {
+	results := make([]result, len(found))
+	for i, f := range found {
 		r := &results[i]
 		r.Key, r.err = keys[:len(f.key)], f.err
 		keys = keys[len(f.key):]

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"iter"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -26,7 +24,7 @@ func (s *Store) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
 			defer func() { thrown = recover() }()
 			return yield(r, nil)
 		}
-		err := s.view(func(b *bbolt.Bucket) error { return snapshot(ctx, b, hand) })
+		err := s.view(func(v view) error { return v.snapshot(ctx, hand) })
 		if thrown != nil {
 			panic(thrown)
 		}
@@ -40,27 +38,21 @@ func (s *Store) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
 var errEnough = errors.New("enough")
 
 // snapshot hands out all records of a transaction, until hand returns false.
-func snapshot(ctx context.Context, b *bbolt.Bucket, hand func(store.Record) bool) error {
+func (v view) snapshot(ctx context.Context, hand func(store.Record) bool) error {
 	q := &scan{Query: store.Query{Limit: maxBatch}}
 	for more := true; more; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		w := walk{cursor: b.Cursor(), q: q}
-		if broken := w.batch(); broken != nil {
-			return &store.DamagedError{From: q.From, Detail: "a page of the file: " + broken.Error()}
-		}
-		more = w.more
-		for _, r := range w.copyOut() {
+		var found []finding
+		found, more = v.batch(q)
+		for _, r := range copyOut(found) {
 			if r.err != nil {
 				return r.err
 			}
 			if !hand(r.Record) {
 				return errEnough
 			}
-		}
-		if w.last != nil {
-			q.behind(string(w.last))
 		}
 	}
 	return ctx.Err()

@@ -11,10 +11,51 @@ import (
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
-// view runs a read transaction. What bbolt does not expect of a page makes it
+// A view is the store as it was at one moment: a transaction of the file, and what
+// lies over it.
+type view struct {
+	*layers
+	records *bbolt.Bucket
+	lost    string // why nobody knows what is missing; empty if nothing is
+}
+
+// errAgain says that the layers are not those of the transaction.
+var errAgain = errors.New("a table was frozen")
+
+// view reads the store as it is at one moment. What of it was moved into the file
+// meanwhile is there twice, which does no harm; but a table that was frozen after
+// the layers were looked at may be in the file already, in which case it looks
+// again.
+func (s *Store) view(read func(view) error) (err error) {
+	for err = errAgain; err == errAgain; {
+		err = s.viewUnder(s.layers.Load(), read)
+	}
+	return err
+}
+
+// viewUnder reads the file under layers that were looked at before.
+func (s *Store) viewUnder(l *layers, read func(view) error) error {
+	return s.viewFile(func(b *bbolt.Bucket) error {
+		if s.layers.Load().freezes != l.freezes {
+			return errAgain
+		}
+		return read(view{l, b, s.lost})
+	})
+}
+
+// publish changes what others see.
+func (s *Store) publish(change func(*layers)) {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	l := *s.layers.Load()
+	change(&l)
+	s.layers.Store(&l)
+}
+
+// viewFile runs a read transaction. What bbolt does not expect of a page makes it
 // panic, and an offset beyond the end of the file makes it fault: both become a
 // *store.DamagedError.
-func (s *Store) view(read func(*bbolt.Bucket) error) (err error) {
+func (s *Store) viewFile(read func(*bbolt.Bucket) error) (err error) {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if err := s.usable(); err != nil {
@@ -95,7 +136,27 @@ func (s *Store) abandon(err error) {
 	s.abandoned = fmt.Errorf("bolt: the file cannot be used until it is opened again: %w", err)
 }
 
-// update runs a write transaction, like view.
+// transact commits a change of the file, after it has put in order what an earlier
+// one that failed has left.
+func (s *Store) transact(write func(*bbolt.Bucket) error) error {
+	s.mu.Lock()
+	abandoned := s.abandoned
+	s.mu.Unlock()
+	if abandoned != nil {
+		return abandoned // and bbolt may hold its locks
+	}
+	if !s.healthy() {
+		if err := s.heal(); err != nil {
+			return fmt.Errorf("bolt: open again after a failed commit: %w", noteFull(err))
+		}
+	}
+	if err := s.update(write); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// update runs a write transaction, like viewFile.
 func (s *Store) update(write func(*bbolt.Bucket) error) (err error) {
 	s.gate.RLock()
 	defer s.gate.RUnlock()

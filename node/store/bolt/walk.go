@@ -28,6 +28,9 @@ type finding struct {
 	err error
 }
 
+// deleted reports whether it says that a record is no more.
+func (f finding) deleted() bool { return f.err == nil && f.stored == nil }
+
 // maxIllegible is how many keys in a row may be other than what was written.
 const maxIllegible = 1000
 
@@ -121,10 +124,9 @@ func (w *walk) take(p pair) {
 	case !p.legible():
 		w.note()
 		return
-	case !p.intact():
-		w.found = append(w.found, finding{pair{p.key, nil}, &store.DamagedError{Key: string(p.key), Detail: "its checksum does not fit"}})
 	default:
-		w.found, w.size = append(w.found, finding{p, nil}), w.size+len(p.stored)
+		f := p.finding()
+		w.found, w.size = append(w.found, f), w.size+len(f.stored)
 	}
 	w.last = p.key
 }
@@ -181,4 +183,25 @@ func (w *walk) beyond() (key string) {
 		other.last, illegible = p.key, 0
 	}
 	return string(other.last)
+}
+
+// reach returns the part of the query about which the walk knows all, or that all
+// of it is lost up to next.
+func (w *walk) reach(broken error, next string) store.Query {
+	q, end := w.q.Query, next
+	switch {
+	case broken == nil && !w.more, broken != nil && next == "":
+		return q
+	case broken == nil:
+		end = string(w.last)
+	}
+	if q.Reverse == (broken != nil) {
+		end = store.After(end)
+	}
+	if q.Reverse {
+		q.From = end
+	} else {
+		q.To = end
+	}
+	return q
 }

@@ -12,24 +12,27 @@ import (
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
-// Group commit. A commit costs two syncs, whatever is in it, so calls of
-// Apply share one: they queue up, and a single goroutine takes all that wait,
-// puts them into one transaction, commits, answers all, and looks again. Who
-// arrives meanwhile forms the next group. There is no timer: a lone caller
-// waits for its own commit only, and the busier the store, the larger the
-// groups. (With 16 and 64 callers that do nothing else, 14 and 47 share a commit.)
+// Group commit. A call of Apply has to wait for a sync, and calls share one: they
+// queue up, and a single goroutine takes all that wait, looks at their conditions,
+// writes what they change to the log as one frame, syncs it, shows it to readers,
+// answers all, and looks again. Who arrives meanwhile forms the next group. There
+// is no timer: a lone caller waits for its own frame only, and the busier the
+// store, the larger the groups.
 //
 // The calls of a group are tried one after the other. All conditions of a call
 // are checked before its first change is made, so one that fails leaves
 // nothing behind, and the others go on.
 
-// maxGroup is how many bytes one commit takes on, but for a single larger
+// maxGroup is how many bytes one frame takes on, but for a single larger
 // call: it bounds memory, and the time the last to join has to wait.
 const maxGroup = 8 << 20
 
 // settleTime is how long the writer waits for the next to join a group while
-// they come one after the other. A commit takes 400 us and more.
+// they come one after the other. A sync takes 200 us and more.
 const settleTime = 20 * time.Microsecond
+
+// restTime is how long nobody writes before what was written is moved.
+const restTime = time.Second
 
 // A request is one call of Apply on its way through the writer.
 type request struct {
@@ -126,9 +129,13 @@ func (s *Store) withdraw(r *request) bool {
 func (s *Store) write() {
 	defer close(s.finished)
 	for {
-		group := s.nextGroup()
-		if len(group) == 0 {
+		group, closed := s.nextGroup()
+		if closed {
 			return
+		}
+		if len(group) == 0 {
+			s.rest()
+			continue
 		}
 		err := s.commit(group)
 		if errors.Is(err, store.ErrDamaged) && len(group) > 1 {
@@ -170,82 +177,101 @@ func (s *Store) settle(answered int) {
 }
 
 // nextGroup waits for requests and takes them, up to maxGroup. It returns
-// none when the store is closed and all requests are taken.
-func (s *Store) nextGroup() []*request {
+// none when nobody has written for a while, or when the store is closed and all
+// requests are taken; then it reports that.
+func (s *Store) nextGroup() (group []*request, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.waiting) == 0 && !s.closed {
+	for len(s.waiting) == 0 && !s.closed && !s.paused {
 		s.ready.Wait()
 	}
+	s.paused = false
 	n, size := 0, 0
 	for n < len(s.waiting) && (n == 0 || size+s.waiting[n].size <= maxGroup) {
 		size += s.waiting[n].size
 		n++
 	}
-	group := s.waiting[:n:n]
+	group = s.waiting[:n:n]
 	s.waiting = s.waiting[n:]
-	return group
+	return group, n == 0 && s.closed
 }
 
-// errNothing rolls back the transaction of a group in which nobody writes.
-var errNothing = errors.New("nothing to commit")
+// A draft is what a group will change.
+type draft struct {
+	view
+	cursor   *bbolt.Cursor
+	table    table  // the active one with the changes
+	added    []pair // the changes, in order
+	frame    []byte
+	revision uint64
+}
 
 // commit brings a group to disk. It sets the errors of those that cannot be
 // made; the error it returns concerns the whole group.
 func (s *Store) commit(group []*request) error {
-	s.mu.Lock()
-	failed := s.failed
-	s.mu.Unlock()
-	if failed != nil {
-		if err := s.heal(); err != nil {
-			return fmt.Errorf("bolt: open again after a failed commit: %w", noteFull(err))
+	if err := s.reopened(); err != nil {
+		return err
+	}
+	d := &draft{table: s.active.clone(), frame: append(s.buffer[:0], make([]byte, frameHead)...), revision: s.revision}
+	err := s.view(func(v view) error {
+		over := *v.layers
+		over.active = d.table
+		d.view, d.cursor = view{&over, v.records, v.lost}, v.records.Cursor()
+		for _, r := range group {
+			if r.err = d.check(r); r.err == nil {
+				d.put(r)
+			}
 		}
-	}
-	err := s.update(func(b *bbolt.Bucket) error { return apply(b, group) })
-	if err == nil || errors.Is(err, errNothing) {
 		return nil
+	})
+	if err != nil || len(d.added) == 0 {
+		return err
 	}
-	return s.fail(err)
+	return s.record(d)
 }
 
-// apply makes the changes of a group within a transaction.
-func apply(b *bbolt.Bucket, group []*request) error {
-	b.FillPercent = fillPercent
-	base := b.Sequence()
-	next := base
-	for _, r := range group {
-		if r.err = r.check(b, next); r.err != nil {
-			continue
-		}
-		if err := r.put(b, next); err != nil {
-			return err
-		}
-		next += uint64(len(r.changes))
+// record writes a draft to the log, and shows it.
+func (s *Store) record(d *draft) error {
+	active := s.active.tree
+	if err := s.room(); err != nil {
+		return err
 	}
-	if next == base {
-		return errNothing
+	if s.active.tree != active { // which was frozen
+		d.table = newTable()
+		for _, p := range d.added {
+			d.table.set(p)
+		}
 	}
-	return b.SetSequence(next)
+	s.buffer = closeFrame(d.frame, s.log.id, s.log.sequence+1, d.revision)
+	if err := s.log.append(s.buffer); err != nil {
+		return fmt.Errorf("bolt: the log could not be written: %w", noteFull(err))
+	}
+	s.active, s.revision = d.table, d.revision
+	s.publish(func(l *layers) { l.active = s.active })
+	s.pause.Reset(restTime)
+	return nil
 }
 
 // check returns an error for the first condition that does not hold, or cannot
-// be told. The i-th change, if made, gets the revision base+i+1.
-func (r *request) check(b *bbolt.Bucket, base uint64) error {
-	cursor := b.Cursor()
+// be told. The i-th change, if made, gets the i-th revision from now.
+func (d *draft) check(r *request) error {
 	for _, c := range r.changes {
 		_, bound := c.If.Revision()
 		var current uint64
 		switch {
 		case c.previous < 0:
-			found, err := find(cursor, c.key)
-			if err != nil && (bound || found.key == nil) { // else it is written over
+			found, known, err := d.look(d.cursor, c.key)
+			if err == nil && bound && !known {
+				err = d.missing(c.key)
+			}
+			if err != nil && (bound || !known) { // else it is written over
 				return fmt.Errorf("bolt: apply: %w", err)
 			}
 			if found.key != nil {
 				current = found.revision()
 			}
 		case r.changes[c.previous].stored != nil:
-			current = base + uint64(c.previous) + 1
+			current = d.revision + uint64(c.previous) + 1
 		}
 		if !c.If.Holds(current) {
 			return &store.ConflictError{Key: string(c.key)}
@@ -255,18 +281,15 @@ func (r *request) check(b *bbolt.Bucket, base uint64) error {
 }
 
 // put makes all changes of a request whose conditions hold.
-func (r *request) put(b *bbolt.Bucket, base uint64) error {
-	for i, c := range r.changes {
-		var err error
-		if c.stored == nil {
-			err = b.Delete(c.key)
-		} else {
-			seal(c.key, c.stored, base+uint64(i)+1)
-			err = b.Put(c.key, c.stored)
+func (d *draft) put(r *request) {
+	for _, c := range r.changes {
+		d.revision++
+		p := pair{c.key, c.stored}
+		if p.stored != nil {
+			seal(p.key, p.stored, d.revision)
 		}
-		if err != nil {
-			return fmt.Errorf("write %q: %w", c.key, err)
-		}
+		d.table.set(p)
+		d.added = append(d.added, p)
+		d.frame = appendRecord(d.frame, p)
 	}
-	return nil
 }
