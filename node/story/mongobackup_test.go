@@ -89,7 +89,7 @@ func TestFsckOnMongoDB(t *testing.T) {
 	for i, m := range people {
 		m.home = offices[w.left.name].processes[i%2]
 		load.Go(func() {
-			for post := time.NewTicker(nextLook); ctx.Err() == nil; <-post.C { // the store must not outgrow the checks
+			for post := time.NewTicker(4 * nextLook); ctx.Err() == nil; <-post.C { // the store must not outgrow the checks
 				m.ask("POST", wire.PathEntries, wire.PublishRequest{Entry: m.entry(wire.KindPost, make([]byte, sealedPost))}, nil)
 			}
 		})
