@@ -59,8 +59,9 @@ crash: ## kill a node KILLS (10000) times under load: what it acknowledged is th
 	KILLS=$(or $(KILLS),10000) go test -count=1 -timeout 0 -v -run '^TestCrash$(if $(filter 1,$(FAULTS)),Notices)$$' ./node/story
 
 # The server is built outside of the repository and is no part of it. Where it
-# cannot be had either, that is said, and nothing is run.
-mongo: ## run the tests that need MongoDB, against a server on the PATH or one that is built
+# cannot be had either, that is said, and nothing is run. MONGO_KILLS=N kills nodes
+# on it as well, N times at least.
+mongo: ## run the tests that need MongoDB, against a server on the PATH or one that is built (MONGO_KILLS)
 	@set -e; run() { \
 		go test -count=1 -timeout 30m ./node/store/mongo; \
 		go test -count=1 -timeout 30m -run 'OnMongoDB|AnotherDatabase|ForeignData' ./node; \
