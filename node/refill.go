@@ -93,12 +93,17 @@ func (n *Node) refillFrom(ctx context.Context, node wire.NodeName, s *stream) er
 		}
 	}()
 	n.touch(s, n.now()) // from now on it is being read
-	for done := false; ; {
-		if done, err = r.take(ctx, got); err != nil {
+	for {
+		before := r.at.Seq
+		done, err := r.take(ctx, got)
+		if err != nil {
 			return err
 		}
 		if done {
 			return nil
+		}
+		if r.at.Seq == before {
+			return wire.Errorf(wire.Unavailable, "stream", "the node shows nothing behind entry %d", before)
 		}
 		if got, err = r.ask(ctx, node); err != nil {
 			return err
@@ -165,7 +170,7 @@ func (r *refilled) take(ctx context.Context, got wire.SyncedStream) (done bool, 
 		return false, err
 	}
 	if len(drafts) == 0 {
-		return false, wire.Errorf(wire.Unavailable, "stream", "the node shows nothing behind entry %d", r.at.Seq)
+		return false, nil
 	}
 	return r.keep(ctx, g, got.Wraps, drafts)
 }
