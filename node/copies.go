@@ -191,7 +191,7 @@ func (n *Node) copyChanges(ctx context.Context, s *stream, wraps []wire.SyncedWr
 		changes = slices.Insert(changes, 0, syncChange(s.name, s.saved, seq, -1))
 	}
 	for _, d := range drafts {
-		of := d.changes(s)
+		of := d.changes(s, store.IfAbsent())
 		changes, grown, seq = append(changes, of...), grown+sizeOf(of...), d.head.Seq
 	}
 	if asOf-s.saved >= saveAsOf.Milliseconds() || grown > 0 {

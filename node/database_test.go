@@ -199,7 +199,7 @@ func TestPlanSchema(t *testing.T) {
 
 // TestRestoreRefusesOnMongoDB has files and databases that nothing is made of.
 func TestRestoreRefusesOnMongoDB(t *testing.T) {
-	bolt, r, _, _, file := backedUp(t)
+	_, r, _, _, file := backedUp(t)
 	r.ends(t)
 	empty := mongoConfig(t)
 	empty.Name = r.name
@@ -257,7 +257,6 @@ func TestRestoreRefusesOnMongoDB(t *testing.T) {
 	if _, err := Restore(t.Context(), unreachable, file, nil); err == nil || oneSentence(t, err) != "store.mongodb.uri: no host of the URI is known; check their names" {
 		t.Errorf("got %v", err)
 	}
-	_ = bolt
 }
 
 // TestInterruptedRestoreOnMongoDB interrupts a restore: nothing takes what is there

@@ -41,10 +41,10 @@ func newDraft(before streamHead, after wire.StreamHead, h *wire.EntryHeader, e w
 	return d
 }
 
-// changes commit the entry, and then derive its id.
-func (d *draft) changes(s *stream) []store.Change {
+// changes commit the entry, under a condition on its record, and then derive its id.
+func (d *draft) changes(s *stream, entry store.Condition) []store.Change {
 	return []store.Change{
-		putIf(s.entryKey(d.head.Seq), d.record, store.IfAbsent()),
+		putIf(s.entryKey(d.head.Seq), d.record, entry),
 		idChange(s.name, d.head.Seq, d.head.ID),
 	}
 }
@@ -189,7 +189,7 @@ func (p *Person) checkEnd(ctx context.Context, chain *keyservice.Chain, r wire.F
 // s.appending.
 func (n *Node) commit(ctx context.Context, s *stream, d *draft) error {
 	s.stale, s.unsettled = true, true // until it is known to have succeeded
-	if err := n.storeOf(s).Apply(ctx, d.changes(s)...); err != nil {
+	if err := n.storeOf(s).Apply(ctx, d.changes(s, store.IfAbsent())...); err != nil {
 		return err
 	}
 	s.stale, s.unsettled = false, len(d.record.Ends) > 0

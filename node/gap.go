@@ -188,9 +188,9 @@ func (n *Node) trim(ctx context.Context, s *stream, work gapWork) (rest int64, e
 	if g == nil || err != nil {
 		return max(bytes, 0), err
 	}
-	ranges := []store.Query{{From: entryKey(s.name, 1), To: entryKey(s.name, min(g.Epoch, g.From))}}
+	ranges := []store.Query{{From: s.entryKey(1), To: s.entryKey(min(g.Epoch, g.From))}}
 	if g.Epoch < g.From {
-		ranges = append(ranges, store.Query{From: store.After(entryKey(s.name, g.Epoch)), To: entryKey(s.name, g.From)})
+		ranges = append(ranges, store.Query{From: store.After(s.entryKey(g.Epoch)), To: s.entryKey(g.From)})
 	}
 	for _, c := range older {
 		ranges = append(ranges, store.Prefix(wrapsKey(s.name.author, s.name.audience, c)))

@@ -215,7 +215,7 @@ func (r *refilled) keep(ctx context.Context, g *gap, wraps []wire.SyncedWrap, dr
 		return false, err
 	}
 	for _, d := range drafts {
-		of := []store.Change{put(entryKey(s.name, d.head.Seq), d.record), idChange(s.name, d.head.Seq, d.head.ID)}
+		of := d.changes(s, store.Always()) // an attempt before may have left some
 		if changes = append(changes, of...); d.head.Seq != g.Epoch {
 			grown += sizeOf(of...)
 		}
