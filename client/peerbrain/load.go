@@ -162,9 +162,7 @@ func (a *app) putLoad(ctx context.Context, f *loadFlags) error {
 
 // loaded hands out the report.
 func (a *app) loaded(l *load.Load, f *loadFlags, report *load.Report) error {
-	if a.showsErr && !a.json {
-		a.progress("")
-	}
+	a.endProgress()
 	if err := errors.Join(l.Keep(), f.write(report)); err != nil {
 		return a.explain(err, about{doing: "write what the load came to"})
 	}
@@ -202,11 +200,23 @@ func (f *loadFlags) write(report *load.Report) error {
 // progress rewrites the one line that tells how far things are.
 func (a *app) progress(line string) { fmt.Fprint(a.err, "\r\x1b[K"+oneLine(line)) }
 
+// endProgress clears that line for what is printed next.
+func (a *app) endProgress() {
+	if a.showsErr && !a.json {
+		a.progress("")
+	}
+}
+
 // explainLoad finds the words for what keeps a load from beginning.
 func (a *app) explainLoad(f *loadFlags, err error) error {
+	a.endProgress()
 	var e *wire.Error
 	if errors.Is(err, context.Canceled) {
-		return failure("interrupted before the load began", "")
+		hint := ""
+		if f.o.State != "" {
+			hint = "the same command goes on where this one was"
+		}
+		return failure("interrupted before the load began", hint)
 	}
 	if !errors.As(err, &e) {
 		return a.explain(err, about{doing: "put load on the nodes"})
@@ -226,6 +236,9 @@ func (a *app) explainLoad(f *loadFlags, err error) error {
 			return failure(e.Detail, "raise it (ulimit -n), or ask less at once: --clients, --outstanding")
 		}
 	case wire.Unavailable:
+		if f.o.State != "" {
+			return failure(e.Detail, "is the node running? When it is, the same command goes on where this one was")
+		}
 		return failure(e.Detail, "is the node running? For one of your own: peerbrain-node demo")
 	}
 	return a.explain(err, about{doing: "put load on the nodes"})

@@ -1,12 +1,17 @@
 package story_test
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,6 +106,103 @@ func TestLoadTooMuch(t *testing.T) {
 	if c := r.Check; c.Acknowledged == 0 || c.ReadBack != c.Acknowledged || c.ByFriends != c.Acknowledged || len(c.Violations) > 0 {
 		t.Errorf("got %+v, want all read back", c)
 	}
+}
+
+// loadEnds are how the set-up of a load may end too early, and what it says then.
+var loadEnds = []struct {
+	how  string
+	says string // nothing when nobody is there to say it
+	do   func(w *world, load context.CancelCauseFunc) error
+}{
+	{"the load is killed", "", func(_ *world, load context.CancelCauseFunc) error {
+		load(errKilled)
+		return nil
+	}},
+	{"the load is interrupted", "interrupted before the load began", func(_ *world, load context.CancelCauseFunc) error {
+		load(nil)
+		return nil
+	}},
+	{"a node is killed", "cannot be reached", func(w *world, _ context.CancelCauseFunc) error { return w.left.kill() }},
+}
+
+var errKilled = errors.New("it is to be killed")
+
+// TestLoadGoesOn ends the set-up of a load in the middle of each of its steps. The
+// same command goes on with the same people: each is registered with the same bytes
+// as before, all are friends, and what they post is read by their friends.
+func TestLoadGoesOn(t *testing.T) {
+	t.Parallel()
+	l := newLiar(t)
+	first := true
+	w := newWorld(t, func(s *server) error {
+		if !first {
+			return nil
+		}
+		first = false
+		return l.before(s)
+	})
+	for i, path := range []string{wire.PathRegister, wire.PathLogin, wire.PathWraps, wire.PathEntries, wire.PathFriends} {
+		for j, end := range loadEnds {
+			what := fmt.Sprintf("%s at the third request to %s", end.how, path)
+			people := []string{"--people", "12", "--friends", "4", "--state", filepath.Join(w.dir, fmt.Sprintf("people-%d-%d.state", i, j))}
+			ctx, stop := context.WithCancelCause(t.Context())
+			ended, asked := make(chan error, 1), new(atomic.Int64)
+			l.tell(told{route: "POST " + path, before: func(*exchange) {
+				if asked.Add(1) == 3 {
+					ended <- end.do(w, stop)
+				}
+			}})
+			said, err := w.startsLoad(ctx, people...)
+			if err == nil || !strings.Contains(said, end.says) || end.says != "" && !strings.Contains(said, "the same command goes on where this one was") {
+				t.Fatalf("%s: got %v, %q", what, err, said)
+			}
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			stop(nil)
+			before := l.since()
+			l.tell()
+			if w.left.cmd == nil {
+				if err := w.left.start(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r, err := w.loads(append(people, "--posts", "24", "--seconds", "20")...)
+			if c := r.Check; err != nil || c.Acknowledged != 24 || c.ReadBack != 24 || c.ByFriends != 24 || len(c.Violations) > 0 {
+				t.Errorf("%s: got %v, %+v, want 24 posts that are read back", what, err, r)
+			}
+			if got := registrations(append(before, l.since()...)); len(got) != 6 {
+				t.Errorf("%s: %d registrations were sent to the node of 6", what, len(got))
+			}
+		}
+	}
+}
+
+// startsLoad runs `peerbrain load` on both nodes until ctx ends, and returns what
+// it says of its failure.
+func (w *world) startsLoad(ctx context.Context, args ...string) (said string, err error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "peerbrain"), append([]string{"load", "--node", "http://" + w.left.name, "--node", "http://" + w.right.name}, args...)...)
+	cmd.Cancel = func() error {
+		if context.Cause(ctx) == errKilled {
+			return cmd.Process.Kill()
+		}
+		return cmd.Process.Signal(os.Interrupt)
+	}
+	var errs strings.Builder
+	cmd.Env, cmd.Stderr = append(bare(), w.env...), &errs
+	err = cmd.Run()
+	return errs.String(), err
+}
+
+// registrations are the different requests to register somebody.
+func registrations(asked []exchange) map[string]bool {
+	all := make(map[string]bool)
+	for _, x := range asked {
+		if x.route == "POST "+wire.PathRegister {
+			all[string(x.body)] = true
+		}
+	}
+	return all
 }
 
 // loadLies are what a node can do wrong, and how the checker names it.

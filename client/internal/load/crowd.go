@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/peerbrain/peerbrain/client/internal/seal"
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
@@ -21,8 +20,7 @@ type crowd struct {
 	seed      wire.Hidden[[32]byte]
 	name      string // that the handles of all begin with
 	box       wire.RecoveryEncryptionKey
-	selfKey   []byte // sealed to box; nobody opens it, so that one does for all
-	slot      []byte // of recovery, likewise
+	setting   *setting // nil once everybody is there
 	nodes     []*node
 	people    []*person
 	words     string // what texts are cut from
@@ -51,12 +49,6 @@ func newCrowd(o *Options, seed [32]byte) (*crowd, error) {
 		return nil, err
 	}
 	c.box = [1216]byte(key.PublicKey().Bytes())
-	if c.selfKey, err = seal.SealSelfKey(c.box, seal.SelfKeyPlace{}, seal.NewSelfKey()); err != nil {
-		return nil, err
-	}
-	if c.slot, err = seal.SealRecoverySlot(c.box, wire.AccountID{}, seal.NewVaultKey()); err != nil {
-		return nil, err
-	}
 	c.name = "load" + wire.Hash(c.secret("name", 0)).String()[:8]
 	words := rand.New(rand.NewChaCha8(c.secret("words", 0)))
 	var b strings.Builder
@@ -138,6 +130,7 @@ func (c *crowd) each(ctx context.Context, what string, count int, do func(ctx co
 	defer cancel(nil)
 	var all sync.WaitGroup
 	var next, done atomic.Int64
+	var told pace
 	begin := time.Now()
 	for range min(setters, count) {
 		all.Go(func() {
@@ -145,8 +138,8 @@ func (c *crowd) each(ctx context.Context, what string, count int, do func(ctx co
 				if err := c.insist(ctx, func() error { return do(ctx, i) }); err != nil {
 					cancel(err)
 				}
-				if n := done.Add(1); n%100 == 0 || int(n) == count {
-					rate := float64(n) / max(time.Since(begin).Seconds(), 1e-6)
+				if n, now := done.Add(1), time.Since(begin); int(n) == count || told.due(now) {
+					rate := float64(n) / max(now.Seconds(), 1e-6)
 					c.tell("%s: %d of %d, %s/s, %.0f s to go", what, n, count, thousands(rate), float64(count-int(n))/rate)
 				}
 			}
@@ -157,6 +150,17 @@ func (c *crowd) each(ctx context.Context, what string, count int, do func(ctx co
 		return nil
 	}
 	return context.Cause(ctx)
+}
+
+// A pace says when it is time to tell how far things are.
+type pace struct{ last atomic.Int64 }
+
+const paceTime = 100 * time.Millisecond
+
+// due is given how long it has been.
+func (p *pace) due(d time.Duration) bool {
+	last := p.last.Load()
+	return int64(d)-last >= int64(paceTime) && p.last.CompareAndSwap(last, int64(d))
 }
 
 // insist does something again as long as a node asks for patience.
@@ -174,51 +178,6 @@ func (c *crowd) insist(ctx context.Context, do func() error) error {
 	}
 }
 
-// populate makes all people, registers them and makes them friends.
-func (c *crowd) populate(ctx context.Context, people, friends int) error {
-	if err := c.draw(ctx, people); err != nil {
-		return err
-	}
-	if each := (people + len(c.nodes) - 1) / len(c.nodes); !c.nodes[0].spreads() && each > freeRegistrations {
-		c.tell("all people come from one address here, and a development node registers %d a minute of one: this takes %d minutes or more", freeRegistrations, each/freeRegistrations)
-	}
-	err := c.stage(ctx, "registering", people, func(ctx context.Context, i int) error { return c.people[i].join(ctx) })
-	if err != nil {
-		return err
-	}
-	edges := ring(c.people, friends)
-	readers := make([][]*person, people)
-	for _, e := range edges {
-		readers[e.from.number] = append(readers[e.from.number], e.to)
-		readers[e.to.number] = append(readers[e.to.number], e.from)
-	}
-	err = c.stage(ctx, "sealing for friends", people, func(ctx context.Context, i int) error {
-		_, err := c.people[i].sendWraps(ctx, readers[i]...)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	offers := make([]wire.Hash, len(edges))
-	err = c.stage(ctx, "making friends", len(edges), func(ctx context.Context, i int) (err error) {
-		e := edges[i]
-		if offers[i] == (wire.Hash{}) {
-			if offers[i], _, err = e.from.offer(ctx, e.to); err != nil {
-				offers[i] = wire.Hash{}
-				return err
-			}
-		}
-		_, err = e.to.accept(ctx, e.from, offers[i])
-		return err
-	})
-	befriend(edges)
-	return err
-}
-
-// freeRegistrations is how many people a development node registers in a minute
-// from one address.
-const freeRegistrations = 1000
-
 // befriend notes friendships.
 func befriend(edges []edge) {
 	for _, e := range edges {
@@ -230,7 +189,9 @@ func befriend(edges []edge) {
 func (c *crowd) draw(ctx context.Context, people int) error {
 	c.people = make([]*person, people)
 	return c.stage(ctx, "making keys", people, func(_ context.Context, i int) (err error) {
-		c.people[i], err = c.newPerson(i)
+		if c.people[i], err = c.newPerson(i); err == nil && c.setting != nil {
+			err = c.people[i].found()
+		}
 		return err
 	})
 }

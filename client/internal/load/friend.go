@@ -59,17 +59,13 @@ func (p *person) sendWraps(ctx context.Context, readers ...*person) (a answer, e
 	return a, nil
 }
 
-// offer asks another for friendship.
-func (p *person) offer(ctx context.Context, to *person) (wire.Hash, answer, error) {
-	signed, err := (&wire.Offer{
+// offer is the statement that asks another for friendship, made at a time, ms
+// since 1970.
+func (p *person) offer(to *person, created int64) (wire.Signed, error) {
+	return (&wire.Offer{
 		Version: wire.Version, Suite: wire.Suite, From: p.account, FromHandle: p.handle, FromNode: p.home.name,
-		To: to.account, ToHandle: to.handle, ToNode: to.home.name, Audience: p.audience, Created: time.Now().UnixMilli(),
+		To: to.account, ToHandle: to.handle, ToNode: to.home.name, Audience: p.audience, Created: created,
 	}).Sign(p.identity)
-	if err != nil {
-		return wire.Hash{}, answer{}, err
-	}
-	a, err := p.tell(ctx, to, wire.FriendOffer, signed)
-	return signed.Hash(wire.LabelOffer), a, err
 }
 
 const (
@@ -78,9 +74,9 @@ const (
 )
 
 // accept accepts an offer, as soon as it has arrived.
-func (p *person) accept(ctx context.Context, from *person, offer wire.Hash) (answer, error) {
+func (p *person) accept(ctx context.Context, from *person, offer wire.Hash, created int64) (answer, error) {
 	signed, err := (&wire.Accept{
-		Version: wire.Version, Suite: wire.Suite, From: p.account, To: from.account, Offer: offer, Audience: p.audience, Created: time.Now().UnixMilli(),
+		Version: wire.Version, Suite: wire.Suite, From: p.account, To: from.account, Offer: offer, Audience: p.audience, Created: created,
 	}).Sign(p.identity)
 	if err != nil {
 		return answer{}, err
@@ -106,14 +102,18 @@ func (p *person) befriend(ctx context.Context, other *person) (a answer, err err
 	if a, err = p.sendWraps(ctx, other); err != nil {
 		return a, err
 	}
-	offer, a, err := p.offer(ctx, other)
+	now := time.Now().UnixMilli()
+	offer, err := p.offer(other, now)
 	if err != nil {
+		return a, err
+	}
+	if a, err = p.tell(ctx, other, wire.FriendOffer, offer); err != nil {
 		return a, err
 	}
 	if a, err = other.sendWraps(ctx, p); err != nil {
 		return a, err
 	}
-	if a, err = other.accept(ctx, p, offer); err != nil {
+	if a, err = other.accept(ctx, p, offer.Hash(wire.LabelOffer), now); err != nil {
 		return a, err
 	}
 	p.friends[other.number], other.friends[p.number] = true, true

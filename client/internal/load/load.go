@@ -62,13 +62,20 @@ func (l *Load) gather(ctx context.Context, kept *stateFile) error {
 	if err := c.inspect(ctx); err != nil {
 		return err
 	}
-	if kept != nil {
+	switch {
+	case kept == nil:
+		var err error
+		if c.setting, err = newSetting(c.box); err != nil {
+			return err
+		}
+	case kept.Setting == nil:
 		return c.restore(ctx, kept)
+	default:
+		c.setting = kept.Setting
+		c.setting.again = true
+		c.tell("the set-up that was interrupted goes on")
 	}
-	if err := c.populate(ctx, o.People, o.Friends); err != nil {
-		return err
-	}
-	return l.Keep()
+	return c.setUp(ctx, o.People, o.Friends, l.Keep)
 }
 
 // Keep writes the state, if there is to be one.

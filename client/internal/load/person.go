@@ -31,7 +31,8 @@ type person struct {
 	content    seal.ContentKey
 	chain      seal.ChainKey
 	session    session
-	vault      wire.Signed // head of the vault, once it is registered
+	founded    wire.Signed // the key statement, while people are set up
+	vault      wire.Signed // head of the vault, likewise, once it is registered
 
 	stream  wire.StreamHead // with what is signed and not acknowledged
 	pending []draft         // signed and not acknowledged, oldest first

@@ -19,10 +19,11 @@ type stateFile struct {
 	Version  uint64                `cbor:"1,keyasint"`
 	Seed     wire.Hidden[[32]byte] `cbor:"2,keyasint"`
 	Nodes    []wire.NodeName       `cbor:"3,keyasint"`
-	Friends  uint64                `cbor:"4,keyasint"` // of each at the beginning
-	Accounts []byte                `cbor:"5,keyasint"` // 32 bytes of each
-	Later    []byte                `cbor:"6,keyasint"` // friendships made since: two numbers of 4 bytes each, big-endian
-	Tokens   wire.Hidden[[]byte]   `cbor:"7,keyasint"` // of the session of each, 52 characters
+	Friends  uint64                `cbor:"4,keyasint"`           // of each at the beginning
+	Accounts []byte                `cbor:"5,keyasint"`           // 32 bytes of each
+	Later    []byte                `cbor:"6,keyasint"`           // friendships made since: two numbers of 4 bytes each, big-endian
+	Tokens   wire.Hidden[[]byte]   `cbor:"7,keyasint"`           // of the session of each, 52 characters
+	Setting  *setting              `cbor:"8,keyasint,omitempty"` // while they are set up: nil when all of them are there
 }
 
 const (
@@ -61,7 +62,7 @@ func (s *stateFile) fits(o *Options, nodes []*node) error {
 
 // save writes the file anew.
 func (c *crowd) save(path string, friends int) error {
-	s := &stateFile{Version: stateVersion, Seed: c.seed, Friends: uint64(friends)}
+	s := &stateFile{Version: stateVersion, Seed: c.seed, Friends: uint64(friends), Setting: c.setting}
 	for _, n := range c.nodes {
 		s.Nodes = append(s.Nodes, n.name)
 	}
@@ -117,28 +118,30 @@ func (c *crowd) restore(ctx context.Context, s *stateFile) error {
 		befriend([]edge{{c.people[from], c.people[to]}})
 	}
 	return c.stage(ctx, "looking for the ends of streams", len(c.people), func(ctx context.Context, i int) error {
-		if err := c.people[i].resume(ctx); err != nil {
-			return fmt.Errorf("%s: %w", c.people[i].address(), err)
+		p := c.people[i]
+		begun, err := p.resume(ctx)
+		if err == nil && !begun {
+			err = wire.Errorf(wire.Tampered, "stream", "%s has lost the stream of %s", p.home.name, p.handle)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.address(), err)
 		}
 		return nil
 	})
 }
 
-// resume finds the end of the own stream.
-func (p *person) resume(ctx context.Context) error {
+// resume finds the end of the own stream, if it was begun.
+func (p *person) resume(ctx context.Context) (begun bool, err error) {
 	path := fmt.Sprintf("/v1/streams/%s/%s?limit=1&before=%d", p.account, p.audience, wire.MaxInteger)
 	var reply wire.StreamReply
-	if _, err := p.call(ctx, http.MethodGet, path, nil, &reply); err != nil {
-		return err
-	}
-	if len(reply.Entries) != 1 {
-		return wire.Errorf(wire.Tampered, "stream", "%s has lost the stream of %s", p.home.name, p.handle)
+	if _, err := p.call(ctx, http.MethodGet, path, nil, &reply); err != nil || len(reply.Entries) == 0 {
+		return false, err
 	}
 	h, err := wire.OpenEntry(reply.Entries[0], p.identity.Public())
 	if err != nil {
-		return err
+		return false, err
 	}
 	p.stream = wire.StreamHead{Seq: h.Seq, ID: reply.Entries[0].ID(), Epoch: 1, Created: h.Created}
 	p.acked, p.created = h.Seq, h.Created
-	return nil
+	return true, nil
 }
