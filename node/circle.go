@@ -134,6 +134,22 @@ func (n *Node) circle(ctx context.Context, me wire.AccountID) (*circle, error) {
 	return c, nil
 }
 
+// acquaintances counts those whom a person has a record of, friends or not. Whoever
+// has many is asked by many, and each answer changes the circle: so the records are
+// not decoded to be counted.
+func (n *Node) acquaintances(ctx context.Context, me wire.AccountID) (count int, err error) {
+	if c, ok := n.circles.lists.get(me); ok {
+		return c.records, nil
+	}
+	for _, err := range n.own.Scan(ctx, store.Prefix(friendsKey(me))) {
+		if err != nil {
+			return 0, err
+		}
+		count++
+	}
+	return count, nil
+}
+
 // settle fills a circle that nobody else has yet. self is this node.
 func (c *circle) settle(links []friendLink, self wire.NodeName) {
 	slices.SortFunc(links, func(a, b friendLink) int { return compareAccounts(a.stream.author, b.stream.author) })

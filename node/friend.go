@@ -159,7 +159,7 @@ func (n *Node) mayBegin(ctx context.Context, w way, p parties, s *said) error {
 		}
 		return wire.Errorf(wire.NotExist, "statement", "there is no offer between you and %s", p.address)
 	}
-	c, err := n.circle(ctx, p.me)
+	known, err := n.acquaintances(ctx, p.me)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (n *Node) mayBegin(ctx context.Context, w way, p parties, s *said) error {
 	if w == byNode {
 		limit /= 2 // strangers cannot use all of it up
 	}
-	if c.records >= limit {
+	if known >= limit {
 		return wire.Errorf(wire.Limit, "friends", "an account has at most %d friends and offers", limit)
 	}
 	if w == byClient {
