@@ -81,10 +81,15 @@ func (s *search) overloaded(ctx context.Context, sum *OverloadReport) *Report {
 func (r *Report) overload(w io.Writer) {
 	o := r.Overload
 	fmt.Fprintf(w, "\n"+stepRow, "", "per s", "in time", "p99", "refused", "failed", "unsent", "this tool")
+	unsent := uint64(0)
 	for _, s := range r.Steps {
 		s.row(w, fmt.Sprintf("%.0f %%", 100*s.Client))
+		unsent += s.Unsent
 	}
 	fmt.Fprintf(w, "\n%.3g times the rate of the closed loop: %s/s due, %s/s done within %s, which is %.0f %% of the %s/s at best\n",
 		o.Times, thousands(o.Rate), thousands(o.Good), millis(r.Within), 100*o.Kept, thousands(o.Peak))
+	if unsent > 0 {
+		fmt.Fprintf(w, "%d that were due were not sent: with more --outstanding, and as many --people, more of them are\n", unsent)
+	}
 	fmt.Fprintf(w, "%d refused, of which %d without Retry-After; p99 of what was done %s, of refusals %s\n", o.Refused, o.Untold, millis(o.P99), millis(o.RefusedP99))
 }

@@ -91,6 +91,19 @@ func TestOverloadReport(t *testing.T) {
 	}
 }
 
+// TestUnsentIsTold: what an overload kept from the nodes is in the table.
+func TestUnsentIsTold(t *testing.T) {
+	for unsent, want := range map[uint64]bool{0: false, 7: true} {
+		var b strings.Builder
+		if err := (&Report{Overload: new(OverloadReport), Steps: []Step{{}, {Rate: 5, Unsent: unsent}}}).Table(&b); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(b.String(), "7 that were due were not sent"); got != want {
+			t.Errorf("%d: the table is\n%s", unsent, b.String())
+		}
+	}
+}
+
 // TestSessionEnds: where a node ends sessions, people log in again, once for all
 // requests that fail so, and it is counted.
 func TestSessionEnds(t *testing.T) {
