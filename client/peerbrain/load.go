@@ -97,7 +97,7 @@ func (f *loadFlags) define(flags *pflag.FlagSet) {
 	flags.Float64Var(&f.overload, "overload", 0, "ask for so many `times` as much as a closed loop gets done, in turns with it, and compare")
 	flags.DurationVar(&o.Within, "within", time.Second, "what is done within this `time` of when it was due counts as done in time")
 	flags.DurationVar(&f.p99, "p99", 30*time.Millisecond, "latency that 99 of 100 operations keep within the capacity, a `time` such as 30ms")
-	flags.StringVar(&o.State, "state", "", "keep the people in this `file`, and use them again; it holds their keys")
+	flags.StringVar(&o.State, "state", "", "keep the people in this `file`, use them again, and go on where a set-up was interrupted; it holds their keys")
 	flags.StringVar(&f.report, "report", "", "write everything, second by second, as JSON to this `file`")
 	flags.StringVar(&f.plot, "plot", "", "draw rate and latency over time as SVG to this `file`")
 	flags.BoolVar(&o.Mine, "i-operate-this-node", false, "load nodes that are no development nodes")

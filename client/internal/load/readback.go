@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/peerbrain/peerbrain/client/internal/seal"
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -33,14 +34,16 @@ func (c *checker) readBack(ctx context.Context, most int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var all sync.WaitGroup
-	work := make(chan *person)
+	var told pace
+	begin, work := time.Now(), make(chan *person)
 	for range setters {
 		all.Go(func() {
 			for author := range work {
 				c.author(ctx, author)
 				c.mu.Lock()
-				count++
-				c.crowd.tell("reading back: %d of %d authors", count, len(authors))
+				if count++; int(count) == len(authors) || told.due(time.Since(begin)) {
+					c.crowd.tell("reading back: %d of %d authors", count, len(authors))
+				}
 				c.mu.Unlock()
 			}
 		})
