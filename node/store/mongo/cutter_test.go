@@ -30,14 +30,20 @@ type cutter struct {
 // through it.
 func newCutter(t *testing.T, uri string) (*cutter, string) {
 	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cutterAt(t, l, uri)
+}
+
+func cutterAt(t *testing.T, l net.Listener, uri string) (*cutter, string) {
+	t.Helper()
 	u, err := url.Parse(uri)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{server: u.Host, open: map[net.Conn]bool{}}
-	if c.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	c := &cutter{listener: l, server: u.Host, open: map[net.Conn]bool{}}
 	u.Host, u.RawQuery = c.listener.Addr().String(), "directConnection=true"
 	c.all.Go(c.accept)
 	t.Cleanup(c.close)

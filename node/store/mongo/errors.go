@@ -2,8 +2,10 @@ package mongo
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -16,8 +18,10 @@ import (
 var (
 	ErrURI      = errors.New("a URI such as mongodb://user:password@db.example/?replicaSet=rs0 was expected, with special characters of the password percent-encoded")
 	ErrHost     = errors.New("no host of the URI is known; check their names")
-	ErrNoAnswer = errors.New("no server that takes writes answers; check the hosts and the replicaSet of the URI, and whether it runs")
-	ErrLogin    = errors.New("the server refuses the user or the password of the URI")
+	ErrFile     = errors.New("a file of certificates that the URI names cannot be read")
+	ErrTLS      = errors.New("a server shows no certificate that fits, or refuses that of the node; check tls, tlsCAFile and tlsCertificateKeyFile of the URI, and whether the hosts have the names in the certificate")
+	ErrNoAnswer = errors.New("no server that takes writes answers; check the hosts, the replicaSet and tls of the URI, and whether it runs")
+	ErrLogin    = errors.New("the server refuses the user or the password of the URI; check them, and authSource, the database that the user was made in")
 	ErrRights   = errors.New("the user of the URI may not do what a node does; it needs the role readWrite on the database, and on a sharded cluster enableSharding as well")
 	ErrOld      = fmt.Errorf("the server is too old; MongoDB %d.0 or later was expected", oldest)
 )
@@ -27,6 +31,7 @@ const (
 	codeUnauthorized         = 13
 	codeAuthenticationFailed = 18
 	codeNamespaceExists      = 48
+	codeNotWritablePrimary   = 10107
 	codeDuplicateKey         = 11000
 	codeOutOfDiskSpace       = 14031
 )
@@ -115,8 +120,8 @@ func codeOf(err error) int {
 	return -1
 }
 
-// explain says why Open failed.
-func explain(err error, hosts []string) error {
+// explain says why Open failed. Distrusted is that certificates did not fit.
+func explain(err error, hosts []string, distrusted bool) error {
 	switch {
 	case errors.Is(err, ErrOld):
 		return err
@@ -124,8 +129,12 @@ func explain(err error, hosts []string) error {
 		return ErrLogin
 	case hasCode(err, codeUnauthorized):
 		return ErrRights
+	case hasCode(err, codeNotWritablePrimary):
+		return ErrNoAnswer
 	case serverError(err) != nil:
 		return faultOf("open", err)
+	case distrusted:
+		return ErrTLS
 	case unknown(hosts):
 		return ErrHost
 	}
@@ -152,9 +161,20 @@ func unknown(hosts []string) bool {
 // explainURI says why a URI cannot be used. One that names a host to look
 // others up at may be well formed and still fail.
 func explainURI(err error) error {
-	var e *net.DNSError
-	if errors.As(err, &e) {
+	var name *net.DNSError
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &name):
 		return ErrHost
+	case errors.As(err, &file):
+		return ErrFile
 	}
 	return ErrURI
+}
+
+// distrusts reports whether a connection failed for a certificate, of either side.
+func distrusts(err error) bool {
+	var ours *tls.CertificateVerificationError
+	var theirs *net.OpError
+	return errors.As(err, &ours) || errors.As(err, &theirs) && theirs.Op == "remote error" // so package tls tells an alert
 }

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
@@ -112,7 +113,12 @@ func connect(ctx context.Context, uri string, begin func(context.Context, *clien
 	if err != nil {
 		return nil, err
 	}
-	connected, err := mongo.Connect(o)
+	var distrusted atomic.Bool
+	connected, err := mongo.Connect(o.SetServerMonitor(&event.ServerMonitor{ServerHeartbeatFailed: func(e *event.ServerHeartbeatFailedEvent) {
+		if distrusts(e.Failure) {
+			distrusted.Store(true)
+		}
+	}}))
 	if err != nil {
 		return nil, ErrURI
 	}
@@ -122,7 +128,7 @@ func connect(ctx context.Context, uri string, begin func(context.Context, *clien
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("mongo: open: %w", ctx.Err())
 		}
-		return nil, explain(err, o.Hosts)
+		return nil, explain(err, o.Hosts, distrusted.Load())
 	}
 	return c, nil
 }
