@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -38,6 +38,7 @@ type service struct {
 	Entrypoint   []string
 	DependsOn    map[string]struct{ Condition string } `yaml:"depends_on"`
 	Healthcheck  struct{ Test []string }
+	Grace        string `yaml:"stop_grace_period"`
 }
 
 // standIns are what somebody sets who starts it. All of them are asked for,
@@ -227,7 +228,28 @@ func (c composition) aboutNode(s service) (faults []string) {
 			if !has(c.Services, host) || len(s.DependsOn) == 0 {
 				faults = append(faults, "no service "+host+", or it does not wait for it")
 			}
+			faults = append(faults, c.aboutMember(host, uri)...)
 		}
+	}
+	return faults
+}
+
+// aboutMember holds a member of the replica set, and what makes it one, to the URI of
+// the node.
+func (c composition) aboutMember(host, uri string) (faults []string) {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	set, made, starts := u.Query().Get("replicaSet"), c.Configs["mongo-init"].Content, strings.Join(c.Services[host].Entrypoint, " ")
+	if !strings.Contains(starts, " --replSet "+set+" ") || !strings.Contains(made, "{_id: '"+set+"'") {
+		faults = append(faults, host+" is of another set than "+set)
+	}
+	if !strings.Contains(made, ".getSiblingDB('"+u.Query().Get("authSource")+"')") || !strings.Contains(made, "createUser({user: '"+u.User.Username()+"'") {
+		faults = append(faults, "the user of the URI is not made")
+	}
+	if !strings.Contains(starts, " --wiredTigerCacheSizeGB ") || c.Services[host].Grace == "" {
+		faults = append(faults, host+" takes all memory, or has no time to end")
 	}
 	return faults
 }
@@ -294,59 +316,6 @@ func (c composition) unused() (faults []string) {
 	return faults
 }
 
-// dockerfileFaults holds the Dockerfile to what it copies, builds and starts.
-func dockerfileFaults(t *testing.T, text string) (faults []string) {
-	t.Helper()
-	root, err := houseRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-	var env []string
-	seen, user, built := map[string]string{}, "", ""
-	for line := range strings.Lines(text) {
-		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		seen[word] += rest + "\n"
-		fields := strings.Fields(rest)
-		switch {
-		case word == "FROM" && !pinned.MatchString(fields[0]):
-			fault("%s is not of one version", fields[0])
-		case word == "FROM":
-			user = "root"
-		case word == "USER":
-			user = rest
-		case word == "ENV":
-			env = append(env, rest)
-		case word == "RUN" && strings.Contains(rest, "go build"):
-			built = fields[len(fields)-1]
-			if !strings.Contains(rest, "CGO_ENABLED=0") || !strings.Contains(rest, `-trimpath -ldflags "-s -w"`) {
-				fault("%s: not as `make build` builds", rest)
-			}
-		case word == "COPY" && !strings.HasPrefix(rest, "--from"):
-			for _, from := range fields[:len(fields)-1] {
-				if _, err := os.Stat(filepath.Join(root, from)); err != nil {
-					fault("COPY: %v", err)
-				}
-			}
-		}
-	}
-	if _, err := os.Stat(filepath.Join(root, built, "main.go")); built == "" || err != nil {
-		fault("it builds %q, which is no command (%v)", built, err)
-	}
-	if binary := path.Base(built); !strings.Contains(seen["COPY"], "/out/"+binary+" ") || seen["ENTRYPOINT"] != `["`+binary+"\"]\n" || seen["CMD"] != "[\"serve\"]\n" {
-		fault("it builds %s and starts %s%s", binary, seen["ENTRYPOINT"], seen["CMD"])
-	}
-	if user == "" || user == "root" {
-		fault("it runs as root")
-	}
-	config, err := configured.LoadConfig(configured.Sources{Env: append(env, "PEERBRAIN_NAME=one.example")})
-	_, port, _ := net.SplitHostPort(config.Listen)
-	if err != nil || seen["EXPOSE"] != port+"\n" || seen["VOLUME"] != config.Data+"\n" || !strings.Contains(seen["HEALTHCHECK"], "127.0.0.1:"+port+"/healthz") {
-		fault("what it says of the port, the folder and the health does not fit %v (%v)", env, err)
-	}
-	return faults
-}
-
 // TestComposeGuards spoils both files in one place each, and wants it noticed.
 func TestComposeGuards(t *testing.T) {
 	compose, dockerfile := atTheTop(t, "docker-compose.yml"), atTheTop(t, "Dockerfile")
@@ -366,6 +335,10 @@ func TestComposeGuards(t *testing.T) {
 		{"${MONGO_KEY:?", "${MONGO_KEY:-", "not asked for"},
 		{"subnet: 172.30.7.0/24", "subnet: $SUBNET", "a variable without"},
 		{"@mongo-1,mongo-2,mongo-3/?replicaSet=rs0&auth", "@mongo-1,mongo-2,mongo-4/?replicaSet=rs0&auth", "no service mongo-4"},
+		{"/?replicaSet=rs0&auth", "/?replicaSet=rs1&auth", "mongo-2 is of another set than rs1"},
+		{"authSource=peerbrain", "authSource=admin", "the user of the URI is not made"},
+		{" --wiredTigerCacheSizeGB 0.5", "", "mongo-3 takes all memory"},
+		{"stop_grace_period: 60s", "x-grace: 60s", "has no time to end"},
 		{"reverse_proxy shared-1:8080 shared-2:8080", "reverse_proxy shared-1:8080", "shared-2: the proxy does not lead there"},
 		{"reverse_proxy embedded:8080", "reverse_proxy embedded:8080 mongo-1:27017", "which is no node"},
 		{"    networks: [front]\n\n", "    networks: [front]\n    ports: [\"8080:8080\"]\n\n", "only the proxy is for the world"},
