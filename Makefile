@@ -59,13 +59,13 @@ crash: ## kill a node KILLS (10000) times under load: what it acknowledged is th
 	KILLS=$(or $(KILLS),10000) go test -count=1 -timeout 0 -v -run '^TestCrash$(if $(filter 1,$(FAULTS)),Notices)$$' ./node/story
 
 # The server is built outside of the repository and is no part of it. Where it
-# cannot be had either, that is said, and nothing is run. MONGO_KILLS=N kills nodes
-# on it as well, N times at least.
+# cannot be had either, that is said, and nothing is run. Nodes are killed on it a few
+# times; with MONGO_KILLS=N at least N times, at each place, and the figures are printed.
 mongo: ## run the tests that need MongoDB, against a server on the PATH or one that is built (MONGO_KILLS)
 	@set -e; run() { \
 		go test -count=1 -timeout 30m ./node/store/mongo; \
 		go test -count=1 -timeout 30m -run 'OnMongoDB|AnotherDatabase|ForeignData' ./node; \
-		go test -count=1 -timeout 30m -run 'OnMongoDB|TwoProcesses' ./node/story; \
+		go test -count=1 $(if $(MONGO_KILLS),-v -timeout 0,-timeout 30m) -run 'OnMongoDB|TwoProcesses' ./node/story; \
 	}; \
 	if [ -n "$$PEERBRAIN_TEST_MONGODB_URI" ] || command -v mongod || command -v ferretdb; then run; exit; fi; \
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \

@@ -3,6 +3,7 @@ package story_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -50,7 +51,7 @@ func judged(t *testing.T, kills int, begin func() *crash) {
 	var c *crash
 	t.Cleanup(func() { // after the logs of the nodes: what was found stands at the end
 		if c != nil {
-			c.verdict()
+			c.counts.verdict(t, c.points)
 		}
 	})
 	c = begin()
@@ -58,15 +59,15 @@ func judged(t *testing.T, kills int, begin func() *crash) {
 }
 
 // verdict reports what was found.
-func (c *crash) verdict() {
-	c.counts.print()
-	for _, p := range c.points {
-		if c.counts.at[p.name] == 0 {
-			c.Errorf("failpoint %s was not reached", p.name)
+func (n *counts) verdict(t testing.TB, points []failpoint) {
+	n.print()
+	for _, p := range points {
+		if n.at[p.name] == 0 {
+			t.Errorf("failpoint %s was not reached", p.name)
 		}
 	}
-	if fault := c.counts.fault; fault != nil {
-		c.Errorf("after %d kills, the last at %s: %v", c.counts.kills(), c.counts.last, fault)
+	if n.fault != nil {
+		t.Errorf("after %d kills, the last at %s: %v", n.kills(), n.last, n.fault)
 	}
 }
 
@@ -102,23 +103,35 @@ type crash struct {
 	couples []*couple
 	people  map[wire.AccountID]*witness
 	counts  *counts
+	before  int // acknowledged by the nodes that were there before these
 	whole   int // so many were acknowledged when everything was compared last
+	deeds   int // acknowledged before a kill at random, at most
+	passes  int // of a failpoint, at most
+	life    int // kills before the nodes are given up for others, 0 for never
 }
 
 // newCrash starts two nodes: three couples on each, and the others over both.
 func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
-	c := loadedCrash(t, points, couples, func(*server) error { return nil })
+	var pairs [][2]int
+	for i := range couples {
+		pair := [2]int{i % 2, i % 2}
+		if i%5 > 2 {
+			pair = [2]int{0, 1}
+		}
+		pairs = append(pairs, pair)
+	}
+	c := loadedCrash(t, points, pairs, func(*server) error { return nil })
 	c.bins = []string{buildCrash(t, points, faults...), buildCrash(t, points, append(faults, changesOf(t, apartList)...)...)}
 	return c
 }
 
-// loadedCrash is newCrash with so many couples, and without the builds that kill
-// themselves. Each node is first given to arrange.
-func loadedCrash(t testing.TB, points []failpoint, couples int, arrange func(*server) error) *crash {
+// loadedCrash is newCrash with a couple for each pair of nodes, and without the builds
+// that kill themselves. Each node is first given to arrange.
+func loadedCrash(t testing.TB, points []failpoint, pairs [][2]int, arrange func(*server) error) *crash {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no SIGKILL")
 	}
-	c := &crash{TB: t, points: points, people: map[wire.AccountID]*witness{}, counts: newCounts(), places: map[*server][]string{}}
+	c := &crash{TB: t, points: points, people: map[wire.AccountID]*witness{}, counts: newCounts(), places: map[*server][]string{}, deeds: burstDeeds, passes: math.MaxInt}
 	dir := t.TempDir()
 	for i := range c.nodes {
 		s := must(newServer(built(t), dir, fmt.Sprint("node", i)))
@@ -134,11 +147,8 @@ func loadedCrash(t testing.TB, points []failpoint, couples int, arrange func(*se
 		c.readers[i] = &hub{c.hubs[i], map[wire.AccountID]uint64{}}
 	}
 	var members []*member
-	for i := range couples {
-		left, right := c.nodes[i%2], c.nodes[i%2]
-		if i%5 > 2 {
-			left, right = c.nodes[0], c.nodes[1]
-		}
+	for i, of := range pairs {
+		left, right := c.nodes[of[0]], c.nodes[of[1]]
 		pair := [2]*witness{c.witnessed(newMember(t, left, fmt.Sprint("ada", i))), c.witnessed(newMember(t, right, fmt.Sprint("bob", i)))}
 		members = append(members, pair[0].member, pair[1].member)
 		c.couples = append(c.couples, &couple{crash: c, people: pair})
@@ -186,28 +196,16 @@ func (c *crash) end() {
 }
 
 // run kills until it has happened so often and each failpoint was reached, or
-// until there is a fault.
+// until there is a fault, or the nodes have had their life.
 func (c *crash) run(kills int) {
 	for _, s := range c.nodes {
 		must(0, s.stop())
 		s.bin = c.bins[0]
 	}
-	must(0, c.nodes[1].start())
-	missed, calm := map[string]int{}, 0
-	turn := 0
-	for c.counts.fault == nil {
-		p := failpoint{name: "random", under: underServe}
-		if c.counts.kills()%2 == 0 && len(c.points) > 0 {
-			p = c.points[turn%len(c.points)]
-			turn++
-		}
-		if c.counts.kills() >= kills {
-			open := slices.IndexFunc(c.points, func(p failpoint) bool { return c.counts.at[p.name] == 0 && missed[p.name] < missedAgain })
-			if open < 0 {
-				break
-			}
-			p = c.points[open]
-		}
+	must(0, c.other().start())
+	calm, born := 0, c.counts.kills()
+	for !c.counts.enough(kills, c.points) && (c.life == 0 || c.counts.kills() < born+c.life) {
+		p := c.counts.next(kills, c.points)
 		if calm++; calm > calmKills && p.under != underBegin {
 			calm = 0
 			c.swap()
@@ -215,7 +213,7 @@ func (c *crash) run(kills int) {
 		before := c.counts.at[p.name]
 		c.note(c.round(p))
 		if c.counts.at[p.name] == before {
-			missed[p.name]++
+			c.counts.missed[p.name]++
 		}
 		if done := c.counts.kills(); done%progressKills == 0 {
 			fmt.Printf("%d kills, %d acknowledged, after %s\n", done, c.counts.all(), time.Since(c.counts.start).Round(time.Second))
@@ -242,10 +240,13 @@ func (c *crash) swap() {
 	if c.note(c.check(c.victim)); c.counts.fault != nil {
 		return
 	}
-	c.victim = c.nodes[1-slices.Index(c.nodes[:], c.victim)]
+	c.victim = c.other()
 	c.hangUp()
 	must(0, c.victim.stop())
 }
+
+// other is the node that is not killed.
+func (c *crash) other() *server { return c.nodes[1-slices.Index(c.nodes[:], c.victim)] }
 
 // begin starts the victim, one of two builds of it, with variables.
 func (c *crash) begin(env ...string) error {
@@ -267,7 +268,7 @@ func (c *crash) hangUp() {
 // round starts the victim, compares, loads it, and sees it die.
 func (c *crash) round(p failpoint) error {
 	c.counts.last = p.name
-	if err := c.begin(fmt.Sprintf("%s=%s:%d", failpointVariable, p.name, 1+rand.IntN(max(p.passes, 1)))); err != nil {
+	if err := c.begin(fmt.Sprintf("%s=%s:%d", failpointVariable, p.name, 1+rand.IntN(min(max(p.passes, 1), c.passes)))); err != nil {
 		return err
 	}
 	if p.name == "random" && rand.IntN(8) == 0 {
@@ -338,7 +339,7 @@ func (b *burst) done() {
 // burst loads both nodes until the victim is dead.
 func (c *crash) burst(p failpoint) error {
 	b := &burst{under: p.under, kill: make(chan struct{}), until: -burstMost}
-	after := 1 + rand.Int64N(burstDeeds)
+	after := 1 + rand.Int64N(int64(c.deeds))
 	if p.name != "random" && p.under != underEnd {
 		after = burstMost
 	}
@@ -385,7 +386,8 @@ func (c *crash) slay(p failpoint, b *burst) error {
 // check sends what got no answer, and compares what the people of a node were
 // told with what it has: what is new, or all when there is a quarter more of it.
 func (c *crash) check(s *server) error {
-	whole := c.counts.all() > c.whole+c.whole/4
+	all := c.counts.all() - c.before
+	whole := all > c.whole+c.whole/4
 	err := c.inCouples(func(one *couple) error {
 		if err := one.resolve(); err != nil {
 			return err
@@ -420,7 +422,7 @@ func (c *crash) check(s *server) error {
 		}
 	}
 	if whole {
-		c.whole = c.counts.all()
+		c.whole = all
 	}
 	return nil
 }
@@ -469,6 +471,9 @@ type counts struct {
 	last  string
 	fault error
 
+	turn   int            // of the failpoints
+	missed map[string]int // how often one was tried and not reached
+
 	mu           sync.Mutex
 	acknowledged map[string]int // by kind of deed
 	taken        int            // deeds without an answer that were done
@@ -476,7 +481,31 @@ type counts struct {
 }
 
 func newCounts() *counts {
-	return &counts{start: time.Now(), at: map[string]int{}, acknowledged: map[string]int{}}
+	return &counts{start: time.Now(), at: map[string]int{}, missed: map[string]int{}, acknowledged: map[string]int{}}
+}
+
+// enough reports whether there is a fault, or nothing is left to do.
+func (n *counts) enough(kills int, points []failpoint) bool {
+	return n.fault != nil || n.kills() >= kills && n.open(points) < 0
+}
+
+// open finds a failpoint that was not reached, nor tried in vain too often; -1 if
+// there is none.
+func (n *counts) open(points []failpoint) int {
+	return slices.IndexFunc(points, func(p failpoint) bool { return n.at[p.name] == 0 && n.missed[p.name] < missedAgain })
+}
+
+// next chooses where to kill: by turns at random and at the next failpoint, and after
+// so many kills at those that were not reached.
+func (n *counts) next(kills int, points []failpoint) failpoint {
+	switch {
+	case n.kills() >= kills:
+		return points[n.open(points)]
+	case n.kills()%2 == 0 && len(points) > 0:
+		n.turn++
+		return points[(n.turn-1)%len(points)]
+	}
+	return failpoint{name: "random", under: underServe}
 }
 
 func (n *counts) died(at string) { n.at[at]++ }

@@ -112,6 +112,8 @@ const (
 	// Apart lets a store make each change of an Apply by itself. That is all that
 	// package store promises, so a node has to live with an end in between.
 	apartList = "testdata/crash/apart.txt"
+	// Quick lets the processes of a node notice a death sooner.
+	quickList = "testdata/crash/quick.txt"
 )
 
 func changesOf(t testing.TB, list string) []removal {
@@ -259,7 +261,7 @@ func TestFailpointsFit(t *testing.T) {
 // kills makes.
 func TestCrashChangesFit(t *testing.T) {
 	_, code := house(t)
-	for _, list := range []string{faultList, apartList} {
+	for _, list := range []string{faultList, apartList, quickList} {
 		all := changesOf(t, list)
 		report(t, removalFaults(all, code))
 		if len(all) == 0 {
