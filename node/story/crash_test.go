@@ -34,6 +34,7 @@ const (
 	burstMost   = 800 // before a failpoint counts as not reached
 	calmKills   = 25  // before the other node is the one that is killed
 	missedAgain = 20  // times that a failpoint is tried which was not reached
+	patience    = 5   // times that a node which lives is asked again
 
 	progressKills = 500
 )
@@ -383,9 +384,19 @@ func (c *crash) slay(p failpoint, b *burst) error {
 	return c.victim.kill()
 }
 
-// check sends what got no answer, and compares what the people of a node were
-// told with what it has: what is new, or all when there is a quarter more of it.
+// check compares what the people of a node were told with what it has. A node that
+// lives and has not answered, because the machine is far too busy, is asked again.
 func (c *crash) check(s *server) error {
+	for left := patience; ; left-- {
+		if err := c.compare(s); left == 0 || !errors.Is(err, errGone) || len(s.end) > 0 {
+			return err
+		}
+	}
+}
+
+// compare sends what got no answer, and compares what is new, or all when there is a
+// quarter more of it.
+func (c *crash) compare(s *server) error {
 	all := c.counts.all() - c.before
 	whole := all > c.whole+c.whole/4
 	err := c.inCouples(func(one *couple) error {
