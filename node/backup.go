@@ -18,9 +18,10 @@ import (
 // moment only. Everybody logs in again after a restore, since a session that was
 // ended after the copy must not come back; challenges that were spent, and
 // requests of other nodes that were seen, are older than the replay mark that a
-// restore sets; processes and their news to each other are of those that ran.
+// restore sets; processes and their news to each other are of those that ran; each
+// restore asks other nodes for what it lost.
 // What is kept of devices stays: their next log-in has a budget of its own.
-var passing = []string{sessionPrefix, spentPrefix, noncePrefix, pursePrefix, processPrefix, newsPrefix}
+var passing = []string{sessionPrefix, spentPrefix, noncePrefix, pursePrefix, processPrefix, newsPrefix, regainKey}
 
 func isPassing(key string) bool {
 	return slices.ContainsFunc(passing, func(p string) bool { return strings.HasPrefix(key, p) })

@@ -92,6 +92,9 @@ func (p *Person) Publish(ctx context.Context, r wire.PublishRequest) (wire.Publi
 		if err != nil {
 			return wire.PublishReply{}, refuse(err)
 		}
+		if err := p.node.mayContinue(name, d.head.ID); err != nil {
+			return wire.PublishReply{}, err
+		}
 		if err = p.node.commit(ctx, s, d); err == nil {
 			return wire.PublishReply{ID: d.head.ID, Arrival: d.record.Arrival}, nil
 		}

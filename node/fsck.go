@@ -257,6 +257,7 @@ func (d *side) kinds() []recordKind {
 		alone(noncePrefix, (*side).judgeNonce),
 		alone("peer/", (*side).judgePeer),
 		alone(processPrefix, (*side).judgeProcess),
+		alone(regainKey, (*side).judgeRegain),
 		alone("replay/", (*side).judgeReplay),
 		alone("schema", (*side).judgeSchema),
 		alone("sealed/", (*side).judgeSealed),

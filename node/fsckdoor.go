@@ -205,6 +205,19 @@ func (d *side) passing(rec store.Record, prefix string, parts int, v any) error 
 	return nil
 }
 
+// judgeRegain checks regain, which a restore wrote. Without it nobody is asked for
+// what was lost.
+func (d *side) judgeRegain(ctx context.Context, rec store.Record) error {
+	if rec.Key != regainKey {
+		return d.judgeUnknown(ctx, rec)
+	}
+	if problem := decodeStrictly(rec, new(regainRecord)); problem != "" {
+		now := d.f.Now().UnixMilli()
+		d.wrong(Finding{Key: rec.Key, Problem: problem, Repair: "write it again as of now", fix: d.rewriting(rec, &regainRecord{recordVersion, now})})
+	}
+	return nil
+}
+
 // judgeNonce checks nonce/<expires>/<node>/<nonce>.
 func (d *side) judgeNonce(_ context.Context, rec store.Record) error {
 	parts := strings.Split(strings.TrimPrefix(rec.Key, noncePrefix), "/")

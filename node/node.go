@@ -92,7 +92,8 @@ type Node struct {
 	warmed  chan struct{} // closed when warm has ended
 	news    *news         // nil unless the stores are shared
 
-	refilling chan struct{} // a place for each gap that is being closed
+	refilling chan struct{}          // a place for each gap that is being closed
+	regaining atomic.Pointer[regain] // nil unless a restore is to be made up for
 
 	reminded *lru.Cache[pair, time.Time] // remind
 	shortage shortage
@@ -132,6 +133,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n.work.Go(n.deliverLoop)
 	n.work.Go(n.syncLoop)
 	n.work.Go(n.roomLoop)
+	n.work.Go(n.regainLoop)
 	return n, nil
 }
 
@@ -191,6 +193,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := n.openPeers(o, secrets); err != nil {
+		return err
+	}
+	if err := n.openRegain(ctx); err != nil {
 		return err
 	}
 	if n.news != nil {

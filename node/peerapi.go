@@ -71,7 +71,8 @@ func (p peer) Deliver(ctx context.Context, r wire.PeerFriendRequest) (wire.PeerF
 }
 
 // Sync answers about streams of people of this node, to readers of the asking
-// node who may read them. What fails, or does not exist, fails alone.
+// node who may read them, and about copies to the home of their author. What
+// fails, or does not exist, fails alone.
 func (p peer) Sync(ctx context.Context, r wire.SyncRequest) (wire.SyncReply, error) {
 	defer working(ctx)()
 	readers := 0
@@ -112,6 +113,9 @@ func (p peer) syncStream(ctx context.Context, ask wire.SyncStream, room int) (on
 	s, err := p.node.stream(ctx, name)
 	if err != nil {
 		return one, 0, false, err
+	}
+	if s != nil && s.copy && len(ask.Readers) == 0 {
+		return p.giveBack(ctx, ask, room)
 	}
 	if s == nil || s.copy {
 		s = newStream(name, false)

@@ -163,7 +163,7 @@ func restore(ctx context.Context, own store.Store, from io.Reader, now time.Time
 	// Whatever this node has accepted after the copy was made is refused from now
 	// on, also what came from a node whose clock is as far ahead as may be.
 	mark := highWaterRecord{recordVersion, now.Add(wire.SignatureAhead).UnixMilli()}
-	changes = append(changes, put(highWaterKey, &mark))
+	changes = append(changes, put(highWaterKey, &mark), put(regainKey, &regainRecord{recordVersion, now.UnixMilli()}))
 	return flush()
 }
 
