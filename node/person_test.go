@@ -58,6 +58,7 @@ type world struct {
 	live  bool                            // there is a network in between (newLiveWorld)
 	room  int64                           // MaxCopies
 	twins bool                            // each node is two processes, and each request goes to one of them at random
+	lies  map[wire.NodeName]Peers         // what a node meets instead of the others
 }
 
 func newWorld(t testing.TB) *world {
@@ -107,8 +108,13 @@ func (w *world) tryOpen(name wire.NodeName, own, copies store.Store) (*testNode,
 	}
 	o := Options{
 		Name: name, Own: own, Copies: copies, MaxCopies: w.room, Now: w.clock.now, SyncInterval: time.Hour,
-		Log:   slog.New(slog.NewTextHandler(testLog{w.t}, &slog.HandlerOptions{Level: slog.LevelInfo})),
-		Peers: func(o federation.ClientOptions) (Peers, error) { return worldPeers{w, o.Self}, nil },
+		Log: slog.New(slog.NewTextHandler(testLog{w.t}, &slog.HandlerOptions{Level: slog.LevelInfo})),
+		Peers: func(o federation.ClientOptions) (Peers, error) {
+			if lies := w.lies[o.Self]; lies != nil {
+				return lies, nil
+			}
+			return worldPeers{w, o.Self}, nil
+		},
 	}
 	if w.live {
 		o.Development, o.Peers = true, nil

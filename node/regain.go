@@ -121,7 +121,13 @@ func (n *Node) regainLoop() {
 	for pause := regainPause; ; pause = min(2*pause, regainBeat) {
 		n.regainRound(n.ctx, r, lists)
 		if len(lists) == 0 || n.now().Sub(r.since) > regainEnds {
-			break
+			err := n.own.Apply(n.ctx, store.Change{Key: regainKey})
+			if err == nil {
+				break
+			}
+			if n.ctx.Err() == nil {
+				n.log.Error("that this node was restored could not be forgotten yet", "error", err)
+			}
 		}
 		select {
 		case <-n.ctx.Done():
@@ -129,12 +135,6 @@ func (n *Node) regainLoop() {
 		case <-r.wake:
 		case <-time.After(pause):
 		}
-	}
-	if err := n.own.Apply(n.ctx, store.Change{Key: regainKey}); err != nil {
-		if n.ctx.Err() == nil {
-			n.log.Error("that this node was restored could not be forgotten; the next start asks again", "error", err)
-		}
-		return
 	}
 	n.regaining.Store(nil)
 	n.log.Info("after the restore, nobody is asked any more", "entries", r.entries, "without an answer", len(lists))
@@ -243,8 +243,10 @@ func (n *Node) regainBatch(ctx context.Context, r *regain, node wire.NodeName, b
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
-		if err != nil {
+		if err != nil && what == takenAll {
 			n.log.Warn("after the restore, a copy was not taken back", "node", string(node), "stream", l.String(), "error", err)
+		} else if err != nil {
+			n.log.Info("after the restore, a copy could not be taken back yet", "node", string(node), "stream", l.String(), "error", err)
 		}
 		switch what {
 		case takenSome:

@@ -36,7 +36,8 @@ func TestTwoProcesses(t *testing.T) {
 		"PeerKeys":                  TestPeerKeys, "PeerLookupsAreRationed": TestPeerLookupsAreRationed, "Register": TestRegister,
 		"RegisterRefuses": TestRegisterRefuses, "RegisterRace": TestRegisterRace, "Vault": TestVault, "PutVault": TestPutVault,
 		"SameVaultAgain": TestSameVaultAgain, "VaultRace": TestVaultRace, "ManyVaults": TestManyVaults,
-		"NodeKeepsItsKeys": TestNodeKeepsItsKeys,
+		"NodeKeepsItsKeys": TestNodeKeepsItsKeys, "Regain": TestRegain, "RegainWaits": TestRegainWaits,
+		"RegainAwaitsEpochs": TestRegainAwaitsEpochs,
 	} {
 		t.Run(name, test)
 	}
