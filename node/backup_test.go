@@ -300,7 +300,12 @@ func TestRestoreEverywhere(t *testing.T) {
 		}
 		delete(got, key)
 	}
+	var lost regainRecord
+	if err := wire.DecodeOwn("record", []byte(got[regainKey]), &lost); err != nil || lost.Since != now.UnixMilli() {
+		t.Errorf("what marks a restore: got %+v, %v", lost, err)
+	}
 	delete(got, highWaterKey)
+	delete(got, regainKey)
 	if len(got) > 0 {
 		t.Errorf("besides there are %d records", len(got))
 	}

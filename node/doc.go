@@ -37,6 +37,7 @@
 //	pull             entry (copies)   wrap (copies)         id, sync (copies)        Open, the next pull
 //	trim             gap (copies)     -                     entry, id, wrap, gone    the next look for room
 //	refill           gap, gone        entry, id, wrap       sync (copies)            the next look, the next reader
+//	regain           entry            -                        id; regain, gone         the next entry, the next round
 //	Person.Keys      address (copies) key (copies)          -                        the next look-up
 //	Person.Login     spent            -                     sess, device             the next attempt
 //

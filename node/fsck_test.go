@@ -58,6 +58,7 @@ func newCheckable(t *testing.T) *checkable {
 	if err := own.Apply(t.Context(),
 		put("peer/"+string(south), &peerRecord{recordVersion, root, document, now}),
 		put(highWaterKey, &highWaterRecord{recordVersion, now}),
+		put(regainKey, &regainRecord{recordVersion, now}),
 		store.Change{Key: "node/name", Value: []byte(north)},
 		put(newsKey("0a", 1), &newsRecord{Version: recordVersion, Own: []string{"key/x"}}),
 		put(processPrefix+"0a", &processRecord{Version: recordVersion, Newest: 1}),
@@ -224,6 +225,9 @@ func blank(t *testing.T, key string, value []byte) string {
 	case "read":
 		var r readRecord
 		return as(&r, func() { r.At = 0 })
+	case "regain":
+		var r regainRecord
+		return as(&r, func() { r.Since = 0 })
 	case "replay":
 		var r highWaterRecord
 		return as(&r, func() { r.Created = 0 })
@@ -309,10 +313,10 @@ var unseen = map[string]map[string]string{
 		"wrap": "it may not have been made yet", "friend": "of somebody elsewhere, who may not have offered", "peer": "it is fetched again",
 		"elsewhere": "the next start writes it", "throttle": "it expires", "news": "it expires", "process": "it expires", "nonce": "it expires",
 		"replay": "nothing may have been asked yet", "node": "the next start writes the name", "address": "it is fetched again", "sync": "it is fetched again",
-		"read": "nobody may have read it",
+		"read": "nobody may have read it", "regain": "the node may not have been restored",
 	},
 	"replaced by another": {
-		"deliver": "they are all the same", "elsewhere": "they are all the same", "device": "only the time differs", "wrap": "only the reader can tell", "replay": "any time will do", "sync": "it is counted again", "read": "only the time differs",
+		"deliver": "they are all the same", "elsewhere": "they are all the same", "device": "only the time differs", "wrap": "only the reader can tell", "replay": "any time will do", "regain": "any time will do", "sync": "it is counted again", "read": "only the time differs",
 	},
 	"there twice": {"device": "any hash will do", "sess": "any hash will do", "deliver": "it is left over", "throttle": "any hash will do", "news": "any process will do", "process": "any process will do", "nonce": "any nonce will do", "wrap": "it is left over", "vhead": "it is left over"},
 }

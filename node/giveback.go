@@ -11,7 +11,7 @@ import (
 // reader: only the home of the author may do that, by their newest key statement
 // that is known here. It had all of these entries and lost them, or gave them to
 // nobody (regain.go). For all others the copy does not exist.
-func (p peer) giveBack(ctx context.Context, ask wire.SyncStream, room int) (one wire.SyncedStream, size int, more bool, err error) {
+func (p peer) giveBack(ctx context.Context, s *stream, ask wire.SyncStream, room int) (one wire.SyncedStream, size int, more bool, err error) {
 	n := p.node
 	chain, err := n.copyKeys.Chain(ctx, ask.Author)
 	if err != nil {
@@ -20,12 +20,8 @@ func (p peer) giveBack(ctx context.Context, ask wire.SyncStream, room int) (one 
 	if chain.Address().Node != p.name {
 		return one, 0, false, wire.NotExist
 	}
-	s, err := n.begunStream(ctx, streamName{ask.Author, ask.Audience})
-	if err != nil {
+	if err := n.found(ctx, s); err != nil {
 		return one, 0, false, err
-	}
-	if s == nil || !s.copy {
-		return one, 0, false, wire.NotExist
 	}
 	gap, head := s.gap.Load(), s.state().Seq
 	one.Head = head

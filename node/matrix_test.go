@@ -105,6 +105,7 @@ func newCast(t *testing.T) *cast {
 		return len(keysOf(t, x.home.own, "deliver/"))+len(keysOf(t, x.other.own, "deliver/")) == 0
 	})
 	x.other.pulls(x.home.testNode)
+	x.home.pulls(x.other.testNode)
 	x.callers = map[string]*caller{}
 	for name, p := range people {
 		at := x.home
@@ -183,6 +184,7 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 	ann, audience := x.ann.account.String(), x.ann.audience.String()
 	post := must(x.home.entry(t.Context(), x.home.streams.get(streamName{x.ann.account, x.ann.audience}), x.ann.stream.Seq)).entry()
 	posted := textOf(post.Header)
+	began := must(x.other.entry(t.Context(), x.other.streams.get(streamName{x.fin.account, x.fin.audience}), x.fin.stream.Seq)).entry()
 	zoe := x.home.person("zoe")
 	vault, next := x.ann.nextVault(), x.ann.post()
 	x.ann.contact(x.gus)
@@ -204,18 +206,19 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 			From: from.address, FromAccount: from.account, To: x.ann.address, ToAccount: x.ann.account, FriendStatement: f.FriendStatement,
 		}}
 	}
-	sync := func(reader *testPerson) trial {
+	syncOf := func(author *testPerson, text string, readers ...wire.SyncReader) trial {
 		of := func(author wire.AccountID, audience wire.AudienceID) request {
 			return request{at: x.home, body: wire.SyncRequest{Streams: []wire.SyncStream{{
-				Author: author, Audience: audience, Readers: []wire.SyncReader{{Account: reader.account}},
+				Author: author, Audience: audience, Readers: append([]wire.SyncReader{}, readers...),
 			}}}}
 		}
 		return trial{
-			ask:    func(*caller) request { return of(x.ann.account, x.ann.audience) },
-			shows:  holds(posted),
-			absent: func(*caller) []request { return []request{of(random32(), random32()), of(x.ann.account, random32())} },
+			ask:    func(*caller) request { return of(author.account, author.audience) },
+			shows:  holds(text),
+			absent: func(*caller) []request { return []request{of(random32(), random32()), of(author.account, random32())} },
 		}
 	}
+	sync := func(reader *testPerson) trial { return syncOf(x.ann, posted, wire.SyncReader{Account: reader.account}) }
 	handles := 0
 	return map[string]trial{
 		"the node's document":     {ask: nothing, shows: holds(`{"document":"`)},
@@ -311,10 +314,12 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 		"an offer to ann in the name of somebody on her own node": {ask: func(*caller) request {
 			return deliver(zoe, zoe.offer(x.ann))
 		}, shows: changes},
-		"ann's stream for her friend elsewhere":    sync(x.fin),
-		"ann's stream for her friend here":         sync(x.fay),
-		"ann's stream for her ex-friend elsewhere": sync(x.exb),
-		"ann's stream for a stranger elsewhere":    sync(x.sue),
+		"ann's stream for her friend elsewhere":                          sync(x.fin),
+		"ann's stream for her friend here":                               sync(x.fay),
+		"ann's stream for her ex-friend elsewhere":                       sync(x.exb),
+		"ann's stream for a stranger elsewhere":                          sync(x.sue),
+		"ann's stream for nobody":                                        syncOf(x.ann, posted),
+		"the copy of a stream of ann's friend elsewhere, for their home": syncOf(x.fin, textOf(began.Header)),
 	}
 }
 

@@ -115,7 +115,7 @@ func (p peer) syncStream(ctx context.Context, ask wire.SyncStream, room int) (on
 		return one, 0, false, err
 	}
 	if s != nil && s.copy && len(ask.Readers) == 0 {
-		return p.giveBack(ctx, ask, room)
+		return p.giveBack(ctx, s, ask, room)
 	}
 	if s == nil || s.copy {
 		s = newStream(name, false)

@@ -298,12 +298,13 @@ func TestRegainLies(t *testing.T) {
 		"garbage": {lie: one(func(s *wire.SyncedStream, _ *testPerson) {
 			s.Entries[0] = wire.Entry{Header: []byte("x"), Body: []byte("y")}
 		})},
-		"swapped":     {lie: one(func(s *wire.SyncedStream, _ *testPerson) { s.Author = random32() })},
-		"shorter":     {lie: one(func(s *wire.SyncedStream, _ *testPerson) { s.Entries, s.Head = nil, 1 })},
-		"without end": {lie: one(func(s *wire.SyncedStream, _ *testPerson) { s.Head = 1 << 40 }), kept: 3, asks: true},
-		"empty":       {lie: one(func(s *wire.SyncedStream, _ *testPerson) { s.Entries = nil }), asks: true},
-		"unwilling":   {lie: one(func(s *wire.SyncedStream, _ *testPerson) { s.Entries, s.Code = nil, wire.Internal }), asks: true},
-		"more":        {lie: func(r *wire.SyncReply, _ *testPerson) { r.More = true }, kept: 3},
+		"swapped":          {lie: one(func(s *wire.SyncedStream, _ *testPerson) { s.Author = random32() })},
+		"swapped audience": {lie: one(func(s *wire.SyncedStream, _ *testPerson) { s.Audience = random32() })},
+		"shorter":          {lie: one(func(s *wire.SyncedStream, _ *testPerson) { s.Entries, s.Head = nil, 1 })},
+		"without end":      {lie: one(func(s *wire.SyncedStream, _ *testPerson) { s.Head = 1 << 40 }), kept: 3, asks: true},
+		"empty":            {lie: one(func(s *wire.SyncedStream, _ *testPerson) { s.Entries = nil }), asks: true},
+		"unwilling":        {lie: one(func(s *wire.SyncedStream, _ *testPerson) { s.Entries, s.Code = nil, wire.Internal }), asks: true},
+		"more":             {lie: func(r *wire.SyncReply, _ *testPerson) { r.More = true }, kept: 3},
 		"forged": {lie: one(func(s *wire.SyncedStream, ann *testPerson) {
 			x := *ann
 			x.identity = wire.NewIdentitySecret(random32())
