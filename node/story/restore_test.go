@@ -143,10 +143,11 @@ func testOldCopy(w *world) {
 	w.sees("bob", "ada", "three", "two", "one")
 	w.sees("eve", "ada", "three")
 
-	// A friend here logs in again, and reads what is there.
+	// A friend here logs in again, and reads what is there, and what came back: what
+	// stands before the next epoch.
 	w.fails("carol", "has ended", "read", "ada@")
 	w.logsIn("carol", "")
-	if notes := w.sees("carol", "ada", "one"); !strings.Contains(notes, "less than was seen here before") {
+	if notes := w.sees("carol", "ada", "two", "one"); !strings.Contains(notes, "less than was seen here before") {
 		w.Errorf("carol is not told that something is missing: %s", notes)
 	}
 
