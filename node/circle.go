@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"sort"
 	"sync"
@@ -113,13 +114,13 @@ func (n *Node) circle(ctx context.Context, me wire.AccountID) (*circle, error) {
 		if err != nil {
 			return nil, err
 		}
-		var r friendRecord
-		if err := decodeRecord(rec, &r); err != nil {
+		now, err := standingIn(rec)
+		if err != nil {
 			return nil, err
 		}
 		c.records++
-		if r.Friendship.State() == wire.StateFriend {
-			links = append(links, r.link())
+		if now.friends {
+			links = append(links, now.friendLink)
 		}
 	}
 	c.settle(links, n.name)
@@ -183,11 +184,6 @@ func (c *circle) nodeOf(author wire.AccountID, self wire.NodeName) []wire.NodeNa
 	return []wire.NodeName{f.link.Value().node}
 }
 
-// link returns where the other writes.
-func (r *friendRecord) link() friendLink {
-	return friendLink{streamName{r.Friendship.Other, r.Friendship.Yours.Audience}, r.Node}
-}
-
 // bond reports whether the record of p.me, a person of this node, says friend.
 func (n *Node) bond(ctx context.Context, p pair) (bool, error) {
 	if friends, ok := n.circles.bonds.Get(p); ok {
@@ -204,8 +200,24 @@ func (n *Node) bond(ctx context.Context, p pair) (bool, error) {
 
 // readBond is bond for whoever remembers the answer elsewhere.
 func (n *Node) readBond(ctx context.Context, p pair) (bool, error) {
-	r, _, err := n.friendship(ctx, p)
-	return err == nil && r.Friendship.State() == wire.StateFriend, err
+	rec, err := n.own.Get(ctx, friendKey(p))
+	if errors.Is(err, store.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	now, err := standingIn(rec)
+	return now.friends, err
+}
+
+// knownBond is readBond, but for what the circle of p.me says while it is remembered:
+// of people who read, each second bond is known by the time somebody asks.
+func (n *Node) knownBond(ctx context.Context, p pair) (bool, error) {
+	if c, ok := n.circles.lists.peek(p.me); ok {
+		return c.friend(p.other) != nil, nil
+	}
+	return n.readBond(ctx, p)
 }
 
 // follows know which streams elsewhere are read by whom here: what has to be

@@ -83,6 +83,37 @@ func TestFeedCost(t *testing.T) {
 	}
 }
 
+// TestFriendsFeedCost: of a friend whose own circle is remembered, a first page asks
+// for the wrap alone, and again for the friendRecord when it is forgotten.
+func TestFriendsFeedCost(t *testing.T) {
+	const friends = 20
+	n, own := counted(t)
+	streams := make([][]int64, friends+1)
+	for i := range streams {
+		streams[i] = []int64{int64(i)}
+	}
+	p, _ := n.reader(t, streams)
+	must(p.Feed(t.Context(), 50, "", "")) // the posts are remembered
+	first := func() work {
+		n.circles.lists.remove(p.account)
+		return workOf(own, func() { must(p.Feed(t.Context(), 50, "", "")) })
+	}
+	if got := first(); got != (work{gets: 2 * friends, scans: 1}) {
+		t.Errorf("with friends who are not remembered: %+v", got)
+	}
+	known := must(n.circle(t.Context(), p.account)).friends
+	for i := range known {
+		must(n.circle(t.Context(), known[i].link.Value().stream.author))
+	}
+	if got := first(); got != (work{gets: friends, scans: 1}) {
+		t.Errorf("with friends who are: %+v", got)
+	}
+	n.circles.forget(pair{known[0].link.Value().stream.author, random32()})
+	if got := first(); got != (work{gets: friends + 1, scans: 1}) {
+		t.Errorf("with one who was forgotten: %+v", got)
+	}
+}
+
 // TestFriendsPostCost: a new post of one friend is one read for a reader who had
 // all others before.
 func TestFriendsPostCost(t *testing.T) {
@@ -193,6 +224,7 @@ func TestEndNotDelivered(t *testing.T) {
 	n := newWorld(t).open(north, nil, nil)
 	ann, ben := n.person("ann"), n.person("ben")
 	ann.befriend(ben)
+	ann.pages(1) // her circle is remembered
 	if got := ben.shown(ann); got != 1 {
 		t.Fatalf("%d entries before", got)
 	}

@@ -361,7 +361,7 @@ func (n *Node) readableFriend(ctx context.Context, reader wire.AccountID, f *fri
 		return nil, noStream()
 	}
 	about := s.head.Load().content // should it change from here on, the answer counts for nothing
-	if err := n.friends(ctx, pair{name.author, reader}, n.readBond); err != nil {
+	if err := n.friends(ctx, pair{name.author, reader}, n.knownBond); err != nil {
 		return nil, err
 	}
 	has, err := n.hasWrap(ctx, s, about, reader)

@@ -28,6 +28,13 @@ func (w *weighed[K, V]) get(k K) (V, bool) {
 	return w.known.Get(k)
 }
 
+// peek is get that does not count as asking.
+func (w *weighed[K, V]) peek(k K) (V, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.known.Peek(k)
+}
+
 // add keeps v, which has to weigh the same for ever, in the place of what was
 // there. What is heavier than all may be is not kept.
 func (w *weighed[K, V]) add(k K, v V) {

@@ -97,14 +97,14 @@ func (h *EntryHeader) checkKind() error {
 // decodePlain reads b if it is what EncodeCBOR writes for a header of this
 // release, which has neither a target nor attachments.
 func (h *EntryHeader) decodePlain(b []byte) bool {
-	r := plainReader{rest: b}
-	r.pairs(12)
+	r := ReadPlain(b)
+	r.Pairs(12)
 	read := EntryHeader{
-		Version: r.number(1), Suite: r.number(2), Author: r.id(3), KeySeq: r.number(4), Audience: r.id(5),
-		Seq: r.number(6), Prev: r.id(7), Created: r.time(8), Kind: EntryKind(r.number(9)), Epoch: r.number(10),
-		BodyHash: r.id(13), BodySize: r.number(14),
+		Version: r.Number(1), Suite: r.Number(2), Author: r.id(3), KeySeq: r.Number(4), Audience: r.id(5),
+		Seq: r.Number(6), Prev: r.id(7), Created: r.time(8), Kind: EntryKind(r.Number(9)), Epoch: r.Number(10),
+		BodyHash: r.id(13), BodySize: r.Number(14),
 	}
-	if !r.end() {
+	if !r.End() {
 		return false
 	}
 	*h = read

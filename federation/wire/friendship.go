@@ -109,6 +109,25 @@ func (f *Friendship) side(what string, from, to AccountID) (*Side, error) {
 	return nil, Errorf(Invalid, what, "it is a statement of other people")
 }
 
+// Said reads a Friendship under key: who the two are and what they have said, which
+// is all that State asks. What has ended is gone past.
+func (r *PlainReader) Said(key uint64) (f Friendship) {
+	r.key(key)
+	r.Pairs(6)
+	f.Me, f.Other = r.id(1), r.id(2)
+	f.Mine, f.Yours = r.side(3), r.side(4)
+	r.Skip(5)
+	f.Floor = r.time(6)
+	return f
+}
+
+// side reads a Side under key.
+func (r *PlainReader) side(key uint64) Side {
+	r.key(key)
+	r.Pairs(7)
+	return Side{r.id(1), r.time(2), r.flag(3), r.id(4), r.time(5), r.id(6), r.time(7)}
+}
+
 func (s *Side) live() bool { return !s.Offer.IsZero() && !s.Dead }
 
 // State tells where the friendship stands. Crossed offers count as accepted.

@@ -1,22 +1,29 @@
 package wire
 
-import "math"
+import (
+	"math"
+	"unicode/utf8"
+)
 
-// A plainReader reads a map of numbers and 32 bytes as EncodeCBOR writes it: keys
-// in order, heads in their shortest form, nothing behind. Whatever is otherwise in
-// any way is left to DecodeCBOR, which takes five times as long and tells what is
-// wrong (TestPlainEntry).
-type plainReader struct {
+// A PlainReader reads a map as EncodeCBOR writes it: keys in order, heads in their
+// shortest form, nothing behind. Whatever is otherwise in any way is left to
+// DecodeCBOR, or DecodeOwn, which take five times as long and tell what is wrong
+// (TestPlainEntry). Its methods read one pair after the other; what they return
+// counts once End has said that all was well.
+type PlainReader struct {
 	rest []byte
 	odd  bool // something is otherwise
 }
+
+// ReadPlain begins to read b, which stays the caller's.
+func ReadPlain(b []byte) PlainReader { return PlainReader{rest: b} }
 
 // shortest is the least number that a head with so many bytes behind it may hold:
 // 1, 2, 4, 8.
 var shortest = [4]uint64{24, 1 << 8, 1 << 16, 1 << 32}
 
 // head reads the head of an item of a major type.
-func (r *plainReader) head(major byte) (n uint64) {
+func (r *PlainReader) head(major byte) (n uint64) {
 	if len(r.rest) == 0 || r.rest[0]>>5 != major {
 		r.odd = true
 		return 0
@@ -39,31 +46,86 @@ func (r *plainReader) head(major byte) (n uint64) {
 	return n
 }
 
-// pairs begins a map.
-func (r *plainReader) pairs(count uint64) { r.odd = r.head(5) != count || r.odd }
+// bytes takes so many of them.
+func (r *PlainReader) bytes(count uint64) []byte {
+	if r.odd = r.odd || count > uint64(len(r.rest)); r.odd {
+		return nil
+	}
+	b := r.rest[:count]
+	r.rest = r.rest[count:]
+	return b
+}
 
-// number reads an unsigned integer under key.
-func (r *plainReader) number(key uint64) uint64 {
-	r.odd = r.head(0) != key || r.odd
+// Pairs begins a map.
+func (r *PlainReader) Pairs(count uint64) { r.odd = r.head(5) != count || r.odd }
+
+// key reads the key of a pair.
+func (r *PlainReader) key(key uint64) { r.odd = r.head(0) != key || r.odd }
+
+// Number reads an unsigned integer under key.
+func (r *PlainReader) Number(key uint64) uint64 {
+	r.key(key)
 	return r.head(0)
 }
 
+// Text reads a text under key, which is part of what is read.
+func (r *PlainReader) Text(key uint64) []byte {
+	r.key(key)
+	b := r.bytes(r.head(3))
+	r.odd = r.odd || !utf8.Valid(b)
+	return b
+}
+
+// flag reads a truth value under key.
+func (r *PlainReader) flag(key uint64) bool {
+	r.key(key)
+	n := r.head(7)
+	r.odd = r.odd || n != 20 && n != 21
+	return n == 21
+}
+
+// Skip goes past what is under key, whatever it is: of its parts, only the sizes
+// are looked at.
+func (r *PlainReader) Skip(key uint64) {
+	r.key(key)
+	r.skip(maxSkipped)
+}
+
+const maxSkipped = 6 // levels of lists and maps
+
+func (r *PlainReader) skip(levels int) {
+	if r.odd = r.odd || levels == 0 || len(r.rest) == 0; r.odd {
+		return
+	}
+	major := r.rest[0] >> 5
+	n := r.head(major)
+	switch major {
+	case 2, 3:
+		r.bytes(n)
+	case 4, 5:
+		r.odd = r.odd || n > uint64(len(r.rest))
+		for i := uint64(0); i < n*uint64(major-3) && !r.odd; i++ { // a map has two items in each pair
+			r.skip(levels - 1)
+		}
+	case 6:
+		r.odd = true
+	}
+}
+
 // time reads a number that an int64 holds.
-func (r *plainReader) time(key uint64) int64 {
-	n := r.number(key)
+func (r *PlainReader) time(key uint64) int64 {
+	n := r.Number(key)
 	r.odd = r.odd || n > math.MaxInt64
 	return int64(n)
 }
 
 // id reads 32 bytes under key.
-func (r *plainReader) id(key uint64) (b [32]byte) {
-	r.odd = r.head(0) != key || r.odd
-	if r.odd = r.head(2) != 32 || len(r.rest) < 32 || r.odd; r.odd {
-		return b
-	}
-	r.rest = r.rest[copy(b[:], r.rest):]
+func (r *PlainReader) id(key uint64) (b [32]byte) {
+	r.key(key)
+	r.odd = r.head(2) != 32 || r.odd
+	copy(b[:], r.bytes(32))
 	return b
 }
 
-// end reports whether all was as EncodeCBOR writes it, and nothing is left.
-func (r *plainReader) end() bool { return !r.odd && len(r.rest) == 0 }
+// End reports whether all was as EncodeCBOR writes it, and nothing is left.
+func (r *PlainReader) End() bool { return !r.odd && len(r.rest) == 0 }
