@@ -159,8 +159,12 @@ func (s *Store) write() {
 // settle lets those who were just answered come back with their next change
 // before the next group is closed; without it, half of them find it gone. It
 // only yields to what is ready to run, and ends when as many are there again,
-// or when nobody came for a moment that is short beside a commit.
+// or when nobody came for a moment that is short beside a commit. A single one
+// would come back to a group of one, for which there is nothing to wait.
 func (s *Store) settle(answered int) {
+	if answered == 1 {
+		return
+	}
 	latest, since := 0, time.Now()
 	for time.Since(since) < settleTime {
 		runtime.Gosched()
