@@ -11,6 +11,9 @@ func TestAllocations(t *testing.T) {
 	key, page := aliceKey.Public(), somePage(50, 200, "cursor", true)
 	id := alice.String()
 	post := EncodeJSON(PublishRequest{Entry: Entry{signed, make([]byte, 1100)}})
+	token := NewToken(seedOf("device"))
+	challenge := EncodeJSON(ChallengeRequest{"alice", PurposeLogin})
+	login := EncodeJSON(LoginRequest{Handle: "alice", Purpose: PurposeLogin, Answer: signed, Device: "laptop", DeviceToken: &token})
 	for _, test := range []struct {
 		name string
 		most float64
@@ -19,6 +22,10 @@ func TestAllocations(t *testing.T) {
 		{"verify an entry", 2, func() { must(OpenEntryHeader(signed, key)) }},
 		{"read a post", 3, func() { must(0, DecodeJSON(post, new(PublishRequest))) }},
 		{"answer a post", 2, func() { EncodeJSON(PublishReply{Arrival: t0}) }},
+		{"read the first step of a log-in", 4, func() { must(0, DecodeJSON(challenge, new(ChallengeRequest))) }},
+		{"answer it", 2, func() { EncodeJSON(ChallengeReply{Expires: t0}) }},
+		{"read the second", 18, func() { must(0, DecodeJSON(login, new(LoginRequest))) }},
+		{"answer it", 2, func() { EncodeJSON(LoginReply{Expires: t0, Token: token, DeviceToken: token}) }},
 		{"write an id", 1, func() { _ = alice.String() }},
 		{"read an id", 2, func() { must(ParseAccountID(id)) }},
 		{"hash an entry's header", 0, func() { signed.Hash(LabelEntry) }},

@@ -39,6 +39,10 @@ func appendPlain(b []byte, v any) (written []byte, ok bool) {
 		return v.append(b), true
 	case PublishReply:
 		return v.append(b), true
+	case ChallengeReply:
+		return v.append(b), true
+	case LoginReply:
+		return v.append(b), true
 	}
 	return nil, false
 }
@@ -49,7 +53,7 @@ func appendPlain(b []byte, v any) (written []byte, ok bool) {
 // in strings, and all numbers but integers in their one spelling up to MaxInteger.
 // Members may be absent: they are zero, and whoever needs them checks.
 func DecodeJSON(b []byte, v any) error {
-	if post, ok := v.(*PublishRequest); ok && post.decodePlain(b) {
+	if plain, ok := v.(interface{ decodePlain([]byte) bool }); ok && plain.decodePlain(b) {
 		return nil
 	}
 	strict := []json.Options{json.RejectUnknownMembers(true), jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false)}

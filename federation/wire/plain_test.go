@@ -13,6 +13,11 @@ type (
 	generalHeader  EntryHeader
 	generalRequest PublishRequest
 	generalReply   PublishReply
+
+	generalChallenge      ChallengeRequest
+	generalLogin          LoginRequest
+	generalChallengeReply ChallengeReply
+	generalLoginReply     LoginReply
 )
 
 // variants calls try with a text, and with everything that differs from it in one
@@ -126,6 +131,81 @@ func TestPublishPlain(t *testing.T) {
 		want, err := json.Marshal(generalReply(reply), json.Deterministic(true))
 		if got := EncodeJSON(reply); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("got %s, want %s, %v", got, want, err)
+		}
+	}
+}
+
+// plainly demands that decoding text the short way is what the general way makes of
+// it, if the short way takes it; and tells whether that does.
+func plainly(t *testing.T, text []byte, short interface{ decodePlain([]byte) bool }, general any) bool {
+	t.Helper()
+	before := string(EncodeJSON(short))
+	if !short.decodePlain(text) {
+		if got := string(EncodeJSON(short)); got != before {
+			t.Fatalf("%q is not read the short way, and leaves %s", text, got)
+		}
+		return false
+	}
+	if err := DecodeJSON(text, general); err != nil {
+		t.Fatalf("%q is accepted, which the general way does not: %v", text, err)
+	}
+	if got, want := EncodeJSON(short), EncodeJSON(general); !bytes.Equal(got, text) || !bytes.Equal(got, want) {
+		t.Fatalf("%q is read as %s, and the general way as %s", text, got, want)
+	}
+	return true
+}
+
+// TestLoginPlain: the same for both steps of a log-in.
+func TestLoginPlain(t *testing.T) {
+	token := NewToken(seedOf("device"))
+	known := LoginRequest{
+		Handle: "alice", Purpose: PurposeLogin, Nonce: Nonce(seedOf("nonce")), Expires: t0, Tag: Hash(seedOf("tag")),
+		Answer: Signed("the signed challenge"), Device: "alice's <laptop> & co", DeviceToken: &token,
+	}
+	fresh, recovery := known, known
+	fresh.DeviceToken, recovery.Purpose, recovery.Expires = nil, PurposeRecovery, -1<<53+1
+	for _, r := range []LoginRequest{known, fresh, recovery, {Handle: "a", Expires: 1<<53 - 1, Answer: Signed{}}} {
+		text := EncodeJSON(r)
+		if !new(LoginRequest).decodePlain(text) {
+			t.Errorf("%s is not read the short way", text)
+		}
+		variants(text, func(b []byte) { plainly(t, b, new(LoginRequest), new(generalLogin)) })
+	}
+	for _, device := range []string{"B\u00fcro", "a\nb", `a"b`, `a\b`, "\x00", "\x7f", "a\u202eb"} {
+		odd := known
+		odd.Device = device
+		if got := new(LoginRequest); got.decodePlain(EncodeJSON(odd)) {
+			t.Errorf("device %q is read the short way", device)
+		} else if err := DecodeJSON(EncodeJSON(odd), got); (err == nil) != (device != "\x00") || err == nil && got.Device != device {
+			t.Errorf("device %q is read as %q, %v", device, got.Device, err)
+		}
+	}
+	for _, r := range []ChallengeRequest{{"alice", PurposeLogin}, {"a_1", PurposeRecovery}, {Handle: "a"}} {
+		text := EncodeJSON(r)
+		if !new(ChallengeRequest).decodePlain(text) {
+			t.Errorf("%s is not read the short way", text)
+		}
+		variants(text, func(b []byte) { plainly(t, b, new(ChallengeRequest), new(generalChallenge)) })
+	}
+	for _, c := range []string{
+		`{"handle":"alice"}`, `{"purpose":"login","handle":"alice"}`, `{"handle":"alice","handle":"alice","purpose":"login"}`,
+		` {"handle":"alice","purpose":"login"}`, `{"handle":"alice","purpose":"login" }`, `{"handle":null,"purpose":"login"}`,
+		`{"handle":"alic\u0065","purpose":"login"}`, `{"handle":"alice","purpose":"login","more":1}`,
+	} {
+		if plainly(t, []byte(c), new(ChallengeRequest), new(generalChallenge)) {
+			t.Errorf("%s is read the short way", c)
+		}
+	}
+	for _, n := range []int64{0, 1, -1, t0, math.MaxInt64} {
+		challenge := ChallengeReply{Nonce(seedOf("random")), Argon2{1 << 31, uint32(n), 4}, Nonce(seedOf("nonce")), n, Hash(seedOf("tag"))}
+		session := LoginReply{alice, NewToken(seedOf("token")), token, n}
+		for _, c := range []struct{ short, general any }{
+			{challenge, generalChallengeReply(challenge)}, {session, generalLoginReply(session)}, {LoginReply{}, generalLoginReply{}},
+		} {
+			want, err := json.Marshal(c.general, json.Deterministic(true))
+			if got := EncodeJSON(c.short); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("got %s, want %s, %v", got, want, err)
+			}
 		}
 	}
 }
