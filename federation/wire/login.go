@@ -1,5 +1,7 @@
 package wire
 
+import "bytes"
+
 // Purpose tells which key answers a challenge.
 type Purpose string
 
@@ -55,6 +57,12 @@ func OpenChallenge(s Signed, key LoginKey) (*Challenge, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// AnswersChallenge reports whether s is a challenge as EncodeCBOR writes it, signed
+// with the account's log-in key. Who made the challenge need not decode the answer.
+func AnswersChallenge(s Signed, challenge []byte, key LoginKey) bool {
+	return s.verify(LabelLogin, key, MaxStatement) == nil && bytes.Equal(s.payload(), challenge)
 }
 
 // LoginSalt is the salt of the password's key derivation. It holds the address,
