@@ -148,24 +148,45 @@ func TestPublishCost(t *testing.T) {
 }
 
 // TestLoginCost: a log-in is one commit, in its second step, and a handful of
-// look-ups that do not grow with anything.
+// look-ups that do not grow with anything. The devices of an account are read once,
+// when there is a new one, and again after a log-in that was not committed.
 func TestLoginCost(t *testing.T) {
 	l := newLoginNode(t, storetest.NewMemory())
-	for range 3 {
+	login := func(what string, device *wire.Token, want work) (token *wire.Token) {
 		var c wire.ChallengeReply
 		if got := workOf(l.store, func() { c = l.challenges(t, "ann", wire.PurposeLogin) }); got != (work{gets: 2}) {
-			t.Errorf("the challenge: got %+v", got)
+			t.Errorf("%s: the challenge: got %+v", what, got)
 		}
 		answer := l.ann.answer(t, visitorNode, wire.PurposeLogin, c, nil)
+		answer.DeviceToken = device
 		got := workOf(l.store, func() {
-			if _, err := l.Login(t.Context(), answer, newAddress()); err != nil {
+			reply, err := l.Login(t.Context(), answer, newAddress())
+			if err != nil {
 				t.Fatal(err)
 			}
+			token = &reply.DeviceToken
 		})
-		if got.applies != 1 || got.gets > 4 || got.scans > 1 {
-			t.Errorf("the answer: got %+v", got)
+		if got != want {
+			t.Errorf("%s: the answer: got %+v, want %+v", what, got, want)
 		}
+		if what == "one that is answered twice" {
+			_, err := l.Login(t.Context(), answer, newAddress())
+			silent(t, what, err)
+		}
+		return token
 	}
+	first, other := work{gets: 3, scans: 1, applies: 1, changes: 3}, work{gets: 3, applies: 1, changes: 3}
+	device := login("the first device", nil, first)
+	login("a known device", device, other)
+	for range maxDevices - 1 {
+		login("a new device", nil, other)
+	}
+	full := other
+	full.changes++ // one is forgotten
+	login("one too many", nil, full)
+	login("one that is answered twice", nil, full)
+	full.scans++
+	login("the one behind it", nil, full)
 }
 
 // TestRememberedEnds: that somebody may read a stream is remembered, and forgotten

@@ -18,6 +18,9 @@ const (
 	deviceLifetime = 400 * 24 * time.Hour
 	// maxDevices is how many devices of one account are known.
 	maxDevices = 64
+	// deviceCacheSize is of how many accounts the devices are remembered, 6 KB each
+	// at most, so that a log-in from a new one does not read the others.
+	deviceCacheSize = 1000
 )
 
 // A device is what the node keeps of a device that logged in, under
@@ -54,19 +57,55 @@ func (n *Node) knownDevice(ctx context.Context, account wire.AccountID, token *w
 	return d.known(n.now()), nil
 }
 
-// rememberDevice returns the changes that make the device of token known as of
-// now. One that was not known yet takes the place of the one that has been away
-// the longest, if there are too many.
-func (n *Node) rememberDevice(ctx context.Context, account wire.AccountID, token wire.Token, known bool) ([]store.Change, error) {
-	now := n.now()
-	changes := []store.Change{put(deviceKey(account, &token), &device{recordVersion, now.UnixMilli()})}
-	if known {
-		return changes, nil
+// devices are those of an account that are known: by the end of their key, the last
+// log-in of each in ms since 1970.
+type devices map[string]int64
+
+// rememberDevice returns the changes that make the device of token known as of now,
+// and the devices once they are made, if those are known. One that was not known yet
+// takes the place of the one that has been away the longest, if there are too many.
+// The caller holds the lock of the account, and hands the devices to keepDevices.
+func (n *Node) rememberDevice(ctx context.Context, account wire.AccountID, token wire.Token, known bool) ([]store.Change, devices, error) {
+	now, prefix := n.now(), devicePrefix(account)
+	own := token.Hash(wire.LabelDeviceToken).String()
+	changes := []store.Change{put(prefix+own, &device{recordVersion, now.UnixMilli()})}
+	list, kept := n.door.devices.Get(account)
+	n.door.devices.Remove(account) // unless all goes well, they are read again
+	if known && !kept {
+		return changes, nil, nil
 	}
-	var count int
-	var oldest string
-	var since int64
-	for rec, err := range n.own.Scan(ctx, store.Prefix(devicePrefix(account))) {
+	if !kept {
+		var err error
+		if list, err = n.readDevices(ctx, account); err != nil {
+			return nil, nil, err
+		}
+	}
+	list[own] = now.UnixMilli()
+	for key, used := range list {
+		if !(device{Used: used}).known(now) {
+			changes = append(changes, store.Change{Key: prefix + key})
+			delete(list, key)
+		}
+	}
+	for len(list) > maxDevices {
+		key := list.longestAway()
+		changes = append(changes, store.Change{Key: prefix + key})
+		delete(list, key)
+	}
+	return changes, list, nil
+}
+
+// keepDevices remembers the devices of an account, unless there may be another
+// process of this node: it adds devices, and this one does not hear of that.
+func (n *Node) keepDevices(account wire.AccountID, list devices) {
+	if list != nil && n.news == nil {
+		n.door.devices.Add(account, list)
+	}
+}
+
+func (n *Node) readDevices(ctx context.Context, account wire.AccountID) (devices, error) {
+	list, prefix := devices{}, devicePrefix(account)
+	for rec, err := range n.own.Scan(ctx, store.Prefix(prefix)) {
 		if err != nil {
 			return nil, fmt.Errorf("list devices: %w", err)
 		}
@@ -74,18 +113,19 @@ func (n *Node) rememberDevice(ctx context.Context, account wire.AccountID, token
 		if err := decodeRecord(rec, &d); err != nil {
 			return nil, err
 		}
-		if !d.known(now) {
-			changes = append(changes, store.Change{Key: strings.Clone(rec.Key)})
-			continue
-		}
-		if count++; oldest == "" || d.Used < since {
-			oldest, since = strings.Clone(rec.Key), d.Used
+		list[strings.Clone(rec.Key[len(prefix):])] = d.Used
+	}
+	return list, nil
+}
+
+// longestAway is the device whose last log-in is the longest ago.
+func (d devices) longestAway() (key string) {
+	for k, used := range d {
+		if key == "" || used < d[key] || used == d[key] && k < key {
+			key = k
 		}
 	}
-	if count >= maxDevices {
-		changes = append(changes, store.Change{Key: oldest})
-	}
-	return changes, nil
+	return key
 }
 
 func checkDeviceName(name string) error {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store"
 )
@@ -112,7 +114,8 @@ func (n *Node) openSession(ctx context.Context, c *wire.Challenge, account wire.
 	if known {
 		reply.DeviceToken = *req.DeviceToken
 	}
-	devices, err := n.rememberDevice(ctx, account, reply.DeviceToken, known)
+	defer n.door.entering.lock(account)()
+	devices, list, err := n.rememberDevice(ctx, account, reply.DeviceToken, known)
 	if err != nil {
 		return wire.LoginReply{}, err
 	}
@@ -122,6 +125,7 @@ func (n *Node) openSession(ctx context.Context, c *wire.Challenge, account wire.
 	if err := n.spend(ctx, changes); err != nil {
 		return wire.LoginReply{}, err
 	}
+	n.keepDevices(account, list)
 	return reply, nil
 }
 
@@ -184,7 +188,9 @@ type door struct {
 	throttle *throttle
 	lifetime time.Duration // of sessions
 	cache    recall[wire.Hash, cachedSession]
-	swept    string // where the next sweep of sessions begins; sweep's alone
+	devices  *lru.Cache[wire.AccountID, devices]
+	entering locks[wire.AccountID] // held to open a session of one account
+	swept    string                // where the next sweep of sessions begins; sweep's alone
 
 	sweptPurses string // the same of budgets
 }
@@ -194,7 +200,7 @@ func newDoor(t *throttle, lifetime time.Duration) *door {
 	if lifetime == 0 {
 		lifetime = DefaultSessionLifetime
 	}
-	d := &door{throttle: t, lifetime: lifetime}
+	d := &door{throttle: t, lifetime: lifetime, devices: newCache[wire.AccountID, devices](deviceCacheSize)}
 	d.cache.init(sessionCacheSize)
 	return d
 }

@@ -174,6 +174,10 @@ func TestDevicesAreBounded(t *testing.T) {
 	if count() != maxDevices {
 		t.Errorf("%d devices are known, want %d", count(), maxDevices)
 	}
+	back := l.ann.answer(t, visitorNode, wire.PurposeLogin, l.challenges(t, "ann", wire.PurposeLogin), nil)
+	back.DeviceToken = &devices[3] // which would be the next to go
+	must(l.Login(t.Context(), back, newAddress()))
+	devices[4] = l.logsIn(t).DeviceToken // takes the place of the one after it
 	for i, d := range devices {
 		known, err := l.knownDevice(t.Context(), l.ann.account, &d)
 		if err != nil || known != (i >= 3) {
@@ -189,6 +193,30 @@ func TestDevicesAreBounded(t *testing.T) {
 	}
 	if l.logsIn(t); count() != 1 {
 		t.Errorf("%d devices are kept, want the new one", count())
+	}
+}
+
+// TestDevicesOfTwoProcesses: where a person logs in now at one process and now at
+// another, the same number of devices is known, and those that came last.
+func TestDevicesOfTwoProcesses(t *testing.T) {
+	o := newOffice(t, usualPace)
+	left, right := o.opens(), o.opens()
+	account := wire.AccountID(random32())
+	for i := range maxDevices + 6 {
+		n := []*worker{left, right}[i%2]
+		c := n.challenge("ann", wire.PurposeLogin)
+		c.Nonce = wire.Nonce(random32())
+		must(n.openSession(t.Context(), c, account, wire.LoginRequest{Device: "ann's"}, false))
+		o.w.clock.advance(time.Second)
+	}
+	list := must(right.readDevices(t.Context(), account))
+	if len(list) != maxDevices {
+		t.Errorf("%d devices are known, want %d", len(list), maxDevices)
+	}
+	for key, used := range list {
+		if o.w.clock.now().UnixMilli()-used > maxDevices*1000 {
+			t.Errorf("%s is still known, used at %d", key, used)
+		}
 	}
 }
 
