@@ -97,7 +97,7 @@ func (c *cut) vaultHead(ctx context.Context, account wire.AccountID, s wire.Sign
 				return head, nil
 			}
 		}
-		c.held.chains.Remove(account) // there may be newer keys by now
+		c.held.chains.remove(account) // there may be newer keys by now
 	}
 	return nil, nil
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store"
 )
@@ -109,8 +107,8 @@ type fsck struct {
 
 func newFsck(o FsckOptions) *fsck {
 	f := &fsck{FsckOptions: o, report: FsckReport{Records: map[string]int{}}, named: map[string]bool{}}
-	f.own = &side{f: f, name: "own", s: o.Own, chains: newCache[wire.AccountID, *heldChain](1 << 10)}
-	f.copies = &side{f: f, name: "copies", s: o.Copies, chains: newCache[wire.AccountID, *heldChain](1 << 10)}
+	f.own = &side{f: f, name: "own", s: o.Own, chains: newWeighed[wire.AccountID, *heldChain](chainsSize)}
+	f.copies = &side{f: f, name: "copies", s: o.Copies, chains: newWeighed[wire.AccountID, *heldChain](chainsSize)}
 	return f
 }
 
@@ -196,7 +194,7 @@ type side struct {
 	f      *fsck
 	name   string
 	s      store.Store
-	chains *lru.Cache[wire.AccountID, *heldChain]
+	chains *weighed[wire.AccountID, *heldChain]
 	found  []Finding // about the group that is being checked
 	loose  int       // what could not be verified in it
 }

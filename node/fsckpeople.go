@@ -57,9 +57,23 @@ type heldChain struct {
 	problem string
 }
 
+// chainsSize is about how much memory the chains of each store may take, those of
+// 8,000 people: friendships lie in the order of one of the two, so that the keys of
+// the others are asked for at random.
+const chainsSize = 64 << 20 // bytes
+
+// weight is about how many bytes a chain takes, its statements as they are and
+// decoded.
+func (h *heldChain) weight() int {
+	if h.chain == nil {
+		return 256
+	}
+	return 256 + 8<<10*int(h.chain.Newest().Seq+1)
+}
+
 // chain returns somebody's keys in this store.
 func (d *side) chain(ctx context.Context, account wire.AccountID) (*heldChain, error) {
-	if h, ok := d.chains.Get(account); ok {
+	if h, ok := d.chains.get(account); ok {
 		return h, nil
 	}
 	if d.s == nil {
@@ -79,7 +93,7 @@ func (d *side) chain(ctx context.Context, account wire.AccountID) (*heldChain, e
 		next++
 	}
 	h.whole = h.whole && h.there
-	d.chains.Add(account, h)
+	d.chains.add(account, h)
 	return h, nil
 }
 

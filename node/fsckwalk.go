@@ -118,8 +118,8 @@ func (d *side) taken() ([]Finding, int) {
 
 // again checks a group once more, with nothing remembered.
 func (d *side) again(ctx context.Context, k recordKind, group string) ([]Finding, int, error) {
-	d.f.own.chains.Purge()
-	d.f.copies.chains.Purge()
+	d.f.own.chains.purge()
+	d.f.copies.chains.purge()
 	check := k.open(d, group)
 	for rec, err := range d.s.Scan(ctx, store.Prefix(group)) {
 		rec, err := d.readable(rec, err)
