@@ -3,8 +3,9 @@
 // Its people have real keys: their posts are sealed, wrapped for friends and
 // signed as a client does it, and are opened again with what a friend gets of the
 // node. Two things are cheaper than in life. Every key is derived from one seed,
-// so no password goes through Argon2id; and their vaults hold nothing, so nobody
-// could log in as one of them with a client. A node cannot tell.
+// so no password goes through Argon2id; and their vaults hold nothing and are all
+// the same, so nobody could log in as one of them with a client. What a node does
+// for them is what it does for others.
 //
 // # What it measures
 //
