@@ -37,6 +37,7 @@ func (s *Store) place(b *bbolt.Bucket, p pair) error {
 	if _, ok := s.layers.Load().apart.tree.Get(p); ok {
 		return putApart(b.Tx(), p)
 	}
+	passable(b.Tx(), bucketName, p.key)
 	if p.stored == nil {
 		return b.Delete(p.key)
 	}
@@ -62,14 +63,15 @@ func putApart(tx *bbolt.Tx, p pair) error {
 	if err != nil {
 		return err
 	}
+	passable(tx, apartBucket, p.key)
 	return b.Put(p.key, p.stored)
 }
 
 // apartOf reads the bucket.
-func apartOf(tx *bbolt.Tx) table {
+func apartOf(file content) table {
 	t := newTable()
-	if b := tx.Bucket(apartBucket); b != nil {
-		c := b.Cursor()
+	if b, ok := file.bucket(apartBucket); ok {
+		c := b.cursor()
 		for key, stored := c.First(); key != nil; key, stored = c.Next() {
 			p := pair{key: bytes.Clone(key)}
 			if len(stored) > 0 {

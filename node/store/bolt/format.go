@@ -65,11 +65,11 @@ func makeFormat(tx *bbolt.Tx) error {
 
 // formatOf returns the format of a file, empty for one without records.
 func formatOf(tx *bbolt.Tx) string {
-	b := tx.Bucket(formatBucket)
-	switch {
-	case b != nil:
-		return string(b.Get(formatKey))
-	case tx.Bucket(bucketName) != nil:
+	c := contentOf(tx)
+	if t, ok := c.bucket(formatBucket); ok {
+		return string(t.get(formatKey))
+	}
+	if _, ok := c.bucket(bucketName); ok {
 		return "1"
 	}
 	return ""
@@ -82,13 +82,13 @@ type fileState struct {
 	logged             bool
 }
 
-func stateOf(tx *bbolt.Tx) (s fileState) {
-	b := tx.Bucket(formatBucket)
-	s.revision = tx.Bucket(bucketName).Sequence()
-	if v := b.Get(sequenceKey); len(v) == 8 {
+func stateOf(records tree) (s fileState) {
+	t, _ := records.bucket(formatBucket)
+	s.revision = records.sequence
+	if v := t.get(sequenceKey); len(v) == 8 {
 		s.sequence = binary.BigEndian.Uint64(v)
 	}
-	if v := b.Get(logKey); len(v) == 8 {
+	if v := t.get(logKey); len(v) == 8 {
 		s.id, s.logged = binary.BigEndian.Uint64(v), true
 	}
 	return s
@@ -145,7 +145,7 @@ func (p pair) revision() uint64 { return binary.BigEndian.Uint64(p.stored[revisi
 // a key that was changed, in a record or on the way to it, hides records from the
 // search. So a key counts as absent only if the search ended between two
 // neighbours that belong there.
-func find(c *bbolt.Cursor, key []byte) (pair, error) {
+func find(c *cursor, key []byte) (pair, error) {
 	var p pair
 	p.key, p.stored = c.Seek(key)
 	if bytes.Equal(p.key, key) {

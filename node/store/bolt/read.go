@@ -7,8 +7,6 @@ import (
 	"iter"
 	"slices"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -53,7 +51,7 @@ func (s *Store) Get(ctx context.Context, key string) (store.Record, error) {
 }
 
 // find is find in all of the store. The cursor may be nil.
-func (v view) find(c *bbolt.Cursor, key []byte) (pair, error) {
+func (v view) find(c *cursor, key []byte) (pair, error) {
 	p, known, err := v.look(c, key)
 	if err == nil && !known {
 		err = v.missing(key)
@@ -71,7 +69,7 @@ func (v view) missing(key []byte) error {
 
 // look is find but for what a lost part of the log may have had: known tells
 // that there is such a record, or that it was deleted since.
-func (v view) look(c *bbolt.Cursor, key []byte) (p pair, known bool, err error) {
+func (v view) look(c *cursor, key []byte) (p pair, known bool, err error) {
 	p, over := v.get(key)
 	switch {
 	case over && p.stored == nil:
@@ -82,7 +80,7 @@ func (v view) look(c *bbolt.Cursor, key []byte) (p pair, known bool, err error) 
 		return p, true, nil
 	}
 	if c == nil {
-		c = v.records.Cursor()
+		c = v.records.cursor()
 	}
 	p, err = find(c, key)
 	return p, p.key != nil, err
@@ -187,7 +185,7 @@ func (v view) batch(q *scan) (all []finding, more bool) {
 	if v.lost != "" && !q.begun {
 		all = append(all, finding{err: &store.DamagedError{From: q.From, To: q.To, Detail: v.lost}})
 	}
-	w := walk{cursor: v.records.Cursor(), q: q}
+	w := walk{cursor: v.records.cursor(), q: q}
 	broken := w.batch()
 	next := ""
 	if broken != nil {

@@ -50,7 +50,7 @@ func (s *Store) recover() error {
 	var state fileState
 	var apart table
 	err := s.view(func(v view) error {
-		state, apart = stateOf(v.records.Tx()), apartOf(v.records.Tx())
+		state, apart = stateOf(v.records), apartOf(v.records.content)
 		return nil
 	})
 	if err != nil {

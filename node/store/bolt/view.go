@@ -15,7 +15,7 @@ import (
 // lies over it.
 type view struct {
 	*layers
-	records *bbolt.Bucket
+	records tree
 	lost    string // why nobody knows what is missing; empty if nothing is
 }
 
@@ -35,11 +35,11 @@ func (s *Store) view(read func(view) error) (err error) {
 
 // viewUnder reads the file under layers that were looked at before.
 func (s *Store) viewUnder(l *layers, read func(view) error) error {
-	return s.viewFile(func(b *bbolt.Bucket) error {
+	return s.viewFile(func(t tree) error {
 		if s.layers.Load().freezes != l.freezes {
 			return errAgain
 		}
-		return read(view{l, b, s.lost})
+		return read(view{l, t, s.lost})
 	})
 }
 
@@ -55,7 +55,7 @@ func (s *Store) publish(change func(*layers)) {
 // viewFile runs a read transaction. What bbolt does not expect of a page makes it
 // panic, and an offset beyond the end of the file makes it fault: both become a
 // *store.DamagedError.
-func (s *Store) viewFile(read func(*bbolt.Bucket) error) (err error) {
+func (s *Store) viewFile(read func(tree) error) (err error) {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if err := s.usable(); err != nil {
@@ -74,11 +74,11 @@ func (s *Store) viewFile(read func(*bbolt.Bucket) error) (err error) {
 	committed := s.committed.Load()
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		begun = true
-		b, err := records(tx, committed)
+		t, err := records(tx, committed)
 		if err != nil {
 			return err
 		}
-		return read(b)
+		return read(t)
 	})
 	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		return store.ErrClosed
@@ -86,18 +86,18 @@ func (s *Store) viewFile(read func(*bbolt.Bucket) error) (err error) {
 	return err
 }
 
-// records returns the bucket. A transaction that is older than what was
+// records returns the records. A transaction that is older than what was
 // committed before it began means that the page with the newest root was
 // changed, and bbolt took the one before.
-func records(tx *bbolt.Tx, committed int64) (*bbolt.Bucket, error) {
+func records(tx *bbolt.Tx, committed int64) (tree, error) {
 	if int64(tx.ID()) < committed {
-		return nil, &store.DamagedError{Detail: "the page that leads to the newest records was overwritten"}
+		return tree{}, &store.DamagedError{Detail: "the page that leads to the newest records was overwritten"}
 	}
-	b := tx.Bucket(bucketName)
-	if b == nil {
-		return nil, &store.DamagedError{Detail: "the way to the records was overwritten"}
+	t, ok := contentOf(tx).bucket(bucketName)
+	if !ok {
+		return tree{}, &store.DamagedError{Detail: "the way to the records was overwritten"}
 	}
-	return b, nil
+	return t, nil
 }
 
 // damage makes an error of a panic.
@@ -177,9 +177,9 @@ func (s *Store) update(write func(*bbolt.Bucket) error) (err error) {
 		return err
 	}
 	id := int64(tx.ID())
-	b, err := records(tx, committed+1)
+	_, err = records(tx, committed+1)
 	if err == nil {
-		err = write(b)
+		err = write(tx.Bucket(bucketName))
 	}
 	if err != nil {
 		return errors.Join(err, tx.Rollback())

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -14,7 +12,7 @@ import (
 // each pair, and at the one before the first and the one behind the last: only
 // if those are in order, too, none is missing.
 type walk struct {
-	cursor *bbolt.Cursor
+	cursor *cursor
 	q      *scan
 	found  []finding
 	size   int    // bytes of what was found
@@ -165,7 +163,7 @@ func (w *walk) note() {
 // beyond returns the key of the query that is next to a page that cannot be
 // read, on its other side; empty if there is none. It comes from the other end.
 func (w *walk) beyond() (key string) {
-	other := walk{cursor: w.cursor.Bucket().Cursor(), q: &scan{Query: w.q.Query}}
+	other := walk{cursor: w.cursor.tree.cursor(), q: &scan{Query: w.q.Query}}
 	other.q.Reverse = !w.q.Reverse
 	defer func() {
 		recover() // that page again

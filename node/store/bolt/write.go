@@ -7,8 +7,6 @@ import (
 	"runtime"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -203,7 +201,7 @@ func (s *Store) nextGroup() (group []*request, closed bool) {
 // A draft is what a group will change.
 type draft struct {
 	view
-	cursor   *bbolt.Cursor
+	cursor   *cursor
 	table    table  // the active one with the changes
 	added    []pair // the changes, in order
 	frame    []byte
@@ -220,7 +218,7 @@ func (s *Store) commit(group []*request) error {
 	err := s.view(func(v view) error {
 		over := *v.layers
 		over.active = d.table
-		d.view, d.cursor = view{&over, v.records, v.lost}, v.records.Cursor()
+		d.view, d.cursor = view{&over, v.records, v.lost}, v.records.cursor()
 		for _, r := range group {
 			if r.err = d.check(r); r.err == nil {
 				d.put(r)

@@ -1,0 +1,151 @@
+package bolt
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sort"
+
+	"go.etcd.io/bbolt"
+)
+
+// A cursor goes through the keys of a tree. It does what bbolt's does, from which
+// it differs in what it makes of damage: in a page whose pointer leads back up the
+// tree, bbolt goes down for ever, until there is no room on its stack, or no
+// memory, and the process ends. A cursor goes down maxDepth pages, and panics,
+// which ends a call.
+type cursor struct {
+	tree
+	stack []spot
+	room  [6]spot // for it, as a rule
+}
+
+// A spot is an element of a page.
+type spot struct {
+	page
+	index int
+}
+
+// maxDepth is how many pages there can be between root and leaf: each branch has
+// two children at least.
+const maxDepth = 40
+
+func (t tree) cursor() *cursor {
+	c := &cursor{tree: t}
+	c.stack = c.room[:0]
+	return c
+}
+
+// Seek moves to a key, or the first behind it, and returns it with its value; nil if
+// there is none. What the cursor returns is valid as long as its transaction.
+func (c *cursor) Seek(key []byte) (found, value []byte) {
+	c.stack = append(c.stack[:0], spot{page: c.top()})
+	for {
+		s := c.at()
+		if s.index = s.search(key); s.leaf {
+			break
+		}
+		c.down()
+	}
+	if s := c.at(); s.index >= s.count {
+		return c.Next()
+	}
+	return c.pair()
+}
+
+// search returns the index of the first key of a leaf that is not before a key,
+// or that of the child of a branch in which it has to be.
+func (p page) search(key []byte) int {
+	if p.leaf {
+		return sort.Search(p.count, func(i int) bool { return bytes.Compare(p.key(i), key) >= 0 })
+	}
+	return max(0, sort.Search(p.count, func(i int) bool { return bytes.Compare(p.key(i), key) > 0 })-1)
+}
+
+// First moves to the first key.
+func (c *cursor) First() (key, value []byte) {
+	c.stack = append(c.stack[:0], spot{page: c.top()})
+	return c.leaf(false)
+}
+
+// Last moves to the last key.
+func (c *cursor) Last() (key, value []byte) {
+	p := c.top()
+	c.stack = append(c.stack[:0], spot{p, p.count - 1})
+	return c.leaf(true)
+}
+
+// Next moves to the next key. Behind the last it stays where it is.
+func (c *cursor) Next() (key, value []byte) {
+	for i, s := range slices.Backward(c.stack) {
+		if s.index+1 < s.count {
+			c.stack = c.stack[:i+1]
+			c.at().index++
+			return c.leaf(false)
+		}
+	}
+	return nil, nil
+}
+
+// Prev moves to the key before. At the first it stays where it is.
+func (c *cursor) Prev() (key, value []byte) {
+	for i, s := range slices.Backward(c.stack) {
+		if s.index > 0 {
+			c.stack = c.stack[:i+1]
+			c.at().index--
+			return c.leaf(true)
+		}
+	}
+	return nil, nil
+}
+
+func (c *cursor) at() *spot { return &c.stack[len(c.stack)-1] }
+
+// leaf goes down to the first key below where it is, or the last.
+func (c *cursor) leaf(last bool) (key, value []byte) {
+	for !c.at().leaf {
+		c.down()
+		if last {
+			c.at().index = c.at().count - 1
+		}
+	}
+	if c.at().count == 0 {
+		return nil, nil
+	}
+	return c.pair()
+}
+
+// down goes to the page that a branch leads to.
+func (c *cursor) down() {
+	s := c.at()
+	if len(c.stack) == maxDepth {
+		panic(fmt.Sprintf("page %d leads to no leaf", s.id))
+	}
+	c.stack = append(c.stack, spot{page: c.page(s.child(s.index))})
+}
+
+func (c *cursor) pair() (key, value []byte) { return c.at().pair(c.at().index) }
+func (c *cursor) flags() uint32             { return c.at().flags(c.at().index) }
+
+// passable panics unless bbolt may be asked to change a key: it goes the same way
+// once more, and where it deletes, what becomes too small is put into the pages
+// beside.
+func passable(tx *bbolt.Tx, bucket, key []byte) {
+	t, ok := contentOf(tx).bucket(bucket)
+	if !ok {
+		return
+	}
+	c := t.cursor()
+	if found, _ := c.Seek(key); bytes.Equal(found, key) && c.flags() != 0 {
+		panic(fmt.Sprintf("page %d calls a record a bucket", c.at().id))
+	}
+	for depth, s := range c.stack[:len(c.stack)-1] {
+		below := c.stack[depth+1]
+		for i := max(0, s.index-1); i < min(s.count, s.index+2); i++ {
+			id := s.child(i)
+			if i != s.index && (c.page(id).leaf != below.leaf || slices.ContainsFunc(c.stack, func(s spot) bool { return s.id == id })) {
+				panic(fmt.Sprintf("page %d leads to page %d, which is none beside", s.id, id))
+			}
+		}
+	}
+}
