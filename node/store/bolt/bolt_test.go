@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		crashChild(path)
 		return
 	}
+	if path := os.Getenv(pageEnv); path != "" {
+		pageChild(path)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

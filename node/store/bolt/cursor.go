@@ -23,7 +23,8 @@ type cursor struct {
 // A spot is an element of a page.
 type spot struct {
 	page
-	index int
+	index    int
+	from, to []byte // where at least one of the keys of the page has to be; nil: no bound
 }
 
 // maxDepth is how many pages there can be between root and leaf: each branch has
@@ -39,18 +40,45 @@ func (t tree) cursor() *cursor {
 // Seek moves to a key, or the first behind it, and returns it with its value; nil if
 // there is none. What the cursor returns is valid as long as its transaction.
 func (c *cursor) Seek(key []byte) (found, value []byte) {
-	c.stack = append(c.stack[:0], spot{page: c.top()})
-	for {
-		s := c.at()
-		if s.index = s.search(key); s.leaf {
-			break
-		}
-		c.down()
-	}
+	c.find(key)
 	if s := c.at(); s.index >= s.count {
 		return c.Next()
 	}
 	return c.pair()
+}
+
+// Before moves to the last key before a key, or to the last there is where the key
+// is empty.
+func (c *cursor) Before(key []byte) (found, value []byte) {
+	if len(key) == 0 {
+		return c.Last()
+	}
+	c.find(key)
+	return c.Prev()
+}
+
+// find goes down to the place in a leaf where a key is, or would be.
+func (c *cursor) find(key []byte) {
+	c.stack = append(c.stack[:0], spot{page: c.top()})
+	for c.at().index = c.at().search(key); !c.at().leaf; c.at().index = c.at().search(key) {
+		c.down()
+	}
+}
+
+// astray reports whether a page on the way to where the cursor is has other keys than
+// the branch above leads to.
+func (c *cursor) astray() bool {
+	var end []byte
+	for i, s := range c.stack[1:] {
+		above := c.stack[i]
+		if above.index+1 < above.count {
+			end = above.key(above.index + 1)
+		}
+		if bytes.Compare(s.key(0), above.key(above.index)) < 0 || end != nil && bytes.Compare(s.key(s.count-1), end) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // search returns the index of the first key of a leaf that is not before a key,
@@ -71,7 +99,7 @@ func (c *cursor) First() (key, value []byte) {
 // Last moves to the last key.
 func (c *cursor) Last() (key, value []byte) {
 	p := c.top()
-	c.stack = append(c.stack[:0], spot{p, p.count - 1})
+	c.stack = append(c.stack[:0], spot{page: p, index: p.count - 1})
 	return c.leaf(true)
 }
 
@@ -121,7 +149,32 @@ func (c *cursor) down() {
 	if len(c.stack) == maxDepth {
 		panic(fmt.Sprintf("page %d leads to no leaf", s.id))
 	}
-	c.stack = append(c.stack, spot{page: c.page(s.child(s.index))})
+	c.stack = append(c.stack, c.below(s, s.index))
+}
+
+// below returns the page that the i-th element of a branch leads to. That is another
+// one than those beside, and has keys where it should, give or take one key of the
+// branch: if that is what is damaged, the way is none the less right.
+func (c *cursor) below(s *spot, i int) spot {
+	next := spot{page: c.page(s.child(i)), from: s.from, to: s.to}
+	if i > 0 {
+		next.from = s.key(i - 1)
+	}
+	if i+2 < s.count {
+		next.to = s.key(i + 2)
+	}
+	twice := i > 0 && s.child(i-1) == next.id || i+1 < s.count && s.child(i+1) == next.id
+	if twice || next.count == 0 || !next.crosses(next.from, next.to) {
+		panic(fmt.Sprintf("page %d leads to page %d, which is another", s.id, next.id))
+	}
+	return next
+}
+
+// crosses reports whether a page may have keys within bounds.
+func (p page) crosses(from, to []byte) bool {
+	first, ok := p.readable(0)
+	last, also := p.readable(p.count - 1)
+	return !ok || !also || bytes.Compare(last, from) >= 0 && (to == nil || bytes.Compare(first, to) < 0)
 }
 
 func (c *cursor) pair() (key, value []byte) { return c.at().pair(c.at().index) }
@@ -136,15 +189,20 @@ func passable(tx *bbolt.Tx, bucket, key []byte) {
 		return
 	}
 	c := t.cursor()
-	if found, _ := c.Seek(key); bytes.Equal(found, key) && c.flags() != 0 {
-		panic(fmt.Sprintf("page %d calls a record a bucket", c.at().id))
+	c.find(key)
+	s := c.at()
+	if c.astray() {
+		panic(fmt.Sprintf("page %d has other keys than those that lead there", s.id))
+	}
+	if s.index < s.count && bytes.Equal(s.key(s.index), key) && c.flags() != 0 {
+		panic(fmt.Sprintf("page %d calls a record a bucket", s.id))
 	}
 	for depth, s := range c.stack[:len(c.stack)-1] {
 		below := c.stack[depth+1]
 		for i := max(0, s.index-1); i < min(s.count, s.index+2); i++ {
-			id := s.child(i)
-			if i != s.index && (c.page(id).leaf != below.leaf || slices.ContainsFunc(c.stack, func(s spot) bool { return s.id == id })) {
-				panic(fmt.Sprintf("page %d leads to page %d, which is none beside", s.id, id))
+			beside := c.below(&s, i)
+			if i != s.index && (beside.leaf != below.leaf || slices.ContainsFunc(c.stack, func(s spot) bool { return s.id == beside.id })) {
+				panic(fmt.Sprintf("page %d leads to page %d, which is none beside", s.id, beside.id))
 			}
 		}
 	}

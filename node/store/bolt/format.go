@@ -154,12 +154,11 @@ func find(c *cursor, key []byte) (pair, error) {
 		}
 		return p, nil
 	}
-	var before pair
-	if p.key == nil {
-		before.key, before.stored = c.Last()
-	} else {
-		before.key, before.stored = c.Prev()
+	if c.find(key); c.astray() {
+		return pair{}, &store.DamagedError{Key: string(key), Detail: "a page of the file has other keys than those that lead there"}
 	}
+	var before pair
+	before.key, before.stored = c.Prev()
 	if p.key != nil && !(p.legible() && string(p.key) > string(key)) || before.key != nil && !(before.legible() && string(before.key) < string(key)) {
 		return pair{}, &store.DamagedError{Key: string(key), Detail: "the records beside it are not in order"}
 	}

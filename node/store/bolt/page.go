@@ -105,23 +105,32 @@ func (p page) bounds(i int) (from, to uint64) {
 	}
 	from = uint64(pageHead+elementSize*i) + uint64(binary.NativeEndian.Uint32(e))
 	to = from + uint64(binary.NativeEndian.Uint32(e[4:]))
-	if to > uint64(len(p.b)) {
-		panic(fmt.Sprintf("a key of page %d ends behind it", p.id))
-	}
 	return from, to
 }
 
-func (p page) key(i int) []byte {
+// readable returns the i-th key, if it lies in the page.
+func (p page) readable(i int) (key []byte, ok bool) {
 	from, to := p.bounds(i)
-	return p.b[from:to:to]
+	if to > uint64(len(p.b)) {
+		return nil, false
+	}
+	return p.b[from:to:to], true
+}
+
+func (p page) key(i int) []byte {
+	key, ok := p.readable(i)
+	if !ok {
+		panic(fmt.Sprintf("a key of page %d ends behind it", p.id))
+	}
+	return key
 }
 
 // pair returns the i-th key and value of a leaf.
 func (p page) pair(i int) (key, value []byte) {
 	from, to := p.bounds(i)
 	end := to + uint64(binary.NativeEndian.Uint32(p.element(i)[12:]))
-	if end > uint64(len(p.b)) {
-		panic(fmt.Sprintf("a value of page %d ends behind it", p.id))
+	if to > uint64(len(p.b)) || end > uint64(len(p.b)) {
+		panic(fmt.Sprintf("a record of page %d ends behind it", p.id))
 	}
 	return p.b[from:to:to], p.b[to:end:end]
 }

@@ -77,13 +77,13 @@ func (w *walk) first() pair {
 		bound = w.q.To
 	}
 	var at, before pair
-	if w.q.Reverse && bound == "" {
-		at.key, at.stored = w.cursor.Last()
+	if w.q.Reverse && (bound == "" || w.q.begun) {
+		at.key, at.stored = w.cursor.Before([]byte(bound))
 		return at
 	}
 	at.key, at.stored = w.cursor.Seek([]byte(bound))
 	switch {
-	case w.q.begun && !w.q.Reverse:
+	case w.q.begun:
 		return at
 	case at.key == nil:
 		before.key, before.stored = w.cursor.Last()
