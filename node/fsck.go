@@ -125,6 +125,9 @@ func (f *fsck) run(ctx context.Context) (FsckReport, error) {
 	err := f.findName(ctx)
 	for _, d := range sides {
 		if err == nil {
+			err = d.inspect(ctx)
+		}
+		if err == nil {
 			err = d.walk(ctx)
 		}
 	}

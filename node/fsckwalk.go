@@ -14,6 +14,22 @@ import (
 // progressEvery is after how many records Progress is told.
 const progressEvery = 1 << 12
 
+// inspect names what is wrong in what the records lie in, if the store can tell. It
+// cannot be repaired here: a backup is restored, and copies are deleted.
+func (d *side) inspect(ctx context.Context) error {
+	of, ok := d.s.(store.Inspector)
+	if !ok {
+		return nil
+	}
+	flaws, err := of.Inspect(ctx)
+	for _, one := range flaws {
+		if err == nil {
+			err = d.tell(ctx, Finding{Key: one.Place, Problem: one.Problem})
+		}
+	}
+	return err
+}
+
 // walk checks all records of a store, and names those that are of no kind.
 func (d *side) walk(ctx context.Context) error {
 	if err := d.judgeRequired(ctx); err != nil {

@@ -35,6 +35,7 @@ type usage struct {
 	Scanned             int      // records that a scan had, of both directions the fewer
 	ScanTells           bool     // both scans named a range
 	Wrong               []string // what was not what was written, or missing without a word
+	Flaws               int      // that an inspection found
 	Acknowledged, Taken int      // writes, and those that were there when it was opened again
 }
 
@@ -44,6 +45,10 @@ func pageChild(path string) {
 	var u usage
 	s, err := Open(path, Options{})
 	if u.Opened = err == nil; u.Opened {
+		flaws, err := s.Inspect(context.Background())
+		if u.Flaws = len(flaws); err != nil {
+			u.wrong("inspection: %v", err)
+		}
 		u.read(s)
 		u.write(s)
 	} else if !errors.Is(err, store.ErrDamaged) {
@@ -90,13 +95,13 @@ func (u *usage) read(s *Store) {
 	}
 }
 
-// write changes every tenth record and deletes others (of which nobody may be able to
+// write changes every thirtieth record, and deletes as many (of which nobody may be able to
 // tell that they are not there), and looks for what was
 // acknowledged when the file was closed and opened again.
 func (u *usage) write(s *Store) {
 	ctx := context.Background()
 	var done []int
-	for i := 0; i < pageRecords; i += 5 {
+	for i := 0; i < pageRecords; i += 15 {
 		c := store.Change{Key: pageKey(i), Value: []byte("new")}
 		if i%2 == 0 {
 			c.Value = nil
@@ -250,10 +255,81 @@ func TestDamagedPages(t *testing.T) {
 			if u.Got+u.Named != pageRecords || u.Named > test.lost || pageRecords-u.Scanned > test.lost {
 				t.Errorf("%d records were read one by one, %d named, %d scanned of %d, at most %d may be missing", u.Got, u.Named, u.Scanned, pageRecords, test.lost)
 			}
+			if u.Flaws == 0 {
+				t.Error("an inspection finds nothing")
+			}
 			if test.silent == u.ScanTells || test.silent != (u.Named == 0) {
 				t.Errorf("%d records were named, scans tell: %t", u.Named, u.ScanTells)
 			}
-			t.Logf("%d read, %d named, %d scanned, %d writes acknowledged, %d there", u.Got, u.Named, u.Scanned, u.Acknowledged, u.Taken)
+			t.Logf("%d flaws, %d read, %d named, %d scanned, %d writes acknowledged, %d there", u.Flaws, u.Got, u.Named, u.Scanned, u.Acknowledged, u.Taken)
 		})
+	}
+}
+
+// TestInspection inspects files in which all is well, and one in which a branch leads
+// to an older copy of a page, which looks like any other to whoever reads it.
+func TestInspection(t *testing.T) {
+	path := threeLevels(t)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := recordsIn(t, path, before).cursor()
+	inspect := func() []store.Flaw {
+		t.Helper()
+		s := open(t, filepath.Dir(path))
+		defer s.Close()
+		flaws, err := s.Inspect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return flaws
+	}
+	if flaws := inspect(); len(flaws) > 0 {
+		t.Errorf("a new file: %v", flaws)
+	}
+	s := open(t, filepath.Dir(path))
+	for i := 0; i < pageRecords; i += 10 {
+		if err := s.Apply(t.Context(), put(pageKey(i), "new")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if flaws := inspect(); len(flaws) > 0 {
+		t.Errorf("a changed file: %v", flaws)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := recordsIn(t, path, b).cursor()
+	var was, is uint64
+	var above spot
+	for i := 0; i < pageRecords && was == 0; i += 10 { // most copies were written over since
+		older.find([]byte(pageKey(i)))
+		newer.find([]byte(pageKey(i)))
+		id := older.at().id
+		if slices.Equal(b[id*pageSize:(id+1)*pageSize], before[id*pageSize:(id+1)*pageSize]) {
+			was, is, above = id, newer.at().id, newer.stack[1]
+		}
+	}
+	if was == 0 || was == is {
+		t.Fatal("no older copy of a page is there any more")
+	}
+	binary.NativeEndian.PutUint64(b[int(above.id)*pageSize+pageHead+elementSize*above.index+8:], was)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := []store.Flaw{
+		{Place: fmt.Sprint("page ", was), Problem: "it is in use, and on the list of free pages"},
+		{Place: fmt.Sprint("page ", is), Problem: "nothing leads to it, and it is not free (1 pages in all)"},
+	}
+	flaws := inspect()
+	for _, flaw := range want {
+		if !slices.Contains(flaws, flaw) {
+			t.Errorf("got %v, want %v", flaws, flaw)
+		}
 	}
 }
