@@ -155,7 +155,9 @@ func (s *Store) write() {
 }
 
 // settle lets those who were just answered come back with their next change
-// before the next group is closed; without it, half of them find it gone. It
+// before the next group is closed. Without it, half of them find it gone, and there
+// are nearly twice as many syncs: with 8 writers 0.26 a call instead of 0.14, with 64
+// of them 0.037 instead of 0.022 (BenchmarkApply); a lone writer needs the same CPU. It
 // only yields to what is ready to run, and ends when as many are there again,
 // or when nobody came for a moment that is short beside a commit. A single one
 // would come back to a group of one, for which there is nothing to wait.
