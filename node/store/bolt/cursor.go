@@ -17,7 +17,7 @@ import (
 type cursor struct {
 	tree
 	stack []spot
-	room  [6]spot // for it, as a rule
+	room  [4]spot // for it, as a rule
 }
 
 // A spot is an element of a page.

@@ -151,12 +151,16 @@ type tree struct {
 
 // bucket returns a bucket, if there is one of that name.
 func (c content) bucket(name []byte) (t tree, ok bool) {
-	cursor := tree{content: c, root: c.root}.cursor()
-	key, value := cursor.Seek(name)
-	if string(key) != string(name) {
+	p := c.page(c.root)
+	if !p.leaf {
+		panic("the list of buckets is none") // they are few
+	}
+	i := p.search(name)
+	if i == p.count || string(p.key(i)) != string(name) {
 		return tree{}, false
 	}
-	if len(value) < bucketHead || cursor.flags() != bucketFlag {
+	_, value := p.pair(i)
+	if len(value) < bucketHead || p.flags(i) != bucketFlag {
 		panic(fmt.Sprintf("%q is no bucket", name))
 	}
 	t = tree{content: c, root: binary.NativeEndian.Uint64(value), sequence: binary.NativeEndian.Uint64(value[8:])}
