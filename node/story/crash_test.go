@@ -111,7 +111,8 @@ type crash struct {
 	life    int // kills before the nodes are given up for others, 0 for never
 }
 
-// newCrash starts two nodes: three couples on each, and the others over both.
+// newCrash starts two nodes, which may keep few copies: three couples on each, and
+// the others over both.
 func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
 	var pairs [][2]int
 	for i := range couples {
@@ -121,7 +122,10 @@ func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
 		}
 		pairs = append(pairs, pair)
 	}
-	c := loadedCrash(t, points, pairs, func(*server) error { return nil })
+	c := loadedCrash(t, points, pairs, func(s *server) error {
+		s.flags = append(s.flags, "--copies-max-bytes", "1MiB") // so that they are trimmed, and fetched again
+		return nil
+	})
 	c.bins = []string{buildCrash(t, points, faults...), buildCrash(t, points, append(faults, changesOf(t, apartList)...)...)}
 	return c
 }
