@@ -493,3 +493,27 @@ func TestFsckOtherRelease(t *testing.T) {
 		c.stores[where].Restore(before)
 	}
 }
+
+// A flawed store says that something is wrong in what its records lie in.
+type flawed struct{ store.Store }
+
+func (flawed) Inspect(context.Context) ([]store.Flaw, error) {
+	return []store.Flaw{{Place: "page 7", Problem: "it is in use, and on the list of free pages"}}, nil
+}
+
+// TestFsckNamesFlaws names what a store says of itself, and repairs nothing of it.
+func TestFsckNamesFlaws(t *testing.T) {
+	c := newCheckable(t)
+	own, copies := c.stores["north own"], c.stores["north copies"]
+	for _, repair := range []bool{false, true} {
+		got := fsckStores(t, flawed{own}, flawed{copies}, c.now, repair)
+		for i, side := range []string{"own", "copies"} {
+			if len(got.findings) < 2 || got.findings[i].Store != side || got.findings[i].Key != "page 7" || got.findings[i].Repair != "" {
+				t.Errorf("repair: %t: got %s, want page 7 of both", repair, got)
+			}
+		}
+		if got.report.Findings != 2 {
+			t.Errorf("repair: %t: %d findings, want 2:%s", repair, got.report.Findings, got)
+		}
+	}
+}
