@@ -33,7 +33,7 @@ const (
 	burstDeeds  = 200 // acknowledged before a kill at random, at most
 	burstMost   = 800 // before a failpoint counts as not reached
 	calmKills   = 25  // before the other node is the one that is killed
-	missedAgain = 20  // times that a failpoint is tried which was not reached
+	missedAgain = 40  // times that a failpoint is tried which was not reached
 	patience    = 5   // times that a node which lives is asked again
 
 	progressKills = 500
