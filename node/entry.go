@@ -96,6 +96,7 @@ func (p *Person) Publish(ctx context.Context, r wire.PublishRequest) (wire.Publi
 			return wire.PublishReply{}, err
 		}
 		if err = p.node.commit(ctx, s, d); err == nil {
+			p.node.continued(name, d.head.ID)
 			return wire.PublishReply{ID: d.head.ID, Arrival: d.record.Arrival}, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {

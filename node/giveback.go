@@ -30,7 +30,7 @@ func (p peer) giveBack(ctx context.Context, s *stream, ask wire.SyncStream, room
 	}
 	if ask.After > 0 && s.has(ask.After) {
 		if err := n.checkHave(ctx, s, ask); err != nil {
-			return wire.SyncedStream{}, 0, false, err
+			return wire.SyncedStream{}, 0, false, n.unlessGone(ctx, s, gap, err)
 		}
 	}
 	if ask.After == head || room <= 0 {
@@ -45,12 +45,25 @@ func (p peer) giveBack(ctx context.Context, s *stream, ask wire.SyncStream, room
 	if err != nil {
 		return wire.SyncedStream{}, 0, false, err
 	}
-	if same, err := n.steady(ctx, s, gap); err != nil || !same { // entries went while they were read
-		return wire.SyncedStream{}, 0, true, err
+	if err := n.unlessGone(ctx, s, gap, nil); err != nil {
+		return wire.SyncedStream{}, 0, false, err
 	}
 	for _, r := range records {
 		one.Entries = append(one.Entries, r.entry())
 		size += r.entry().Size()
 	}
 	return one, size, ask.After+uint64(len(one.Entries)) < head, nil
+}
+
+// unlessGone returns what came of reading a copy, or Unavailable where entries went
+// meanwhile: that says nothing of what it held.
+func (n *Node) unlessGone(ctx context.Context, s *stream, before *gap, result error) error {
+	same, err := n.steady(ctx, s, before)
+	if err != nil {
+		return err
+	}
+	if !same {
+		return wire.Errorf(wire.Unavailable, "stream", "entries of it went while they were read")
+	}
+	return result
 }

@@ -3,12 +3,10 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
-	"github.com/peerbrain/peerbrain/keyservice"
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -40,6 +38,9 @@ const (
 	regainPause = time.Second        // between two rounds, doubled with each
 	regainBeat  = time.Minute        // but no longer than this
 	regainEnds  = 7 * 24 * time.Hour // after the restore: nobody is asked any more
+
+	regainAtOnce = 16          // nodes: some that do not answer should not keep others from being asked within regainWait
+	regainTurn   = time.Minute // for one node in one round, so that it cannot keep its place
 )
 
 // A regain is what is known of the streams that other nodes may know more of.
@@ -57,7 +58,8 @@ type regain struct {
 // A lost is a stream that a node may have a copy of.
 type lost struct {
 	streamName
-	asked bool // there was an answer
+	asked  bool   // there was an answer
+	awaits uint64 // the seq of an epoch that is not here, before which there is nothing to ask for
 }
 
 // openRegain looks whether this node was restored and has not regained everything.
@@ -72,7 +74,7 @@ func (n *Node) openRegain(ctx context.Context) error {
 	}
 	n.regaining.Store(&regain{
 		since: time.UnixMilli(rec.Since), opens: n.now().Add(regainWait), wake: make(chan struct{}, 1),
-		waiting: map[streamName]int{}, epochs: map[streamName]wire.EntryID{},
+		epochs: map[streamName]wire.EntryID{},
 	})
 	return nil
 }
@@ -89,11 +91,6 @@ func (n *Node) mayContinue(name streamName, id wire.EntryID) error {
 	next, known := r.epochs[name]
 	switch {
 	case known && next == id: // whoever hands it in has what follows
-		delete(r.epochs, name)
-		select {
-		case r.wake <- struct{}{}:
-		default:
-		}
 		return nil
 	case left <= 0, r.listed && !known && r.waiting[name] == 0:
 		return nil
@@ -101,6 +98,25 @@ func (n *Node) mayContinue(name streamName, id wire.EntryID) error {
 	err := wire.Errorf(wire.Unavailable, "", "this node was restored from a backup, and asks other nodes for what is newer; try again later")
 	err.RetryAfter = min(left, regainRetry)
 	return err
+}
+
+// continued opens a stream with the epoch that it awaited, which is stored now.
+// What follows it is asked for at once.
+func (n *Node) continued(name streamName, id wire.EntryID) {
+	r := n.regaining.Load()
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if next, known := r.epochs[name]; !known || next != id {
+		return
+	}
+	delete(r.epochs, name)
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
 }
 
 // regainLoop asks the nodes of friends for what they know more of, until each has
@@ -111,11 +127,15 @@ func (n *Node) regainLoop() {
 		return
 	}
 	lists, err := n.listLost(n.ctx, r)
-	if err != nil {
+	for ; err != nil; lists, err = n.listLost(n.ctx, r) {
 		if n.ctx.Err() == nil {
-			n.log.Error("after the restore, not all that other nodes may have could be listed; the next start tries again", "error", err)
+			n.log.Error("after the restore, what other nodes may have could not be listed yet", "error", err)
 		}
-		return
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-time.After(regainRetry):
+		}
 	}
 	n.log.Info("this node was restored from a backup; other nodes are asked for what is newer", "nodes", len(lists), "streams", len(r.waiting))
 	for pause := regainPause; ; pause = min(2*pause, regainBeat) {
@@ -142,10 +162,10 @@ func (n *Node) regainLoop() {
 
 // listLost lists the streams of people here by the nodes of their friends.
 func (n *Node) listLost(ctx context.Context, r *regain) (map[wire.NodeName][]*lost, error) {
-	if err := n.markElsewhere(ctx); err != nil {
-		return nil, err
+	if err := n.markElsewhere(ctx); err != nil && ctx.Err() == nil {
+		n.log.Error("after the restore, not all friends elsewhere are known", "error", err) // others are asked all the same
 	}
-	lists, seen := map[wire.NodeName][]*lost{}, map[streamName]wire.NodeName{}
+	lists, seen, waiting := map[wire.NodeName][]*lost{}, map[streamName]wire.NodeName{}, map[streamName]int{}
 	for rec, err := range intactRecords(n.own.Scan(ctx, store.Prefix(elsewherePrefix+"/")), n.leftOut) {
 		if err != nil {
 			return nil, err
@@ -168,18 +188,18 @@ func (n *Node) listLost(ctx context.Context, r *regain) (map[wire.NodeName][]*lo
 		}
 		seen[name] = f.Node
 		lists[f.Node] = append(lists[f.Node], &lost{streamName: name})
-		r.waiting[name]++
+		waiting[name]++
 	}
 	r.mu.Lock()
-	r.listed = true
-	r.mu.Unlock()
-	return lists, ctx.Err()
+	defer r.mu.Unlock()
+	r.listed, r.waiting = true, waiting
+	return lists, nil
 }
 
 // regainRound asks all nodes once, and takes those from lists that need not be
 // asked again.
 func (n *Node) regainRound(ctx context.Context, r *regain, lists map[wire.NodeName][]*lost) {
-	places := make(chan struct{}, pullAtOnce)
+	places := make(chan struct{}, regainAtOnce)
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	rest := map[wire.NodeName][]*lost{}
@@ -187,7 +207,9 @@ func (n *Node) regainRound(ctx context.Context, r *regain, lists map[wire.NodeNa
 		all.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			left, err := n.regainFrom(ctx, r, node, list)
+			turn, cancel := context.WithTimeout(ctx, regainTurn)
+			defer cancel()
+			left, err := n.regainFrom(turn, r, node, list)
 			if err != nil && ctx.Err() == nil {
 				n.log.Info("after the restore, a node could not be asked yet", "node", string(node), "streams", len(left), "error", err)
 			}
@@ -225,21 +247,17 @@ func (n *Node) regainFrom(ctx context.Context, r *regain, node wire.NodeName, li
 // regainBatch asks a node once. Of next there may be more at once; later is to be
 // asked for again in the next round.
 func (n *Node) regainBatch(ctx context.Context, r *regain, node wire.NodeName, batch []*lost) (next, later []*lost, err error) {
-	var request wire.SyncRequest
-	for _, l := range batch {
-		ask, err := n.syncAsk(ctx, followed{stream: l.streamName})
-		if err != nil {
-			return nil, nil, err
-		}
-		ask.Readers = []wire.SyncReader{} // the home itself asks
-		request.Streams = append(request.Streams, ask)
+	request, asked, later, err := n.regainAsk(ctx, batch)
+	if err != nil || len(asked) == 0 {
+		return nil, later, err
 	}
 	reply, err := n.askSync(ctx, node, request)
 	if err != nil {
 		return nil, nil, err
 	}
-	for i, l := range batch {
-		what, err := n.takeBack(ctx, r, l.streamName, request.Streams[i].After, reply.Streams[i])
+	var unseen []*lost
+	for i, l := range asked {
+		what, err := n.takeBack(ctx, r, l, request.Streams[i].After, reply.Streams[i])
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
@@ -251,6 +269,8 @@ func (n *Node) regainBatch(ctx context.Context, r *regain, node wire.NodeName, b
 		switch what {
 		case takenSome:
 			next = append(next, l)
+		case shownNothing:
+			unseen = append(unseen, l)
 		case takenNothing:
 			later = append(later, l)
 		case awaitsEpoch:
@@ -260,7 +280,27 @@ func (n *Node) regainBatch(ctx context.Context, r *regain, node wire.NodeName, b
 			r.answered(l)
 		}
 	}
-	return next, later, nil
+	if reply.More && len(unseen) < len(asked) { // the others took all the room
+		return append(next, unseen...), later, nil
+	}
+	return next, append(later, unseen...), nil
+}
+
+// regainAsk makes the request about those streams that there may be more of.
+func (n *Node) regainAsk(ctx context.Context, batch []*lost) (request wire.SyncRequest, asked, later []*lost, err error) {
+	for _, l := range batch {
+		ask, err := n.syncAsk(ctx, followed{stream: l.streamName})
+		if err != nil {
+			return request, nil, nil, err
+		}
+		if ask.After+1 == l.awaits {
+			later = append(later, l)
+			continue
+		}
+		ask.Readers = []wire.SyncReader{} // the home itself asks
+		request.Streams, asked = append(request.Streams, ask), append(asked, l)
+	}
+	return request, asked, later, nil
 }
 
 // answered notes that a node has shown what it has.
@@ -271,104 +311,4 @@ func (r *regain) answered(l *lost) {
 		l.asked = true
 		r.waiting[l.streamName]--
 	}
-}
-
-// A taking is what came of an answer.
-type taking int
-
-const (
-	takenAll     taking = iota // there is nothing more that could be taken
-	takenSome                  // there is more
-	takenNothing               // there may be more, another time
-	awaitsEpoch                // there is more behind an epoch that is not here
-)
-
-// takeBack takes in what a node shows of its copy of a stream of a person here,
-// behind an entry. An error beside takenAll is about the copy.
-func (n *Node) takeBack(ctx context.Context, r *regain, name streamName, after uint64, got wire.SyncedStream) (taking, error) {
-	switch {
-	case got.Author != name.author || got.Audience != name.audience:
-		return takenAll, wire.Errorf(wire.Tampered, "stream", "the answer is about another stream")
-	case got.Code == wire.NotExist:
-		return takenAll, nil
-	case got.Code == wire.Conflict:
-		return takenAll, wire.Errorf(wire.Conflict, "stream", "that copy is a fork: its entry %d is another one than here", after)
-	case got.Code != "":
-		return takenNothing, &wire.Error{Kind: got.Code}
-	}
-	chain, err := n.ownKeys.Chain(ctx, name.author)
-	if err != nil {
-		return takenNothing, err
-	}
-	if _, err := n.stream(ctx, name); err != nil {
-		return takenNothing, err
-	}
-	s, err := n.streams.open(name, false, maxStreams)
-	if err != nil {
-		return takenNothing, err
-	}
-	s.appending.Lock()
-	defer s.appending.Unlock()
-	if err := n.ready(ctx, s); err != nil {
-		return takenNothing, err
-	}
-	if at := s.state().Seq; at > after { // what came meanwhile
-		got.Entries = got.Entries[min(at-after, uint64(len(got.Entries))):]
-	}
-	drafts, epoch, wrong := n.lostDrafts(chain, name, s.state(), got.Entries)
-	if err := n.regained(ctx, s, drafts); err != nil {
-		return takenNothing, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.entries += len(drafts)
-	switch {
-	case wrong != nil:
-		return takenAll, wrong
-	case epoch != (wire.EntryID{}):
-		r.epochs[name] = epoch
-		return awaitsEpoch, nil
-	case got.Head <= s.state().Seq:
-		return takenAll, nil
-	case len(drafts) > 0:
-		return takenSome, nil
-	}
-	return takenNothing, wire.Errorf(wire.Unavailable, "stream", "nothing is shown behind entry %d of %d", s.state().Seq, got.Head)
-}
-
-// lostDrafts verifies entries that continue a stream, up to the first that is
-// wrong or begins an epoch. The caller holds s.appending.
-func (n *Node) lostDrafts(c *keyservice.Chain, name streamName, at streamHead, entries []wire.Entry) (drafts []*draft, epoch wire.EntryID, wrong error) {
-	now := n.now().UnixMilli()
-	for _, e := range entries {
-		d, err := n.copyDraft(c, name, at, e, now)
-		if err != nil {
-			return drafts, epoch, fmt.Errorf("the entry behind %d: %w", at.Seq, err)
-		}
-		if d.record.Kind == wire.KindEpoch {
-			return drafts, d.head.ID, nil
-		}
-		drafts, at = append(drafts, d), d.head
-	}
-	return drafts, epoch, nil
-}
-
-// regained commits entries that continue a stream. The caller holds s.appending.
-func (n *Node) regained(ctx context.Context, s *stream, drafts []*draft) error {
-	if len(drafts) == 0 {
-		return nil
-	}
-	var changes []store.Change
-	for _, d := range drafts {
-		changes = append(changes, d.changes(s, store.IfAbsent())...)
-	}
-	s.stale, s.unsettled = true, true // until it is known to have succeeded
-	if err := n.own.Apply(ctx, changes...); err != nil {
-		return err
-	}
-	last := &drafts[len(drafts)-1].head
-	s.stale, s.unsettled, s.told = false, false, last.Seq
-	s.head.Store(last)
-	n.changes.ofStream(s)
-	return nil
 }

@@ -3,7 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,6 +62,9 @@ func (n *testNode) asksNobody() {
 // asksAgain lets a node ask once more now, and waits for that.
 func (n *testNode) asksAgain() {
 	for _, one := range n.processes() {
+		if err := one.hear(context.Background()); err != nil {
+			n.world.t.Error(err)
+		}
 		for range 3 { // the first begins a round, and the third is taken up after it
 			eventually(n.world.t, "the next round begins", func() bool {
 				r := one.regaining.Load()
@@ -140,6 +146,43 @@ func TestRegain(t *testing.T) {
 	home = home.restored(home.then(), ann, amy, fay)
 	home.asksNobody()
 	ann.holds(annAll)
+}
+
+// TestRegainMuch loses more than goes into one answer, of some streams nothing of
+// which is in the first: one round is enough.
+func TestRegainMuch(t *testing.T) {
+	w := newWorld(t)
+	home, other := w.open(north, nil, nil), w.open(south, nil, nil)
+	ben := other.person("ben")
+	var people []*testPerson
+	for _, handle := range []wire.Handle{"ann", "amy", "ada", "fay", "eve", "liz", "meg", "sue"} {
+		p := home.person(handle)
+		p.posts(1)
+		p.befriend(ben)
+		people = append(people, p)
+	}
+	then := home.then()
+	var all [][]wire.EntryID
+	for _, p := range people {
+		for range wire.MaxPageBytes/(60<<10) + 3 {
+			p.publish(p.seal(p.header(wire.KindPost), make([]byte, 60<<10)))
+		}
+		all = append(all, p.all())
+	}
+	other.pulls(home)
+
+	home.close()
+	own := storetest.NewMemory()
+	own.Restore(then)
+	only := &regainRecord{recordVersion, w.clock.now().Add(-regainEnds - time.Second).UnixMilli()} // nobody is asked a second time
+	if err := own.Apply(t.Context(), put(regainKey, only)); err != nil {
+		t.Fatal(err)
+	}
+	home = home.reopened(own, people...)
+	home.asksNobody()
+	for i, p := range people {
+		p.holds(all[i])
+	}
 }
 
 // TestRegainWaits has the friends' node away: nothing continues a stream there that
@@ -233,31 +276,57 @@ func TestRegainAwaitsEpochs(t *testing.T) {
 	ann.heads = append(ann.heads, vault.Head)
 	b := ann.epochBody()
 	ann.wraps(b.Content, ben, fay)
-	before := ann.stream
+	stream := ann.stream
 	epoch := ann.seal(ann.header(wire.KindEpoch), must(b.Encode()))
 	ann.publish(epoch)
 	ann.posts(3)
 	all, after := ann.all(), ann.stream
 	other.pulls(home)
 
+	var asked atomic.Int64 // about what is lost
+	w.lies = map[wire.NodeName]Peers{north: &liar{API: worldPeer{w, north, south}, sync: func(r *wire.SyncReply) {
+		if slices.ContainsFunc(r.Streams, func(s wire.SyncedStream) bool { return s.Author == ann.account }) {
+			asked.Add(1)
+		}
+	}}}
 	home = home.restored(then, ann, fay)
-	eventually(t, "there is an epoch that is not here", func() bool {
-		r := home.regaining.Load()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return len(r.epochs) > 0
-	})
-	had := all[:before.Seq]
+	for _, one := range home.processes() {
+		eventually(t, "there is an epoch that is not here", func() bool {
+			r := one.regaining.Load()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return len(r.epochs) > 0
+		})
+	}
+	had := all[:stream.Seq]
 	ann.holds(had)
 	if got := fay.reads(ann); len(got) != len(had) {
 		t.Errorf("a friend at home reads %d entries, want %d", len(got), len(had))
 	}
-	ann.stream = before
-	_, err := ann.as().Publish(t.Context(), wire.PublishRequest{Entry: ann.post()})
+	ann.stream = stream
+	fork := wire.PublishRequest{Entry: ann.post()}
+	_, err := ann.as().Publish(t.Context(), fork)
 	kind(t, err, wire.Unavailable)
 	handIn()
 	ann.wraps(b.Content, ben, fay)
+	before := asked.Load()
+	home.asksAgain()
+	if got := asked.Load() - before; got > 0 {
+		t.Errorf("%d more questions before the epoch is there", got)
+	}
+	if own := home.own.(*storetest.Memory); home.twin == nil {
+		own.StopAfter(0)
+		if _, err := ann.as().Publish(t.Context(), wire.PublishRequest{Entry: epoch}); err == nil {
+			t.Error("an epoch was stored by a store that takes nothing")
+		}
+		own.Resume()
+		_, err = ann.as().Publish(t.Context(), fork)
+		kind(t, err, wire.Unavailable)
+	}
 	ann.publish(epoch)
+	if home.twin != nil { // where it was not handed in, it is heard of, and asked for in a while
+		home.asksAgain()
+	}
 	home.asksNobody()
 	ann.holds(all)
 	if got := fay.reads(ann); len(got) != len(all) {
@@ -400,7 +469,13 @@ func TestRegainIsInterrupted(t *testing.T) {
 // TestGiveBack: a copy is shown to the home of its author, and to nobody else.
 func TestGiveBack(t *testing.T) {
 	w := newWorld(t)
-	home, other := w.open(north, nil, nil), w.open(south, nil, nil)
+	var reading atomic.Pointer[func(key string)]
+	copies := busyStore{storetest.NewMemory(), func(key string) {
+		if f := reading.Load(); f != nil {
+			(*f)(key)
+		}
+	}}
+	home, other := w.open(north, nil, nil), w.open(south, nil, copies)
 	ann, ben := home.person("ann"), other.person("ben")
 	ann.posts(3)
 	ann.befriend(ben)
@@ -438,9 +513,34 @@ func TestGiveBack(t *testing.T) {
 	wants("nobody's", north, wire.SyncStream{Author: random32(), Audience: ann.audience}, row{code: wire.NotExist})
 	wants("not a copy", south, of(ben, 0, wire.EntryID{}), row{code: wire.NotExist})
 
+	// Entries go while they are read, at each moment.
 	s := other.streams.get(streamName{ann.account, ann.audience})
-	if _, err := other.trim(t.Context(), s, toTrim); err != nil {
-		t.Fatal(err)
+	trim := func() {
+		if _, err := other.trim(t.Context(), s, toTrim); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for at := range 4 {
+		if at > 0 {
+			if err := other.refill(t.Context(), north, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reads := 0
+		goes := func(key string) {
+			if !strings.HasPrefix(key, streamKey(s.name)) {
+				return
+			}
+			if reads++; reads > at {
+				reading.Store(nil)
+				trim()
+			}
+		}
+		reading.Store(&goes)
+		wants(fmt.Sprintf("what goes before read %d", at), north, of(ann, 1, ids[0]), row{code: wire.Unavailable})
+		if reading.Load() != nil {
+			t.Errorf("nothing went before read %d", at)
+		}
 	}
 	wants("what is not kept", north, of(ann, 1, ids[0]), row{code: wire.Unavailable})
 	wants("what is kept", north, of(ann, 3, ids[2]), row{head: 4, entries: 1})
