@@ -293,6 +293,9 @@ func TestRegainAwaitsEpochs(t *testing.T) {
 	for _, one := range home.processes() {
 		eventually(t, "there is an epoch that is not here", func() bool {
 			r := one.regaining.Load()
+			if r == nil {
+				t.Fatal("nobody is asked any more")
+			}
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			return len(r.epochs) > 0
