@@ -392,7 +392,9 @@ func TestRegainLies(t *testing.T) {
 		})},
 		"fewer": {lie: func(r *wire.SyncReply, _ *testPerson) { r.Streams = nil }, asks: true, all: true},
 	} {
-		t.Run(name, func(t *testing.T) { test.run(t) })
+		if !t.Run(name, func(t *testing.T) { test.run(t) }) {
+			break // each of those that ask for ever would wait for long
+		}
 	}
 }
 
