@@ -33,7 +33,7 @@ const (
 	burstDeeds  = 200 // acknowledged before a kill at random, at most
 	burstMost   = 800 // before a failpoint counts as not reached
 	calmKills   = 25  // before the other node is the one that is killed
-	missedAgain = 40  // times that a failpoint is tried which was not reached
+	missedAgain = 20  // times that a failpoint is tried which was not reached
 	patience    = 5   // times that a node which lives is asked again
 
 	progressKills = 500
@@ -126,7 +126,8 @@ func newCrash(t testing.TB, points []failpoint, faults ...removal) *crash {
 		s.flags = append(s.flags, "--copies-max-bytes", "1MiB") // so that they are trimmed, and fetched again
 		return nil
 	})
-	c.bins = []string{buildCrash(t, points, faults...), buildCrash(t, points, append(faults, changesOf(t, apartList)...)...)}
+	built := slices.Concat(changesOf(t, quickList), faults)
+	c.bins = []string{buildCrash(t, points, built...), buildCrash(t, points, slices.Concat(built, changesOf(t, apartList))...)}
 	return c
 }
 
