@@ -108,6 +108,10 @@ func (n *Node) circle(ctx context.Context, me wire.AccountID) (*circle, error) {
 	if c, ok := n.circles.lists.get(me); ok {
 		return c, nil
 	}
+	return n.readCircle(ctx, me)
+}
+
+func (n *Node) readCircle(ctx context.Context, me wire.AccountID) (*circle, error) {
 	before := n.changes.about(me)
 	c, links := new(circle), []friendLink(nil)
 	for rec, err := range n.own.Scan(ctx, store.Prefix(friendsKey(me))) {
