@@ -127,20 +127,24 @@ var loadEnds = []struct {
 
 var errKilled = errors.New("it is to be killed")
 
-// TestLoadGoesOn ends the set-up of a load in the middle of each of its steps. The
-// same command goes on with the same people: each is registered with the same bytes
-// as before, all are friends, and what they post is read by their friends.
-func TestLoadGoesOn(t *testing.T) {
-	t.Parallel()
-	l := newLiar(t)
-	first := true
-	w := newWorld(t, func(s *server) error {
+// newLiedWorld makes a world with a liar before the first of its nodes.
+func newLiedWorld(t *testing.T) (*world, *liar) {
+	l, first := newLiar(t), true
+	return newWorld(t, func(s *server) error {
 		if !first {
 			return nil
 		}
 		first = false
 		return l.before(s)
-	})
+	}), l
+}
+
+// TestLoadGoesOn ends the set-up of a load in the middle of each of its steps. The
+// same command goes on with the same people: each is registered with the same bytes
+// as before, all are friends, and what they post is read by their friends.
+func TestLoadGoesOn(t *testing.T) {
+	t.Parallel()
+	w, l := newLiedWorld(t)
 	for i, path := range []string{wire.PathRegister, wire.PathLogin, wire.PathWraps, wire.PathEntries, wire.PathFriends} {
 		for j, end := range loadEnds {
 			what := fmt.Sprintf("%s at the third request to %s", end.how, path)
@@ -292,15 +296,7 @@ func publishedEntry(x *exchange) (e wire.Entry, h wire.EntryHeader) {
 // with status 1, and is named.
 func TestLoadCatches(t *testing.T) {
 	t.Parallel()
-	l := newLiar(t)
-	first := true
-	w := newWorld(t, func(s *server) error {
-		if !first {
-			return nil
-		}
-		first = false
-		return l.before(s)
-	})
+	w, l := newLiedWorld(t)
 	for _, test := range loadLies {
 		l.tell(test.lie())
 		r, err := w.loads("--people", "6", "--friends", "3", "--seconds", "10", "--settle", "2", "--posts", "24", "--mix", "posts=100")
