@@ -51,10 +51,7 @@ func (p *page) statuses(ctx context.Context, c *circle, r *ranking, since string
 	reply.All = !known || p.node.changes.about(p.account) > before
 	list := r.streams
 	if !reply.All {
-		var err error
-		if list, err = p.changedIn(ctx, c, r, before); err != nil {
-			return err
-		}
+		list = p.changedIn(c, r, before)
 	}
 	reply.Streams = make([]wire.StreamStatus, 0, len(list))
 	for _, s := range list {
@@ -74,15 +71,24 @@ func (p *page) statuses(ctx context.Context, c *circle, r *ranking, since string
 	return nil
 }
 
-// changedIn returns the streams of a ranking that have changed since a number.
-func (p *page) changedIn(ctx context.Context, c *circle, r *ranking, number uint64) ([]ranked, error) {
+// changedIn returns the streams of a ranking that have changed since a number, as
+// they stand in it: the page begins there, whatever has come meanwhile.
+func (p *page) changedIn(c *circle, r *ranking, number uint64) []ranked {
 	some, all := p.node.changes.since(number, len(r.streams)/4)
 	if !all {
-		return slices.DeleteFunc(slices.Clone(r.streams), func(s ranked) bool { return s.stream.changed.Load() <= number }), nil
+		return slices.DeleteFunc(slices.Clone(r.streams), func(s ranked) bool { return s.stream.changed.Load() <= number })
 	}
-	c.mu.Lock()
-	list, err := p.ranked(ctx, c, some)
-	c.mu.Unlock()
-	slices.SortFunc(list, ranked.compare)
-	return slices.CompactFunc(list, func(a, b ranked) bool { return a.stream == b.stream }), err
+	wanted := make(map[*stream]bool, len(some))
+	for _, s := range some {
+		if _, ok := c.reads(p.account, s); ok {
+			wanted[s] = true
+		}
+	}
+	var list []ranked
+	for i := len(r.streams) - 1; i >= 0 && len(list) < len(wanted); i-- { // what has changed is near the end
+		if wanted[r.streams[i].stream] {
+			list = append(list, r.streams[i])
+		}
+	}
+	return list
 }

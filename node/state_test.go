@@ -116,6 +116,49 @@ func TestTold(t *testing.T) {
 	}
 }
 
+// TestPageIsOfOneMoment: what is written while a page is put together is on the next
+// one, and the page does not tell of it either: a client takes what it is told of and
+// cannot find for left out.
+func TestPageIsOfOneMoment(t *testing.T) {
+	w := newWorld(t)
+	n := w.open(north, nil, nil)
+	ben := n.person("ben")
+	var friends []*testPerson
+	for i := range 16 { // so many that events are looked through one by one
+		friends = append(friends, n.person(wire.Handle(fmt.Sprint("p", i))))
+		ben.befriend(friends[i])
+	}
+	l := listens(ben)
+	l.hears("")
+	ann := friends[3]
+	w.clock.advance(time.Second)
+	ann.posts(1)
+	before := ann.stream.Seq
+	p := &page{Person: n.As(ben.account, ben.address.Handle)}
+	number := n.changes.now()
+	c := must(n.circle(t.Context(), ben.account))
+	r := must(p.ranking(t.Context(), c, number))
+	ann.posts(1)
+	ben.posts(1)
+	var reply wire.FeedReply
+	if err := p.fill(t.Context(), c, r, 3, nil, l.state, &reply); err != nil {
+		t.Fatal(err)
+	}
+	told := make(map[wire.AccountID]uint64)
+	for _, s := range reply.Streams {
+		told[s.Author] = s.Head
+	}
+	if told[ann.account] != before || told[ben.account] >= ben.stream.Seq {
+		t.Errorf("told of entries up to %d of ann and %d of ben, want %d, and less than %d", told[ann.account], told[ben.account], before, ben.stream.Seq)
+	}
+	if header := must(wire.OpenEntry(reply.Items[0].Entry, ann.identity.Public())); reply.Items[0].Author != ann.account || header.Seq != before {
+		t.Errorf("the page begins with entry %d of %s, want %d of ann", header.Seq, reply.Items[0].Author, before)
+	}
+	if l.state = n.stateAt(ben.account, number); l.hears("") != 2 {
+		t.Error("the next page does not tell of both")
+	}
+}
+
 // TestStates: a page says which of many streams changed, and nothing where none
 // did, until so much has happened that each is looked at; and all of them only to
 // whom it cannot know better.
