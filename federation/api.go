@@ -11,7 +11,7 @@ import (
 //
 // Errors are wire kinds and survive the network, but for those that would be
 // mistaken for the caller's own: what a Client cannot do, and what the other
-// node could not, is wire.Unavailable and names that node. All three calls are
+// node could not, is wire.Unavailable and names that node. All calls are
 // idempotent. Implementations are safe for concurrent use and keep none of the
 // slices that they are given.
 type API interface {
@@ -21,4 +21,6 @@ type API interface {
 	Deliver(context.Context, wire.PeerFriendRequest) (wire.PeerFriendReply, error)
 	// Sync returns what is new in many streams.
 	Sync(context.Context, wire.SyncRequest) (wire.SyncReply, error)
+	// Notice tells what is new in streams of people of the node that calls.
+	Notice(context.Context, wire.NoticeRequest) (wire.NoticeReply, error)
 }

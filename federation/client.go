@@ -20,6 +20,7 @@ const (
 	maxKeysReply     = 8 << 20
 	maxFriendReply   = 64 << 10
 	maxSyncReply     = 16 << 20
+	maxNoticeReply   = 1 << 10
 	maxProblem       = 16 << 10
 	maxDocumentReply = wire.MaxNodeDocument*4/3 + 1024
 )
@@ -136,6 +137,10 @@ func (r remote) Deliver(ctx context.Context, in wire.PeerFriendRequest) (wire.Pe
 
 func (r remote) Sync(ctx context.Context, in wire.SyncRequest) (wire.SyncReply, error) {
 	return call[wire.SyncReply](ctx, r, wire.PathPeerSync, in, maxSyncReply)
+}
+
+func (r remote) Notice(ctx context.Context, in wire.NoticeRequest) (wire.NoticeReply, error) {
+	return call[wire.NoticeReply](ctx, r, wire.PathPeerNotices, in, maxNoticeReply)
 }
 
 // call sends in to path and reads the answer of at most limit bytes.

@@ -5,7 +5,7 @@
 //
 // # What a request is
 //
-// A POST with a JSON body to one of the three paths wire.PathPeer*, signed by the
+// A POST with a JSON body to one of the paths wire.PathPeer*, signed by the
 // request key of the asking node with HTTP signatures (draft-cavage-http-
 // signatures-12, by github.com/go-fed/httpsig) over exactly
 //

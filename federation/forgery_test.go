@@ -20,10 +20,14 @@ func forgeryRoutes() []forgery.Route {
 	sync := func(streams int) string {
 		return string(wire.EncodeJSON(wire.SyncRequest{Streams: make([]wire.SyncStream, streams)}))
 	}
+	notice := func(streams int) string {
+		return string(wire.EncodeJSON(wire.NoticeRequest{Streams: make([]wire.NoticedStream, streams)}))
+	}
 	return []forgery.Route{
 		keysRoute(),
 		{Path: wire.PathPeerFriends, Body: offer("ann"), Other: offer("eve")},
 		{Path: wire.PathPeerSync, Body: sync(1), Other: sync(2)},
+		{Path: wire.PathPeerNotices, Body: notice(1), Other: notice(2)},
 	}
 }
 

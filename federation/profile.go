@@ -54,7 +54,7 @@ const (
 	requestLifetime = 120
 )
 
-var paths = []string{wire.PathPeerKeys, wire.PathPeerFriends, wire.PathPeerSync}
+var paths = []string{wire.PathPeerKeys, wire.PathPeerFriends, wire.PathPeerSync, wire.PathPeerNotices}
 
 var (
 	base64Digest = base64.StdEncoding.Strict()

@@ -152,6 +152,8 @@ func (s *Server) handle(ctx context.Context, api API, r RawRequest) (any, error)
 			}
 			return api.Sync(ctx, in)
 		})
+	case wire.PathPeerNotices:
+		return answerWith(ctx, r.Body, api.Notice)
 	}
 	return nil, wire.Errorf(wire.NotExist, "", "no such path")
 }

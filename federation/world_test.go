@@ -141,6 +141,10 @@ func (r *recorder) Sync(_ context.Context, in wire.SyncRequest) (wire.SyncReply,
 	return wire.SyncReply{Streams: make([]wire.SyncedStream, len(in.Streams))}, r.err
 }
 
+func (r *recorder) Notice(context.Context, wire.NoticeRequest) (wire.NoticeReply, error) {
+	return wire.NoticeReply{}, r.err
+}
+
 // A testNode is a node on loopback, reached over real HTTP that is read by hand.
 type testNode struct {
 	t        testing.TB

@@ -17,6 +17,7 @@ const changesKept = 1 << 12
 // newest event is in the stream; of people it is kept by the first 12 bits, so that
 // some are taken to have changed who have not.
 type changes struct {
+	live   *live // who watches is told
 	mu     sync.Mutex
 	last   uint64               // number of the newest event, from 1
 	kept   [changesKept]*stream // event i is at i % changesKept; nil for one of people
@@ -31,6 +32,7 @@ func (c *changes) ofStream(s *stream) {
 	c.last++
 	c.kept[c.last%changesKept] = s
 	s.changed.Store(c.last)
+	c.live.ofStream(s)
 }
 
 // ofPeople notes that it may be others who read them, or whom they read.
@@ -42,6 +44,7 @@ func (c *changes) ofPeople(people ...wire.AccountID) {
 	for _, who := range people {
 		c.people[bucket(who)] = c.last
 	}
+	c.live.ofPeople(people)
 }
 
 // ofAll notes that anything may have changed.
@@ -51,6 +54,7 @@ func (c *changes) ofAll() {
 	c.last++
 	c.kept[c.last%changesKept] = nil
 	c.all = c.last
+	c.live.ofAll()
 }
 
 func bucket(who wire.AccountID) int { return int(who[0])<<4 | int(who[1])>>4 }

@@ -230,14 +230,16 @@ type follows struct {
 	mu     sync.Mutex
 	by     map[pair]friendLink
 	nodes  map[wire.NodeName]map[streamName][]wire.AccountID // readers, in order
-	pulled map[wire.NodeName]pulled                          // when the last attempt ended; absent: something is new
-	busy   map[wire.NodeName]bool                            // the loop is at it
-	added  uint64                                            // how often something new was followed
+	homes  map[streamName]wire.NodeName
+	pulled map[wire.NodeName]pulled // when the last attempt ended; absent: something is new
+	busy   map[wire.NodeName]bool   // the loop is at it
+	added  uint64                   // how often something new was followed
 }
 
 func (f *follows) init() {
 	f.by = make(map[pair]friendLink)
 	f.nodes = make(map[wire.NodeName]map[streamName][]wire.AccountID)
+	f.homes = make(map[streamName]wire.NodeName)
 	f.pulled = make(map[wire.NodeName]pulled)
 	f.busy = make(map[wire.NodeName]bool)
 }
@@ -279,6 +281,7 @@ func (f *follows) add(p pair, l friendLink) {
 	readers := f.nodes[l.node][l.stream]
 	at, _ := slices.BinarySearchFunc(readers, p.me, compareAccounts)
 	f.nodes[l.node][l.stream] = slices.Insert(slices.Clone(readers), at, p.me)
+	f.homes[l.stream] = l.node
 	f.again(l.node)
 }
 
@@ -301,6 +304,9 @@ func (f *follows) remove(p pair, l friendLink) {
 	streams[l.stream] = slices.DeleteFunc(slices.Clone(streams[l.stream]), func(a wire.AccountID) bool { return a == p.me })
 	if len(streams[l.stream]) == 0 {
 		delete(streams, l.stream)
+		if f.homes[l.stream] == l.node {
+			delete(f.homes, l.stream)
+		}
 	}
 	if len(streams) == 0 {
 		delete(f.nodes, l.node)
@@ -327,6 +333,28 @@ func (f *follows) of(node wire.NodeName) ([]followed, uint64) {
 	}
 	slices.SortFunc(list, func(a, b followed) int { return a.stream.compare(b.stream) })
 	return list, f.added
+}
+
+// readers returns who reads a stream of an author elsewhere, who are not to be
+// modified.
+func (f *follows) readers(s streamName) []wire.AccountID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.nodes[f.homes[s]][s]
+}
+
+// readersAt returns who reads a stream at a node, who are not to be modified.
+func (f *follows) readersAt(node wire.NodeName, s streamName) []wire.AccountID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.nodes[node][s]
+}
+
+// from reports whether something is followed at a node.
+func (f *follows) from(node wire.NodeName) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.nodes[node]) > 0
 }
 
 // at returns the nodes where something is followed.

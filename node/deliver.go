@@ -166,6 +166,7 @@ type deliveries struct {
 	mu      sync.Mutex
 	waiting map[pair]*delivery
 	busy    map[wire.NodeName]bool // the loop is at it
+	failing map[wire.NodeName]bool // something was tried there in vain, and it was not heard of since
 	wake    chan struct{}          // the loop looks again
 }
 
@@ -178,6 +179,7 @@ type delivery struct {
 func (d *deliveries) init() {
 	d.waiting = make(map[pair]*delivery)
 	d.busy = make(map[wire.NodeName]bool)
+	d.failing = make(map[wire.NodeName]bool)
 	d.wake = make(chan struct{}, 1)
 }
 
@@ -201,8 +203,7 @@ func (d *deliveries) heard(p pair, node wire.NodeName) {
 }
 
 // later lets a pair be tried after a wait that grows with each failure, and
-// differs from that of others: from deliverFirst to three times the one before,
-// at most longest.
+// differs from that of others, at most longest.
 func (d *deliveries) later(p pair, node wire.NodeName, longest time.Duration) {
 	d.mu.Lock()
 	one := d.waiting[p]
@@ -210,11 +211,38 @@ func (d *deliveries) later(p pair, node wire.NodeName, longest time.Duration) {
 		one = &delivery{node: node}
 		d.waiting[p] = one
 	}
-	most := min(longest, max(3*one.wait, 2*deliverFirst))
-	one.wait = min(longest, deliverFirst+rand.N(max(most-deliverFirst, 1)))
+	one.wait = growWait(one.wait, deliverFirst, longest)
 	one.at = time.Now().Add(one.wait)
+	d.failing[node] = true
 	d.mu.Unlock()
 	d.look()
+}
+
+// growWait returns how long to wait after a failure: between first and three times
+// the wait before, at random, so that many do not come again at the same moment.
+func growWait(before, first, longest time.Duration) time.Duration {
+	most := min(longest, max(3*before, 2*first))
+	return min(longest, first+rand.N(max(most-first, 1)))
+}
+
+// back lets all that waits for a node that was heard of be tried at once.
+func (d *deliveries) back(node wire.NodeName) {
+	d.mu.Lock()
+	if !d.failing[node] {
+		d.mu.Unlock()
+		return
+	}
+	delete(d.failing, node)
+	found := false
+	for _, one := range d.waiting {
+		if one.node == node && one.wait > 0 && !one.at.IsZero() {
+			one.at, found = time.Now(), true
+		}
+	}
+	d.mu.Unlock()
+	if found {
+		d.look()
+	}
 }
 
 func (d *deliveries) look() {
@@ -262,7 +290,20 @@ func (d *deliveries) done(p pair) {
 	defer d.mu.Unlock()
 	if one := d.waiting[p]; one != nil && one.at.IsZero() {
 		delete(d.waiting, p)
+		if d.failing[one.node] && !d.waits(one.node) {
+			delete(d.failing, one.node)
+		}
 	}
+}
+
+// waits reports whether anything waits for a node. The caller holds d.mu.
+func (d *deliveries) waits(node wire.NodeName) bool {
+	for _, one := range d.waiting {
+		if one.node == node {
+			return true
+		}
+	}
+	return false
 }
 
 // loadQueue finds what waits since before the start.

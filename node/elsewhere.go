@@ -32,6 +32,7 @@ func (n *Node) warm() {
 	if err := n.refollowAll(n.ctx); err != nil && n.ctx.Err() == nil {
 		n.log.Error("not all that is followed elsewhere could be read", "error", err)
 	}
+	n.tellStart()
 	if err := n.settleStreams(n.ctx); err != nil && n.ctx.Err() == nil {
 		n.log.Error("not all streams could be looked through", "error", err)
 	}

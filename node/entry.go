@@ -200,6 +200,7 @@ func (n *Node) commit(ctx context.Context, s *stream, d *draft) error {
 	s.told = d.head.Seq
 	s.head.Store(&d.head)
 	n.changes.ofStream(s)
+	n.notices.entry(s, d.head.Seq)
 	return n.settle(ctx, s)
 }
 

@@ -195,7 +195,12 @@ func (s *server) handler(rt route) fiber.Handler {
 		}
 		s.gate.enter()
 		defer s.gate.leave()
-		send(c, s.api.answer(until.inside, rt, r))
+		answer := s.api.answer(until.inside, rt, r)
+		if answer.events != nil {
+			sendEvents(c, answer)
+		} else {
+			send(c, answer)
+		}
 		return nil
 	}
 }
@@ -314,6 +319,21 @@ func send(c *fasthttp.RequestCtx, r reply) {
 	}
 	buffer := c.Response.SwapBody(nil) // of a pool, where fasthttp puts it back
 	c.Response.SwapBody(wire.AppendJSON(buffer[:0], r.value))
+}
+
+// sendEvents takes the connection over for an answer without an end, which closes
+// it.
+func sendEvents(c *fasthttp.RequestCtx, r reply) {
+	head := "HTTP/1.1 200 OK\r\nConnection: close\r\nX-Accel-Buffering: no\r\nContent-Type: " + r.contentType + "\r\n"
+	for _, same := range headersOfAll {
+		head += string(same[0]) + ": " + string(same[1]) + "\r\n"
+	}
+	c.HijackSetNoResponse(true)
+	c.Hijack(func(conn net.Conn) {
+		if _, err := io.WriteString(conn, head+"\r\n"); err == nil {
+			r.events(conn)
+		}
+	})
 }
 
 // listen serves l until shutdown.

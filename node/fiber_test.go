@@ -710,7 +710,7 @@ func TestRoutes(t *testing.T) {
 	if !slices.Equal(open, want) {
 		t.Errorf("open routes are %q, want %q", open, want)
 	}
-	for _, path := range []string{wire.PathPeerKeys, wire.PathPeerFriends, wire.PathPeerSync} {
+	for _, path := range []string{wire.PathPeerKeys, wire.PathPeerFriends, wire.PathPeerSync, wire.PathPeerNotices} {
 		if !strings.HasPrefix(path, federationPrefix) {
 			t.Errorf("%s is not below %s", path, federationPrefix)
 		}

@@ -113,6 +113,11 @@ func (a *attack) routes(t *testing.T) (all []forgery.Route) {
 				return len(r.Streams) == 1 && r.Streams[0].Audience == stream.Audience && r.Streams[0].Code == wire.NotExist
 			}),
 		},
+		wire.PathPeerNotices: { // which is honest, and about nobody who is read here: what else would change is told by other tests
+			wire.NoticeRequest{Streams: []wire.NoticedStream{{Author: a.mallory.account, Audience: stream.Audience, Head: 1}}},
+			wire.NoticeRequest{Streams: []wire.NoticedStream{{Author: a.mallory.account, Audience: other.Audience, Head: 1}}},
+			replies(func(wire.NoticeReply) bool { return true }),
+		},
 	}
 	for _, path := range new(federation.Server).Paths() {
 		row, ok := table[path]

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/peerbrain/peerbrain/federation"
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -172,6 +173,17 @@ func serveFeed(ctx context.Context, _ *api, r *incoming) (any, error) {
 		return nil, err
 	}
 	return found(r.person.Feed(ctx, limit, r.query["before"], r.query["since"]))
+}
+
+func serveEvents(_ context.Context, a *api, r *incoming) (any, error) {
+	if a.draining.Load() {
+		return nil, wire.Errorf(wire.Unavailable, "", "the node is about to end")
+	}
+	last := r.all(wire.HeaderLastEvent)
+	if len(last) > 1 {
+		return nil, wire.Errorf(wire.Invalid, wire.HeaderLastEvent, "it is there more than once")
+	}
+	return found(r.person.Watch(strings.Join(last, "")))
 }
 
 // found makes an answer of what a method returns.

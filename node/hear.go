@@ -194,6 +194,7 @@ func (n *Node) judge(c *colleague, revision uint64, ended bool, now time.Time) {
 		c.silent = true
 		n.log.Warn("another process of this node gives no sign of life")
 		n.forgetAll()
+		n.tellStart() // what that one did not come to tell
 	}
 }
 
@@ -215,15 +216,18 @@ func (n *Node) lead(now bool) {
 	})
 }
 
-// listenLoop looks at the others in each beat, also while nobody asks.
+// listenLoop looks at the others in each beat, also while nobody asks, and more
+// often while somebody watches.
 func (n *Node) listenLoop() {
-	beat := time.NewTicker(n.news.pace.beat)
-	defer beat.Stop()
 	for {
+		next := n.news.pace.beat
+		if n.live.watched.Load() > 0 {
+			next = min(next, watchLook)
+		}
 		select {
 		case <-n.ctx.Done():
 			return
-		case <-beat.C:
+		case <-time.After(next):
 			_ = n.hear(n.ctx) // which logs
 		}
 	}
@@ -323,6 +327,7 @@ func (n *Node) forget(copied bool, key string) {
 		var hash wire.Hash
 		if err = hash.UnmarshalText([]byte(rest)); err == nil {
 			n.door.cache.forget(hash)
+			n.live.ended(hash)
 		}
 	case "deliver", "node":
 	default:

@@ -156,6 +156,11 @@ func (h heldPeer) Deliver(ctx context.Context, q wire.PeerFriendRequest) (wire.P
 	return holdCall(h.t, "POST", wire.PathPeerFriends, q, r, err)
 }
 
+func (h heldPeer) Notice(ctx context.Context, q wire.NoticeRequest) (wire.NoticeReply, error) {
+	r, err := h.api.Notice(ctx, q)
+	return holdCall(h.t, "POST", wire.PathPeerNotices, q, r, err)
+}
+
 func (h heldPeer) Sync(ctx context.Context, q wire.SyncRequest) (wire.SyncReply, error) {
 	r, err := h.api.Sync(ctx, q)
 	return holdCall(h.t, "POST", wire.PathPeerSync, q, r, err)

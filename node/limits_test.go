@@ -170,6 +170,7 @@ func TestLimits(t *testing.T) {
 		"challenge":                       {{"", login("x", wire.ChallengeLifetime-time.Millisecond), login("x", wire.ChallengeLifetime), 200, 401}},
 		"created ahead of a node's clock": {{"", ahead(wire.MaxSkew), ahead(wire.MaxSkew + time.Millisecond), 200, 409}},
 		"sync request":                    syncBounds(t),
+		"notice":                          noticeBounds(t),
 	}
 	elsewhere := map[string][]string{
 		"node document": {"TestStatementLimits", "TestHostileAnswers"}, "page": {"TestPagesOverHTTP", "TestPageBytes", "TestStreamPages"}, "wrap": {"TestWraps"},
@@ -221,6 +222,19 @@ func syncBounds(t *testing.T) []bound {
 		{"streams", ask(wire.MaxSyncStreams, 1), ask(wire.MaxSyncStreams+1, 1), 200, 413},
 		{"readers", ask(1, wire.MaxSyncReaders), ask(1, wire.MaxSyncReaders+1), 200, 413},
 	}
+}
+
+// noticeBounds tells of as many streams as may be.
+func noticeBounds(t *testing.T) []bound {
+	w := newLiveWorld(t)
+	home, west := w.host(), w.host()
+	tell := func(streams int) func() answer {
+		return func() answer {
+			body := wire.EncodeJSON(wire.NoticeRequest{Streams: make([]wire.NoticedStream, streams)})
+			return home.sends("POST", wire.PathPeerNotices, body, west.signs(home.name, "POST", wire.PathPeerNotices, body)...)
+		}
+	}
+	return []bound{{"streams", tell(wire.MaxSyncStreams), tell(wire.MaxSyncStreams + 1), 200, 413}}
 }
 
 // allTests returns the names of all tests of the repository.

@@ -82,6 +82,7 @@ type Node struct {
 	refills  flights[streamName, struct{}]
 
 	changes changes
+	live    live
 	states  cipher.Block // seals numbers of changes, until the process ends
 	streams streams
 	timely  timely
@@ -90,6 +91,7 @@ type Node struct {
 	circles circles
 	follows follows
 	queue   deliveries
+	notices notices
 	warmed  chan struct{} // closed when warm has ended
 	news    *news         // nil unless the stores are shared
 
@@ -132,6 +134,8 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	}
 	n.work.Go(n.warm)
 	n.work.Go(n.deliverLoop)
+	n.work.Go(n.noticeLoop)
+	n.work.Go(n.liveLoop)
 	n.work.Go(n.syncLoop)
 	n.work.Go(n.roomLoop)
 	n.work.Go(n.regainLoop)
@@ -171,6 +175,9 @@ func newNode(o Options) *Node {
 	n.circles.init(&n.changes)
 	n.follows.init()
 	n.queue.init()
+	n.notices.init()
+	n.live.init()
+	n.changes.live = &n.live
 	n.warmed = make(chan struct{})
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	return n

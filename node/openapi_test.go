@@ -94,9 +94,11 @@ var apiTypes = map[string][2]any{
 	"GET " + wire.PathStream:       {nil, wire.StreamReply{}},
 	"GET " + wire.PathPost:         {nil, wire.FeedItem{}},
 	"GET " + wire.PathFeed:         {nil, wire.FeedReply{}},
+	"GET " + wire.PathEvents:       {nil, ""},
 	"POST " + wire.PathPeerKeys:    {wire.KeysRequest{}, wire.KeysReply{}},
 	"POST " + wire.PathPeerFriends: {wire.PeerFriendRequest{}, wire.PeerFriendReply{}},
 	"POST " + wire.PathPeerSync:    {wire.SyncRequest{}, wire.SyncReply{}},
+	"POST " + wire.PathPeerNotices: {wire.NoticeRequest{}, wire.NoticeReply{}},
 }
 
 // TestOpenAPITypes wants each body to have the Go type of the same name, and each

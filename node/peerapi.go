@@ -22,7 +22,11 @@ type peer struct {
 var _ federation.API = peer{}
 
 // peer binds which node is asking. The caller has verified that.
-func (n *Node) peer(name wire.NodeName) federation.API { return peer{n, name} }
+func (n *Node) peer(name wire.NodeName) federation.API {
+	n.peerIsBack(name)
+	n.queue.back(name)
+	return peer{n, name}
+}
 
 // Keys returns the keys of a person of this node, else NotExist. Throttled for a
 // node that asks for so many that it might be trying names.

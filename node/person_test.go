@@ -57,6 +57,7 @@ type world struct {
 	calls map[string]int                  // by path, all nodes together
 	live  bool                            // there is a network in between (newLiveWorld)
 	room  int64                           // MaxCopies
+	told  atomic.Bool                     // notices arrive
 	twins bool                            // each node is two processes, and each request goes to one of them at random
 	lies  map[wire.NodeName]Peers         // what a node meets instead of the others
 }
@@ -258,6 +259,20 @@ func (p worldPeer) Deliver(ctx context.Context, q wire.PeerFriendRequest) (wire.
 
 func (p worldPeer) Sync(ctx context.Context, q wire.SyncRequest) (wire.SyncReply, error) {
 	return carry(p, wire.PathPeerSync, q, func(a federation.API, q wire.SyncRequest) (wire.SyncReply, error) { return a.Sync(ctx, q) })
+}
+
+const lostNotices = "lost notices"
+
+// Notice is lost, unless the test wants notices to arrive: most are about what is
+// pulled, and when.
+func (p worldPeer) Notice(ctx context.Context, q wire.NoticeRequest) (wire.NoticeReply, error) {
+	if !p.w.told.Load() {
+		p.w.mu.Lock()
+		defer p.w.mu.Unlock()
+		p.w.calls[lostNotices]++
+		return wire.NoticeReply{}, nil
+	}
+	return carry(p, wire.PathPeerNotices, q, func(a federation.API, q wire.NoticeRequest) (wire.NoticeReply, error) { return a.Notice(ctx, q) })
 }
 
 // testPerson is somebody with real keys, who makes statements as a client does;

@@ -145,7 +145,7 @@ func (s *spec) ownCodes(op operation) []string {
 func (s *spec) limitsInside(op operation) bool {
 	return slices.Contains([]string{
 		"POST " + wire.PathRegister, "PUT " + wire.PathVault, "POST " + wire.PathFriends, "POST " + wire.PathEntries,
-		"POST " + wire.PathPeerFriends, "POST " + wire.PathPeerSync,
+		"POST " + wire.PathPeerFriends, "POST " + wire.PathPeerSync, "POST " + wire.PathPeerNotices,
 	}, op.name)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -69,6 +70,7 @@ func routes() []route {
 		{method: "GET", pattern: wire.PathStream, query: []string{"after", "before", "limit"}, serve: serveStream},
 		{method: "GET", pattern: wire.PathPost, serve: servePost},
 		{method: "GET", pattern: wire.PathFeed, query: []string{"limit", "before", "since"}, serve: serveFeed},
+		{method: "GET", pattern: wire.PathEvents, serve: serveEvents},
 	}
 }
 
@@ -79,6 +81,8 @@ type reply struct {
 	body        []byte
 	value       any   // what the body is the JSON of, unless it is nil
 	retryAfter  int64 // s, 0 for none
+
+	events func(net.Conn) // writes an endless body, in place of all others
 }
 
 // admit finds out who asks, before the body is read.
@@ -119,6 +123,8 @@ func (a *api) answer(ctx context.Context, rt route, r *incoming) reply {
 	switch v := v.(type) {
 	case federation.RawResponse:
 		return reply{status: v.Status, contentType: v.ContentType, body: v.Body, retryAfter: v.RetryAfter}
+	case func(net.Conn):
+		return reply{status: 200, contentType: wire.MediaEvents, events: v}
 	case nil:
 		if err == nil {
 			return reply{status: 204}

@@ -101,6 +101,7 @@ func (n *Node) serve(ctx context.Context, c Config, l net.Listener, ready func(a
 	case <-ctx.Done():
 	}
 	a.draining.Store(true)
+	n.live.end()
 	n.log.Info("ending", "name", n.name)
 	draining, done := context.WithTimeout(context.Background(), graceTime)
 	defer done()

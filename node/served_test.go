@@ -86,7 +86,12 @@ func (s *served) sends(method, path string, body []byte, header ...string) answe
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
 	defer response.Body.Close()
-	text := must(io.ReadAll(response.Body))
+	var text []byte
+	if response.Header.Get("Content-Type") == wire.MediaEvents {
+		text = firstEvent(t, response.Body)
+	} else {
+		text = must(io.ReadAll(response.Body))
+	}
 	var lines []string
 	for name, values := range response.Header {
 		if name != "Date" {
@@ -95,6 +100,17 @@ func (s *served) sends(method, path string, body []byte, header ...string) answe
 	}
 	slices.Sort(lines)
 	return answer{response.StatusCode, strings.Join(lines, "\n"), string(text)}
+}
+
+// firstEvent reads an event stream up to the first event about the feed.
+func firstEvent(t testing.TB, body io.Reader) []byte {
+	var text []byte
+	for b := make([]byte, 1); !bytes.HasSuffix(text, []byte("\n\n")) || !bytes.Contains(text, []byte("event: feed\n")); text = append(text, b...) {
+		if _, err := io.ReadFull(body, b); err != nil {
+			t.Fatalf("an event stream ends after %q: %v", text, err)
+		}
+	}
+	return text
 }
 
 // problem returns what an answer says of a failure.

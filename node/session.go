@@ -92,6 +92,7 @@ func (p *Person) EndSession(ctx context.Context) error {
 	}
 	err := p.node.own.Apply(ctx, store.Change{Key: sessionKey(p.session.hash)})
 	p.node.door.cache.forget(p.session.hash)
+	p.node.live.ended(p.session.hash)
 	if err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}

@@ -47,6 +47,10 @@ func bodies(t *testing.T, home, west *served) (map[string]any, wire.Token) {
 			Author: cid.account, Audience: cid.audience, After: 1, Head: cid.stream.ID,
 			Readers: []wire.SyncReader{{Account: wil.account, Have: random32()}},
 		}}},
+		"POST " + wire.PathPeerNotices: wire.NoticeRequest{Streams: []wire.NoticedStream{{
+			Author: wil.account, Audience: wil.audience, Head: 1, Entries: []wire.Entry{wil.epoch()},
+			Wraps: []wire.SyncedWrap{{Commitment: random32(), Wrap: wil.wrapFor(ann)}},
+		}}},
 	}, session.Token
 }
 

@@ -145,20 +145,27 @@ func (n *Node) syncLoop() {
 
 // pullSoon pulls something that is newly followed, without waiting for the loop.
 func (n *Node) pullSoon(node wire.NodeName) {
-	_ = n.spawn(func() {
-		for range 2 { // what is under way already may not include it
-			if !n.follows.stale(node, n.every) || n.ctx.Err() != nil {
-				return
-			}
-			_ = n.pull(n.ctx, node) // which logs
+	_ = n.spawn(func() { n.pullNow(node) })
+}
+
+// pullNow pulls what is new by what follows knows.
+func (n *Node) pullNow(node wire.NodeName) {
+	for range 2 { // what is under way already may not include it
+		if !n.follows.stale(node, n.every) || n.ctx.Err() != nil {
+			return
 		}
-	})
+		_ = n.pull(n.ctx, node) // which logs
+	}
 }
 
 // refresh pulls what a friend elsewhere wrote, or all of them if author is nil,
-// where it was not asked for lately. It waits for pullWait at most: who cannot be
-// reached in that time is read from the copies.
+// where it was not asked for lately. Who watches is told of what is new, and need
+// not ask. It waits for pullWait at most: who cannot be reached in that time is read
+// from the copies.
 func (p *Person) refresh(ctx context.Context, author *wire.AccountID) error {
+	if p.node.live.watches(p.account) {
+		return ctx.Err()
+	}
 	c, err := p.node.circle(ctx, p.account)
 	if err != nil {
 		return err

@@ -106,7 +106,29 @@ func (p *Person) PutWraps(ctx context.Context, r wire.WrapsRequest) error {
 		p.node.wraps.forget(name)
 		p.node.noteReader(name)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return p.tellWraps(ctx, names)
+}
+
+// tellWraps tells the nodes of friends elsewhere of wraps of the newest epoch. Those
+// of one that is still to come go with its entry.
+func (p *Person) tellWraps(ctx context.Context, names []keyservice.WrapName) error {
+	s := p.node.streams.get(streamName{p.account, names[0].Audience})
+	if s == nil || s.state().content != names[0].Commitment {
+		return nil
+	}
+	c, err := p.node.circle(ctx, p.account)
+	if err != nil {
+		return err
+	}
+	for _, w := range names {
+		for _, node := range c.nodeOf(w.Reader, p.node.name) {
+			p.node.tellOf(node, s.name, untold{after: s.state().Seq, readers: []wire.AccountID{w.Reader}})
+		}
+	}
+	return nil
 }
 
 // noteReader notes that there may be a wrap for a reader who had none. Of an epoch

@@ -8,6 +8,7 @@ package wire
 const (
 	MediaJSON    = "application/json"
 	MediaProblem = "application/problem+json"
+	MediaEvents  = "text/event-stream"
 )
 
 // Paths of the client API. Words after a colon are parameters.
@@ -28,7 +29,17 @@ const (
 	PathStream    = "/v1/streams/:author/:audience"       // GET ?after=N or ?before=N, &limit=N: StreamReply
 	PathPost      = "/v1/posts/:id"                       // GET: FeedItem
 	PathFeed      = "/v1/feed"                            // GET ?limit=N&before=CURSOR&since=STATE: FeedReply
+	PathEvents    = "/v1/events"                          // GET: an event stream (MediaEvents)
 )
+
+// Names of events. Their data is {}: what is new is asked for.
+const (
+	EventFeed    = "feed"    // the feed has changed; the id is the state that it has at least
+	EventFriends = "friends" // friends or offers have changed
+)
+
+// HeaderLastEvent is the header with the id of the last event that was received.
+const HeaderLastEvent = "Last-Event-ID"
 
 // NodeDocumentReply carries the node's signed document.
 type NodeDocumentReply struct {

@@ -8,6 +8,7 @@ const (
 	PathPeerKeys    = "/federation/v1/keys"       // KeysRequest: KeysReply
 	PathPeerFriends = "/federation/v1/friendship" // PeerFriendRequest: PeerFriendReply
 	PathPeerSync    = "/federation/v1/sync"       // SyncRequest: SyncReply
+	PathPeerNotices = "/federation/v1/notices"    // NoticeRequest: NoticeReply
 )
 
 // PeerFriendRequest delivers a friendship statement. From and To tell whose
@@ -79,3 +80,25 @@ type ClosedTo struct {
 	Account AccountID `json:"account"`
 	Ends    []Signed  `json:"ends"`
 }
+
+// NoticeRequest tells a node what is new in streams that people there read, at
+// most MaxSyncStreams. It is a hint: who misses it asks with a SyncRequest. More
+// says that there is something new beyond what is inside.
+type NoticeRequest struct {
+	Streams []NoticedStream `json:"streams"`
+	More    bool            `json:"more"`
+}
+
+// NoticedStream is what is new in one stream: entries from After+1 on, not
+// necessarily up to Head, and wraps of readers at the node that is told.
+type NoticedStream struct {
+	Author   AccountID    `json:"author"`
+	Audience AudienceID   `json:"audience"`
+	After    uint64       `json:"after"`
+	Head     uint64       `json:"head"` // seq of the newest entry
+	Entries  []Entry      `json:"entries"`
+	Wraps    []SyncedWrap `json:"wraps"`
+}
+
+// NoticeReply says that the notice was read, and what was good of it is on disk.
+type NoticeReply struct{}

@@ -150,6 +150,7 @@ func TestProtocolLimits(t *testing.T) {
 		"offers named by one end":                fmt.Sprintf("%d; remembered as ended %d", MaxEndOffers, MaxEnded),
 		"vault heads in one answer":              fmt.Sprint(MaxHeads),
 		"sync request":                           fmt.Sprintf("%d streams, %d readers", MaxSyncStreams, MaxSyncReaders),
+		"notice":                                 fmt.Sprintf("%d streams", MaxSyncStreams),
 		"device name":                            fmt.Sprintf("%d bytes", MaxDeviceName),
 		"created ahead of a node's clock":        fmt.Sprintf("%d s", seconds(MaxSkew)),
 		"challenge":                              fmt.Sprintf("%d s", seconds(ChallengeLifetime)),
