@@ -91,7 +91,7 @@ func (p *Person) Read(ctx context.Context, who wire.Address, o FeedOptions) (pag
 		if err != nil {
 			return err
 		}
-		page, err = p.readDown(ctx, w, before, o.limit())
+		page, err = p.readDown(ctx, w, before, 0, o.limit())
 		if errors.Is(err, wire.NotExist) {
 			page, err = p.closed(ctx, s)
 		}
@@ -167,9 +167,10 @@ func walkFrom(s stream, cursor string) (*walk, uint64, error) {
 	return w, before, nil
 }
 
-// readDown goes down one stream below a seq until there are enough posts.
-func (p *Person) readDown(ctx context.Context, w *walk, before uint64, limit int) (page FeedPage, err error) {
-	for ask := limit; before > 1 && len(page.Posts) < limit; ask *= 2 { // where posts are closed, there are few
+// readDown goes down one stream below a seq until there are enough posts, or what
+// is above another seq has been read.
+func (p *Person) readDown(ctx context.Context, w *walk, before, above uint64, limit int) (page FeedPage, err error) {
+	for ask := limit; before > above+1 && len(page.Posts) < limit; ask *= 2 { // where posts are closed, there are few
 		ask = min(ask, wire.MaxPage)
 		entries, r, err := p.runBefore(ctx, w.s, before, ask)
 		if err != nil {
@@ -185,7 +186,7 @@ func (p *Person) readDown(ctx context.Context, w *walk, before uint64, limit int
 			return page, nil
 		}
 		for _, v := range reversed(entries) {
-			if len(page.Posts) == limit {
+			if len(page.Posts) == limit || v.Seq <= above {
 				break
 			}
 			if err := p.step(w, v); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -57,6 +58,42 @@ func (t *HTTPTransport) Close() { t.client.CloseIdleConnections() }
 
 // Do is Transport's.
 func (t *HTTPTransport) Do(ctx context.Context, r *Request) (*Response, error) {
+	req, err := newHTTPRequest(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := t.client.Do(req)
+	if err != nil {
+		return nil, unreachable(ctx, r.Node, err)
+	}
+	return readAnswer(ctx, r.Node, answer)
+}
+
+// Stream is Streamer's.
+func (t *HTTPTransport) Stream(ctx context.Context, r *Request, lastEvent string) (io.ReadCloser, *Response, error) {
+	req, err := newHTTPRequest(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set("Accept", wire.MediaEvents)
+	if lastEvent != "" {
+		req.Header.Set(wire.HeaderLastEvent, lastEvent)
+	}
+	endless := *t.client
+	endless.Timeout = 0
+	answer, err := endless.Do(req)
+	if err != nil {
+		return nil, nil, unreachable(ctx, r.Node, err)
+	}
+	media, _, _ := strings.Cut(answer.Header.Get("Content-Type"), ";")
+	if answer.StatusCode == http.StatusOK && media == wire.MediaEvents {
+		return answer.Body, nil, nil
+	}
+	read, err := readAnswer(ctx, r.Node, answer)
+	return nil, read, err
+}
+
+func newHTTPRequest(ctx context.Context, r *Request) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.Node.Origin()+r.Path, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, wire.Errorf(wire.Internal, "request", "%s %s cannot be asked", r.Method, r.Path)
@@ -71,17 +108,18 @@ func (t *HTTPTransport) Do(ctx context.Context, r *Request) (*Response, error) {
 	if !r.Token.IsZero() {
 		req.Header.Set("Authorization", "Bearer "+r.Token.Reveal())
 	}
-	answer, err := t.client.Do(req)
-	if err != nil {
-		return nil, unreachable(ctx, r.Node, err)
-	}
+	return req, nil
+}
+
+// readAnswer reads an answer to its end.
+func readAnswer(ctx context.Context, node wire.NodeName, answer *http.Response) (*Response, error) {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, MaxResponse+1))
 	if err != nil {
-		return nil, unreachable(ctx, r.Node, err)
+		return nil, unreachable(ctx, node, err)
 	}
 	if len(body) > MaxResponse {
-		return nil, wire.Errorf(wire.Unavailable, "node", "%s sends more than %d bytes in one answer", r.Node, MaxResponse)
+		return nil, wire.Errorf(wire.Unavailable, "node", "%s sends more than %d bytes in one answer", node, MaxResponse)
 	}
 	date, _ := http.ParseTime(answer.Header.Get("Date")) // absent or malformed: zero
 	return &Response{Status: answer.StatusCode, Body: body, Date: date}, nil

@@ -52,6 +52,64 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
+// TestHTTPStream wants an event stream to be left open, and everything else to be
+// an answer.
+func TestHTTPStream(t *testing.T) {
+	token := wire.NewToken([32]byte{1})
+	var got *http.Request
+	node, tr := listen(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		switch r.URL.Path {
+		case "/events":
+			w.Header().Set("Content-Type", wire.MediaEvents+"; charset=utf-8")
+			io.WriteString(w, ":\n\n")
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		case "/page":
+			w.Header().Set("Content-Type", "text/html")
+			io.WriteString(w, "hello")
+		case "/refused":
+			w.Header().Set("Content-Type", wire.MediaEvents)
+			w.WriteHeader(403)
+			io.WriteString(w, "no")
+		case "/big":
+			w.Write(bytes.Repeat([]byte("x"), MaxResponse+1))
+		default:
+			panic(http.ErrAbortHandler)
+		}
+	})
+	ask := func(path, last string) (io.ReadCloser, *Response, error) {
+		ctx, cancel := context.WithCancel(t.Context())
+		t.Cleanup(cancel)
+		return tr.Stream(ctx, &Request{Method: "GET", Node: node, Path: path, Token: token}, last)
+	}
+	open, _, err := ask("/events", "a1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	b := make([]byte, 3)
+	if _, err := io.ReadFull(open, b); err != nil || string(b) != ":\n\n" {
+		t.Errorf("read %q, %v", b, err)
+	}
+	if got.Header.Get("Authorization") != "Bearer "+token.Reveal() || got.Header.Get("Accept") != wire.MediaEvents || got.Header.Get(wire.HeaderLastEvent) != "a1" {
+		t.Errorf("sent %v", got.Header)
+	}
+	for path, want := range map[string]int{"/page": 200, "/refused": 403} {
+		if open, a, err := ask(path, ""); open != nil || err != nil || a.Status != want {
+			t.Errorf("%s: %v, %v", path, a, err)
+		}
+		if got.Header.Get(wire.HeaderLastEvent) != "" {
+			t.Errorf("%s: sent %v", path, got.Header)
+		}
+	}
+	for _, path := range []string{"/big", "/cut"} {
+		if _, _, err := ask(path, ""); !errors.Is(err, wire.Unavailable) || strings.Contains(err.Error(), token.Reveal()) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 func TestHTTPRedirect(t *testing.T) {
 	asked := 0
 	node, tr := listen(t, func(w http.ResponseWriter, r *http.Request) {

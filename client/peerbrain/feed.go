@@ -35,15 +35,22 @@ func checkPage(cmd *cobra.Command, o client.FeedOptions) error {
 
 func (a *app) feed() *cobra.Command {
 	var page client.FeedOptions
+	var follow bool
 	cmd := &cobra.Command{
 		Use:     "feed",
 		Short:   "Read what your friends and you wrote",
-		Long:    "Read what your friends and you wrote.\n" + pageHelp,
-		Example: "  peerbrain feed\n  peerbrain feed --limit 100 --json",
+		Long:    "Read what your friends and you wrote.\n" + pageHelp + followHelp,
+		Example: "  peerbrain feed\n  peerbrain feed --follow\n  peerbrain feed --limit 100 --json",
 		Args:    noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkPage(cmd, page); err != nil {
 				return err
+			}
+			if follow && page.Before != "" {
+				return usage("--follow begins with the newest posts, so --before does not go with it", "peerbrain feed --follow")
+			}
+			if follow {
+				return a.follow(cmd.Context(), page)
 			}
 			return a.person(cmd.Context(), func(p *client.Person) error {
 				posts, err := p.Feed(cmd.Context(), page)
@@ -55,6 +62,7 @@ func (a *app) feed() *cobra.Command {
 		},
 	}
 	pageFlags(cmd, &page)
+	cmd.Flags().BoolVar(&follow, "follow", false, "show the newest posts, the oldest of them first, and new ones as they come")
 	return cmd
 }
 

@@ -185,22 +185,29 @@ func ratios(title, what string, names []string, loads []*load) {
 	tabulate(title, rows...)
 }
 
-// BenchmarkTwoNodes: a post on one node until a friend on another reads it, who
-// asks again and again; and the feed there of 200 friends elsewhere.
+// BenchmarkTwoNodes: a post on one node until a friend on another reads it, who has
+// an event stream; and the feed there of 200 friends elsewhere.
 func BenchmarkTwoNodes(b *testing.B) {
 	once(b, func() {
 		left, right := startNode(b, "left"), startNode(b, "right")
 		authors, reader := newMembers(b, left, "author", 200), newMember(b, right, "reader")
 		reader.befriends(authors)
 		publish(authors, 5)
-		reader.waitsFor(authors[199], 6)
+		watching := must(reader.watches())
+		defer watching.conn.Close()
+		seen := func(author *member) {
+			if err := watching.waitsFor(author, author.stream.Seq); err != nil {
+				b.Fatal(err)
+			}
+		}
+		seen(authors[199])
 		var times []time.Duration
 		for i := range 100 {
 			author := authors[i]
 			post := author.post()
 			start := time.Now()
 			author.publishes(post)
-			reader.waitsFor(author, author.stream.Seq)
+			seen(author)
 			times = append(times, time.Since(start))
 		}
 		page, get := reader.nextPage(50)
@@ -212,20 +219,6 @@ func BenchmarkTwoNodes(b *testing.B) {
 		tabulate("Feed pages of 50 posts of 200 friends elsewhere, 16 clients", []any{"pages/s", "p50", "p99", "server's CPU each, us", "of plain fiber"},
 			[]any{copied.rate(), copied.percentile(50), copied.percentile(99), copied.micros(), copied.rate() / plain.rate()})
 	})
-}
-
-// waitsFor asks for a stream until it has so many entries.
-func (m *member) waitsFor(author *member, seq uint64) {
-	for deadline := time.Now().Add(newsArrive); ; {
-		var reply wire.StreamReply
-		path := fmt.Sprintf("/v1/streams/%s/%s?limit=1&after=%d", author.account, author.audience, seq-1)
-		if m.ask("GET", path, nil, &reply); len(reply.Entries) == 1 {
-			return
-		}
-		if time.Now().After(deadline) {
-			m.Fatalf("entry %d of %s did not arrive", seq, author.address())
-		}
-	}
 }
 
 // BenchmarkLogin: what the node spends on a log-in, challenge included: of people

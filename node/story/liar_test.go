@@ -101,7 +101,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	x := &exchange{route: routeOf(r), target: r.RequestURI, body: body, person: r.Header.Get("Accept") == wire.MediaJSON}
+	x := &exchange{route: routeOf(r), target: r.RequestURI, body: body, person: r.Header.Get("Accept") == wire.MediaJSON || r.Header.Get("Accept") == wire.MediaEvents}
 	l.mu.Lock()
 	lies := slices.DeleteFunc(slices.Clone(l.told), func(t told) bool { return t.route != x.route && t.route != anyRoute })
 	l.mu.Unlock()

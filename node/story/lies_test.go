@@ -334,6 +334,13 @@ func (s *liesScene) asks(ctx context.Context, p *client.Person, words []string) 
 		}
 	}
 	switch words[0] + " " + words[min(1, len(words)-1)] {
+	case "feed --follow":
+		var f *client.Follower
+		for f, page, err = p.Follow(ctx, client.FeedOptions{}); err == nil; {
+			if err = f.Wait(ctx); err == nil {
+				page, err = f.News(ctx, p)
+			}
+		}
 	case "feed feed":
 		page, err = p.Feed(ctx, client.FeedOptions{})
 	case "show " + s.post.String():
@@ -373,15 +380,16 @@ func TestLies(t *testing.T) {
 	for _, l := range lies {
 		t.Run(l.name, func(t *testing.T) {
 			s.t, s.liar.t, s.world.TB = t, t, t
-			if _, ok := honest[l.on+l.does]; !ok {
-				out, errs, err := s.command(s.device(l), l.who(), l.does)
+			does := strings.TrimSuffix(l.does, " --follow") // which ends with a lie alone
+			if _, ok := honest[l.on+does]; !ok {
+				out, errs, err := s.command(s.device(l), l.who(), does)
 				if err != nil {
-					t.Fatalf("without the lie, %q: %v, %s", l.does, err, errs)
+					t.Fatalf("without the lie, %q: %v, %s", does, err, errs)
 				}
-				honest[l.on+l.does] = out
+				honest[l.on+does] = out
 				s.rewind()
 			}
-			s.lieTo(l, honest[l.on+l.does])
+			s.lieTo(l, honest[l.on+does])
 			if l.kind != "" {
 				s.lieToSDK(l)
 			}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -28,6 +29,7 @@ const (
 	onStream    = "GET " + wire.PathStream
 	onPost      = "GET " + wire.PathPost
 	onFeed      = "GET " + wire.PathFeed
+	onEvents    = "GET " + wire.PathEvents
 )
 
 // one is a lie that changes the good answers of one route.
@@ -640,6 +642,26 @@ var answerLies = []lie{
 	{"success with the status of an error", onFeed, "feed", "old", raw(onFeed, 500, wire.MediaJSON, bytesOf(wire.FeedReply{Items: []wire.FeedItem{}})), wire.Unavailable, "status 500 and nothing that is understood", nil, nil},
 	{"an error that contradicts its status", onFeed, "feed", "old", raw(onFeed, 404, wire.MediaProblem, bytesOf(wire.ProblemOf(wire.Unavailable))), wire.Unavailable, "status 404 and nothing that is understood", nil, nil},
 	{"a session said to have ended", onFeed, "feed", "old", always(refuse(onFeed, wire.Unauthenticated)), wire.Unauthenticated, "has ended", nil, nil},
+	{"a session said to have ended, to who waits for posts", onEvents, "feed --follow", "old", always(refuse(onEvents, wire.Unauthenticated)), wire.Unauthenticated, "has ended", nil, nil},
+	{"events without an end, and then a session that has", onEvents, "feed --follow", "old", func(*liesScene, string) []told {
+		var waits atomic.Bool
+		return []told{
+			{route: onEvents, before: func(x *exchange) {
+				waits.Store(true)
+				x.raw = func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", wire.MediaEvents)
+					for r.Context().Err() == nil {
+						_, _ = w.Write([]byte("event: " + wire.EventFeed + "\ndata: {}\n\n"))
+					}
+				}
+			}},
+			{route: onFeed, before: func(x *exchange) {
+				if waits.Load() {
+					refuse(onFeed, wire.Unauthenticated).before(x)
+				}
+			}},
+		}
+	}, wire.Unauthenticated, "has ended", nil, nil},
 	{"a redirect", onFeed, "feed", "old", raw(onFeed, 302, "text/html", func(http.ResponseWriter) {}), wire.Unavailable, "status 302 and nothing that is understood", nil, nil},
 	{"an answer of another content type", onFeed, "feed", "old", always(told{route: onFeed, after: func(x *exchange) { x.header.Set("Content-Type", "text/html") }}), "", "", nil, nil},
 	{"a page instead of an answer", onFeed, "feed", "old", raw(onFeed, 200, "text/html", func(w http.ResponseWriter) { _, _ = w.Write([]byte("<html>")) }), wire.Unavailable, "is not understood", nil, nil},
