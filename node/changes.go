@@ -17,7 +17,7 @@ const changesKept = 1 << 12
 // newest event is in the stream; of people it is kept by the first 12 bits, so that
 // some are taken to have changed who have not.
 type changes struct {
-	live   *live // who watches is told
+	live   *live // who watches is told; may be nil
 	mu     sync.Mutex
 	last   uint64               // number of the newest event, from 1
 	kept   [changesKept]*stream // event i is at i % changesKept; nil for one of people

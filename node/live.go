@@ -49,7 +49,7 @@ func (l *live) ofAll() {
 }
 
 func (l *live) note(add func()) {
-	if l.watched.Load() == 0 {
+	if l == nil || l.watched.Load() == 0 {
 		return
 	}
 	l.mu.Lock()

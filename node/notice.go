@@ -77,23 +77,26 @@ func (o *notices) entry(s *stream, seq uint64) {
 	}
 }
 
-func (o *notices) takeFresh() map[*stream]uint64 {
+// takeFresh returns the streams that nobody was told of, for an empty map.
+func (o *notices) takeFresh(next map[*stream]uint64) map[*stream]uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	fresh := o.fresh
-	o.fresh = make(map[*stream]uint64)
+	o.fresh = next
 	return fresh
 }
 
 // noticeLoop finds out whom new entries concern, until the node closes.
 func (n *Node) noticeLoop() {
+	fresh := make(map[*stream]uint64)
 	for {
 		select {
 		case <-n.ctx.Done():
 			return
 		case <-n.notices.wake:
 		}
-		for s, after := range n.notices.takeFresh() {
+		fresh = n.notices.takeFresh(fresh)
+		for s, after := range fresh {
 			c, err := n.circle(n.ctx, s.name.author)
 			if err != nil {
 				if n.ctx.Err() == nil {
@@ -105,6 +108,7 @@ func (n *Node) noticeLoop() {
 				n.tellOf(node, s.name, untold{after: after})
 			}
 		}
+		clear(fresh)
 	}
 }
 
