@@ -324,7 +324,7 @@ func send(c *fasthttp.RequestCtx, r reply) {
 // sendEvents takes the connection over for an answer without an end, which closes
 // it.
 func sendEvents(c *fasthttp.RequestCtx, r reply) {
-	head := "HTTP/1.1 200 OK\r\nConnection: close\r\nX-Accel-Buffering: no\r\nContent-Type: " + r.contentType + "\r\n"
+	head := "HTTP/1.1 200 OK\r\nDate: " + string(fasthttp.AppendHTTPDate(nil, time.Now())) + "\r\nConnection: close\r\nX-Accel-Buffering: no\r\nContent-Type: " + r.contentType + "\r\n"
 	for _, same := range headersOfAll {
 		head += string(same[0]) + ": " + string(same[1]) + "\r\n"
 	}

@@ -44,6 +44,9 @@ func TestOpenAPIRoutes(t *testing.T) {
 		for _, name := range rt.query {
 			r.parameters = append(r.parameters, "query "+name)
 		}
+		if rt.pattern == wire.PathEvents {
+			r.parameters = append(r.parameters, "header "+wire.HeaderLastEvent)
+		}
 		slices.Sort(r.parameters)
 		if rt.method != "*" {
 			want[rt.method+" "+rt.pattern] = r
@@ -255,6 +258,7 @@ func TestOpenAPILimits(t *testing.T) {
 		"HeadsRequest/query maxLength": statement, "FriendRequest/statement maxLength": statement, "PeerFriendRequest/statement maxLength": statement,
 		"WrapsRequest/wraps minItems": 1, "WrapsRequest/wraps maxItems": wire.MaxWrapBatch, "PublishRequest/ends maxItems": maxEndings,
 		"SyncRequest/streams maxItems": wire.MaxSyncStreams, "SyncReply/streams maxItems": wire.MaxSyncStreams,
+		"NoticeRequest/streams maxItems":       wire.MaxSyncStreams,
 		"NodeDocumentReply/document maxLength": encoded(wire.MaxNodeDocument),
 		"SessionReply/device minLength":        1, "SessionReply/device maxLength": wire.MaxDeviceName,
 		"HeadsReply/head maxLength": statement, "VaultReply/heads maxItems": wire.MaxHeads, "VaultReply/heads/items maxLength": statement,

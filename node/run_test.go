@@ -94,10 +94,7 @@ func (r *running) asks(t *testing.T, method, path string, token *wire.Token, in,
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := readAnswer(t, response)
 	wantHeaders(t, response)
 	hold(t, method, path, sent, answered{response.StatusCode, response.Header, text})
 	var p wire.Problem

@@ -86,12 +86,7 @@ func (s *served) sends(method, path string, body []byte, header ...string) answe
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
 	defer response.Body.Close()
-	var text []byte
-	if response.Header.Get("Content-Type") == wire.MediaEvents {
-		text = firstEvent(t, response.Body)
-	} else {
-		text = must(io.ReadAll(response.Body))
-	}
+	text := readAnswer(t, response)
 	var lines []string
 	for name, values := range response.Header {
 		if name != "Date" {
@@ -100,6 +95,19 @@ func (s *served) sends(method, path string, body []byte, header ...string) answe
 	}
 	slices.Sort(lines)
 	return answer{response.StatusCode, strings.Join(lines, "\n"), string(text)}
+}
+
+// readAnswer reads a body to its end, and of an event stream the beginning.
+func readAnswer(t testing.TB, r *http.Response) []byte {
+	t.Helper()
+	if r.Header.Get("Content-Type") == wire.MediaEvents {
+		return firstEvent(t, r.Body)
+	}
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // firstEvent reads an event stream up to the first event about the feed.
