@@ -194,7 +194,7 @@ func (f *Follower) unsaid(notices []string, problems []error) (newNotices []stri
 // tops returns the newest entry of each stream, as the node said last.
 func (c *cache) tops() map[streamID]uint64 {
 	tops := make(map[streamID]uint64, len(c.told))
-	for id, t := range maps.All(c.told) {
+	for id, t := range c.told {
 		tops[id] = t.head
 	}
 	return tops

@@ -231,15 +231,17 @@ type follows struct {
 	by     map[pair]friendLink
 	nodes  map[wire.NodeName]map[streamName][]wire.AccountID // readers, in order
 	homes  map[streamName]wire.NodeName
-	pulled map[wire.NodeName]pulled // when the last attempt ended; absent: something is new
-	busy   map[wire.NodeName]bool   // the loop is at it
-	added  uint64                   // how often something new was followed
+	near   map[wire.AccountID]map[wire.NodeName]int // of people here, how many friends are at each node
+	pulled map[wire.NodeName]pulled                 // when the last attempt ended; absent: something is new
+	busy   map[wire.NodeName]bool                   // the loop is at it
+	added  uint64                                   // how often something new was followed
 }
 
 func (f *follows) init() {
 	f.by = make(map[pair]friendLink)
 	f.nodes = make(map[wire.NodeName]map[streamName][]wire.AccountID)
 	f.homes = make(map[streamName]wire.NodeName)
+	f.near = make(map[wire.AccountID]map[wire.NodeName]int)
 	f.pulled = make(map[wire.NodeName]pulled)
 	f.busy = make(map[wire.NodeName]bool)
 }
@@ -282,6 +284,10 @@ func (f *follows) add(p pair, l friendLink) {
 	at, _ := slices.BinarySearchFunc(readers, p.me, compareAccounts)
 	f.nodes[l.node][l.stream] = slices.Insert(slices.Clone(readers), at, p.me)
 	f.homes[l.stream] = l.node
+	if f.near[p.me] == nil {
+		f.near[p.me] = make(map[wire.NodeName]int)
+	}
+	f.near[p.me][l.node]++
 	f.again(l.node)
 }
 
@@ -300,6 +306,13 @@ func (f *follows) renew(node wire.NodeName) {
 
 func (f *follows) remove(p pair, l friendLink) {
 	delete(f.by, p)
+	near := f.near[p.me]
+	if near[l.node]--; near[l.node] == 0 {
+		delete(near, l.node)
+	}
+	if len(near) == 0 {
+		delete(f.near, p.me)
+	}
 	streams := f.nodes[l.node]
 	streams[l.stream] = slices.DeleteFunc(slices.Clone(streams[l.stream]), func(a wire.AccountID) bool { return a == p.me })
 	if len(streams[l.stream]) == 0 {
@@ -348,6 +361,16 @@ func (f *follows) readersAt(node wire.NodeName, s streamName) []wire.AccountID {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.nodes[node][s]
+}
+
+// nodesOf returns the nodes where friends of a person here are.
+func (f *follows) nodesOf(me wire.AccountID) (nodes []wire.NodeName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for node := range f.near[me] {
+		nodes = append(nodes, node)
+	}
+	return nodes
 }
 
 // from reports whether something is followed at a node.

@@ -97,14 +97,7 @@ func (n *Node) noticeLoop() {
 		}
 		fresh = n.notices.takeFresh(fresh)
 		for s, after := range fresh {
-			c, err := n.circle(n.ctx, s.name.author)
-			if err != nil {
-				if n.ctx.Err() == nil {
-					n.log.Error("it is not known which nodes to tell of an entry", "error", err)
-				}
-				continue
-			}
-			for _, node := range c.nodes {
+			for _, node := range n.follows.nodesOf(s.name.author) {
 				n.tellOf(node, s.name, untold{after: after})
 			}
 		}

@@ -19,6 +19,8 @@ func newTellers(t *testing.T) (w *world, home, other *testNode, ann, ben, bea *t
 	ann.rotate(ben, bea)
 	other.pulls(home)
 	w.told.Store(true)
+	ann.posts(1) // with what had to be told before
+	other.has(t, ann)
 	return w, home, other, ann, ben, bea
 }
 

@@ -173,7 +173,7 @@ func TestProtocolBodies(t *testing.T) {
 		if schema["type"] != "object" {
 			continue
 		}
-		required := schema["required"].([]any)
+		required, _ := schema["required"].([]any)
 		var want []string
 		for member := range schema["properties"].(map[string]any) {
 			if !slices.Contains(required, any(member)) {
