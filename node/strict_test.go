@@ -117,7 +117,7 @@ func spoiled(t *testing.T, text []byte, at string, put func(name, value string) 
 // values are what stands in no member, or in those of another type only, which
 // is told by how such values begin.
 var values = []struct{ text, fits string }{
-	{"null", ""}, {"{}", "{"}, {"[]", "["}, {"[{}]", "["}, {"true", ""}, {"1", "0123456789"}, {`{"$gt":""}`, ""}, {`{"$ne":null}`, ""},
+	{"null", ""}, {"{}", "{"}, {"[]", "["}, {"[{}]", "["}, {"true", "tf"}, {"1", "0123456789"}, {`{"$gt":""}`, ""}, {`{"$ne":null}`, ""},
 	{`"a\u0000b"`, ""}, {`"\ud800"`, ""}, {`"\udc00\ud800"`, ""}, {"\"a\xffb\"", ""}, {"\"a\x01b\"", ""}, {`'a'`, ""}, {"NaN", ""},
 	{"1e400", ""}, {"1e2", ""}, {"1.0", ""}, {"-0", ""}, {"01", ""}, {"9007199254740992", ""}, {"9007199254740993", ""}, {"18446744073709551616", ""},
 	{strings.Repeat("[", 1e5) + strings.Repeat("]", 1e5), ""}, {strings.Repeat(`{"a":`, 1e5) + "1" + strings.Repeat("}", 1e5), ""},
