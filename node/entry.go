@@ -81,6 +81,16 @@ func (p *Person) Publish(ctx context.Context, r wire.PublishRequest) (wire.Publi
 	}
 	s.appending.Lock()
 	defer s.appending.Unlock()
+	reply, err := p.append(ctx, chain, s, h, r)
+	if err == nil {
+		p.node.continued(name, reply.ID)
+	}
+	return reply, err
+}
+
+// append makes an entry the next of a stream, unless it is there already. The caller
+// holds s.appending.
+func (p *Person) append(ctx context.Context, chain *keyservice.Chain, s *stream, h *wire.EntryHeader, r wire.PublishRequest) (wire.PublishReply, error) {
 	for range 2 {
 		if err := p.node.ready(ctx, s); err != nil {
 			return wire.PublishReply{}, err
@@ -92,11 +102,10 @@ func (p *Person) Publish(ctx context.Context, r wire.PublishRequest) (wire.Publi
 		if err != nil {
 			return wire.PublishReply{}, refuse(err)
 		}
-		if err := p.node.mayContinue(name, d.head.ID); err != nil {
+		if err := p.node.mayContinue(s.name, d.head.ID); err != nil {
 			return wire.PublishReply{}, err
 		}
 		if err = p.node.commit(ctx, s, d); err == nil {
-			p.node.continued(name, d.head.ID)
 			return wire.PublishReply{ID: d.head.ID, Arrival: d.record.Arrival}, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {

@@ -282,7 +282,9 @@ func TestRegainAwaitsEpochs(t *testing.T) {
 	stream := ann.stream
 	epoch := ann.seal(ann.header(wire.KindEpoch), must(b.Encode()))
 	ann.publish(epoch)
-	ann.posts(3)
+	second := ann.post()
+	ann.publish(second)
+	ann.posts(2)
 	all, after := ann.all(), ann.stream
 	other.pulls(home)
 
@@ -328,9 +330,18 @@ func TestRegainAwaitsEpochs(t *testing.T) {
 		own.Resume()
 		_, err = ann.as().Publish(t.Context(), fork)
 		kind(t, err, wire.Unavailable)
+		own.StopAfter(1) // the entry is there then, and nobody knows
+		if _, err := ann.as().Publish(t.Context(), wire.PublishRequest{Entry: epoch}); err == nil {
+			t.Error("an epoch was stored in part, and acknowledged")
+		}
+		own.Resume()
 	}
 	ann.publish(epoch)
-	if home.twin != nil { // where it was not handed in, it is heard of, and asked for in a while
+	if home.twin == nil {
+		if _, err := ann.as().Publish(t.Context(), wire.PublishRequest{Entry: second}); err != nil {
+			t.Errorf("behind an epoch that is there: %v", err)
+		}
+	} else { // where it was not handed in, it is heard of, and asked for in a while
 		home.asksAgain()
 	}
 	home.asksNobody()
