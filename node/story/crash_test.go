@@ -79,14 +79,18 @@ func TestCrashNotices(t *testing.T) {
 	if os.Getenv("KILLS") == "" {
 		t.Skip("takes minutes: run make crash")
 	}
-	for _, r := range changesOf(t, faultList) {
-		t.Run(r.name, func(t *testing.T) {
-			c := newCrash(t, without(failpoints(t), onlyDatabase), r)
+	for _, f := range crashFaults(t) {
+		t.Run(f.name, func(t *testing.T) {
+			c := newCrash(t, without(failpoints(t), onlyDatabase), f.removal)
+			if len(f.places) > 0 {
+				c.points, c.counts.aimed = f.places, true
+				c.bins = c.bins[1:] // which dies between any two changes of an Apply, too
+			}
 			c.run(faultKills)
 			if c.counts.fault == nil {
-				t.Fatalf("%s: %s: not found in %d kills", r.list, r, c.counts.kills())
+				t.Fatalf("%s: %s: not found in %d kills", f.list, f, c.counts.kills())
 			}
-			fmt.Printf("%s: found after %d kills, at %s: %.300v\n", r, c.counts.kills(), c.counts.last, c.counts.fault)
+			fmt.Printf("%s: found after %d kills, at %s: %.300v\n", f, c.counts.kills(), c.counts.last, c.counts.fault)
 		})
 	}
 }
@@ -487,6 +491,7 @@ type counts struct {
 	last  string
 	fault error
 
+	aimed  bool           // nobody is killed at random
 	turn   int            // of the failpoints
 	missed map[string]int // how often one was tried and not reached
 
@@ -511,13 +516,13 @@ func (n *counts) open(points []failpoint) int {
 	return slices.IndexFunc(points, func(p failpoint) bool { return n.at[p.name] == 0 && n.missed[p.name] < missedAgain })
 }
 
-// next chooses where to kill: by turns at random and at the next failpoint, and after
-// so many kills at those that were not reached.
+// next chooses where to kill: by turns at random and at the next failpoint, or only
+// there, and after so many kills at those that were not reached.
 func (n *counts) next(kills int, points []failpoint) failpoint {
 	switch {
 	case n.kills() >= kills:
 		return points[n.open(points)]
-	case n.kills()%2 == 0 && len(points) > 0:
+	case (n.aimed || n.kills()%2 == 0) && len(points) > 0:
 		n.turn++
 		return points[(n.turn-1)%len(points)]
 	}

@@ -125,6 +125,32 @@ func changesOf(t testing.TB, list string) []removal {
 	return all
 }
 
+// A crashFault is a change that the loop of kills has to find.
+type crashFault struct {
+	removal
+	places []failpoint // where a node has to die for it to show; nil: anywhere
+}
+
+// crashFaults reads their list. Names of places stand behind that of the fault.
+func crashFaults(t testing.TB) (all []crashFault) {
+	t.Helper()
+	points := failpoints(t)
+	for _, r := range changesOf(t, faultList) {
+		name, places, _ := strings.Cut(r.name, " | ")
+		f := crashFault{removal: r}
+		f.name = name
+		for place := range strings.FieldsSeq(places) {
+			at := slices.IndexFunc(points, func(p failpoint) bool { return p.name == place })
+			if at < 0 {
+				t.Fatalf("%s: no failpoint is called %q", r.list, place)
+			}
+			f.places = append(f.places, points[at])
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
 // A crashBuild is a node with failpoints, and perhaps with faults.
 type crashBuild struct {
 	root  string            // of the repository
@@ -258,7 +284,7 @@ func TestFailpointsFit(t *testing.T) {
 }
 
 // TestCrashChangesFit does the same for the changes of the code that the loop of
-// kills makes.
+// kills makes. A fault leaves the places in the code that it names.
 func TestCrashChangesFit(t *testing.T) {
 	_, code := house(t)
 	for _, list := range []string{faultList, apartList, quickList} {
@@ -266,6 +292,18 @@ func TestCrashChangesFit(t *testing.T) {
 		report(t, removalFaults(all, code))
 		if len(all) == 0 {
 			t.Errorf("%s is empty", list)
+		}
+	}
+	root := must(houseRoot())
+	for _, f := range crashFaults(t) {
+		for _, p := range f.places {
+			text := string(must(os.ReadFile(sourceOf(root, p.file))))
+			if p.file == f.file {
+				text = strings.Replace(text, f.old, f.new, 1)
+			}
+			if _, err := p.put(text); err != nil {
+				t.Errorf("%s: %v", f, err)
+			}
 		}
 	}
 }
