@@ -218,7 +218,9 @@ func (c *crash) run(kills int) {
 		p := c.counts.next(kills, c.points)
 		if calm++; calm > calmKills && p.under != underBegin {
 			calm = 0
-			c.swap()
+			if c.swap(); c.counts.fault != nil {
+				break // the victim lives: nobody takes its place
+			}
 		}
 		before := c.counts.at[p.name]
 		c.note(c.round(p))
