@@ -29,6 +29,7 @@ const (
 const (
 	usualKills  = 60
 	faultKills  = 200 // in which a fault has to be found
+	faultLooks  = 20  // after so many, copies are compared as well
 	couples     = 10
 	burstDeeds  = 200 // acknowledged before a kill at random, at most
 	burstMost   = 800 // before a failpoint counts as not reached
@@ -86,7 +87,9 @@ func TestCrashNotices(t *testing.T) {
 				c.points, c.counts.aimed = f.places, true
 				c.bins = c.bins[1:] // which dies between any two changes of an Apply, too
 			}
-			c.run(faultKills)
+			for kills := faultLooks; c.counts.fault == nil && kills <= faultKills; kills += faultLooks {
+				c.run(kills)
+			}
 			if c.counts.fault == nil {
 				t.Fatalf("%s: %s: not found in %d kills", f.list, f, c.counts.kills())
 			}
