@@ -32,7 +32,7 @@ const (
 	faultLooks  = 20  // after so many, copies are compared as well
 	couples     = 10
 	burstDeeds  = 200 // acknowledged before a kill at random, at most
-	burstMost   = 800 // before a failpoint counts as not reached
+	burstTimes  = 4   // as many before a failpoint counts as not reached
 	calmKills   = 25  // before the other node is the one that is killed
 	missedAgain = 20  // times that a failpoint is tried which was not reached
 	patience    = 5   // times that a node which lives is asked again
@@ -353,10 +353,10 @@ func (b *burst) done() {
 
 // burst loads both nodes until the victim is dead.
 func (c *crash) burst(p failpoint) error {
-	b := &burst{under: p.under, kill: make(chan struct{}), until: -burstMost}
+	b := &burst{under: p.under, kill: make(chan struct{}), until: -int64(burstTimes * c.deeds)}
 	after := 1 + rand.Int64N(int64(c.deeds))
 	if p.name != "random" && p.under != underEnd {
-		after = burstMost
+		after = int64(burstTimes * c.deeds)
 	}
 	b.left.Store(after)
 	errs := make([]error, len(c.couples))

@@ -87,6 +87,8 @@ func failpoints(t testing.TB) (all []failpoint) {
 var (
 	onlyEmbedded = []string{"node/store/bolt/", bboltPath}
 	onlyDatabase = []string{"node/store/mongo/", "node/database.go", "node/news.go", "node/hear.go"}
+	// Only where there are many copies are some trimmed.
+	onlyMany = []string{"node/gap.go", "node/refill.go", "node/room.go"}
 )
 
 // without leaves out the failpoints in some parts of the code.

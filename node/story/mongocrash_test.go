@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 	"time"
 )
@@ -25,7 +26,7 @@ const (
 // MongoDB: mongotest says so where a test needs it.
 func TestCrashOnMongoDB(t *testing.T) {
 	arrange := onMongoDB(t)
-	points, kills := without(failpoints(t), onlyEmbedded), int(number(t, "MONGO_KILLS", mongoKills))
+	points, kills := without(failpoints(t), slices.Concat(onlyEmbedded, onlyMany)), int(number(t, "MONGO_KILLS", mongoKills))
 	if os.Getenv("MONGO_KILLS") == "" {
 		rand.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
 		points = points[:kills/2]
