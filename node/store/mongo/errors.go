@@ -28,6 +28,7 @@ var (
 
 // Codes of the server's errors, from its file error_codes.yml.
 const (
+	codeInternal             = 1
 	codeUnauthorized         = 13
 	codeAuthenticationFailed = 18
 	codeNamespaceExists      = 48
@@ -72,7 +73,7 @@ func temporary(err error) bool {
 			return true
 		}
 	}
-	return false
+	return e.HasErrorCodeWithMessage(codeInternal, "interrupted") // so FerretDB says that something is over its time
 }
 
 // A Fault is trouble with the database, told without the driver's words.
