@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -241,7 +242,60 @@ func TestCallsShareCommits(t *testing.T) {
 	}
 }
 
-// holdUp returns a store whose writer has taken a call and waits for a sync, until
+// TestLoneCallWrites wants the goroutine of a call that nobody is before to write it,
+// and not to wait for another one.
+func TestLoneCallWrites(t *testing.T) {
+	var itself, others int
+	s, err := Open(filepath.Join(t.TempDir(), "node.db"), Options{disk: disk{sync: func(f *os.File) error {
+		stack := make([]byte, 64<<10)
+		if strings.Contains(string(stack[:runtime.Stack(stack, false)]), t.Name()) {
+			itself++
+		} else {
+			others++
+		}
+		return datasync(f)
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, s, put("first", ""))
+	itself, others = 0, 0
+	for range 10 {
+		apply(t, s, put("k", "v"))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if itself != 10 || others != 0 {
+		t.Errorf("of the syncs of 10 calls, %d were made by who called, and %d by others", itself, others)
+	}
+}
+
+// TestCloseWaits closes a store while somebody writes: what they write is there.
+func TestCloseWaits(t *testing.T) {
+	s, release := holdUp(t)
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	for ended := false; !ended; time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		ended = s.closed
+		s.mu.Unlock()
+	}
+	select {
+	case err := <-closed:
+		t.Errorf("closed before that was written: %v", err)
+	default:
+	}
+	release()
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, filepath.Dir(s.path)).Get(t.Context(), "first"); err != nil {
+		t.Error(err)
+	}
+}
+
+// holdUp returns a store in which somebody writes "first", and waits for a sync until
 // released.
 func holdUp(t *testing.T) (s *Store, release func()) {
 	t.Helper()
@@ -258,18 +312,17 @@ func holdUp(t *testing.T) (s *Store, release func()) {
 		t.Fatal(err)
 	}
 	release = sync.OnceFunc(func() { close(gate) })
-	t.Cleanup(func() { release(); s.Close() })
+	var first sync.WaitGroup
+	t.Cleanup(func() { release(); first.Wait(); s.Close() })
 	if err := s.Apply(t.Context(), put("before", "")); err != nil {
 		t.Fatal(err)
 	}
 	held.Store(true)
-	first, err := newRequest([]store.Change{put("first", "")})
-	if err == nil {
-		err = s.enqueue(first)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	first.Go(func() {
+		if err := s.Apply(t.Context(), put("first", "")); err != nil {
+			t.Error(err)
+		}
+	})
 	<-syncing
 	return s, release
 }

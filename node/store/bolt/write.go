@@ -17,6 +17,10 @@ import (
 // is no timer: a lone caller waits for its own frame only, and the busier the
 // store, the larger the groups.
 //
+// A call that comes while nothing is being written is a group of its own, and its
+// caller writes it: to wake another goroutine, and to be woken by it, is a good part
+// of what a lone call costs.
+//
 // The calls of a group are tried one after the other. All conditions of a call
 // are checked before its first change is made, so one that fails leaves
 // nothing behind, and the others go on.
@@ -56,11 +60,17 @@ func (s *Store) Apply(ctx context.Context, changes ...store.Change) error {
 	if err != nil {
 		return err
 	}
+	alone := false
 	if err = ctx.Err(); err == nil {
-		err = s.enqueue(r)
+		alone, err = s.enqueue(r)
 	}
 	if err != nil {
 		return fmt.Errorf("bolt: apply: %w", err)
+	}
+	if alone {
+		defer s.leave()
+		s.serve([]*request{r})
+		return r.err
 	}
 	select {
 	case <-r.done:
@@ -98,15 +108,30 @@ func newRequest(changes []store.Change) (*request, error) {
 	return r, nil
 }
 
-func (s *Store) enqueue(r *request) error {
+// enqueue lets a request wait for the writer, unless it is alone: then the caller
+// serves it, and leaves.
+func (s *Store) enqueue(r *request) (alone bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return store.ErrClosed
+		return false, store.ErrClosed
 	}
-	s.waiting = append(s.waiting, r)
-	s.ready.Signal()
-	return nil
+	if !s.writing && len(s.waiting) == 0 {
+		s.writing = true
+		return true, nil
+	}
+	s.waiting = append(s.waiting, r) // whoever is writing wakes the writer
+	return false, nil
+}
+
+// leave lets the next write.
+func (s *Store) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing = false
+	if len(s.waiting) > 0 || s.paused || s.closed {
+		s.ready.Signal()
+	}
 }
 
 // withdraw takes a request back, if the writer has not taken it yet.
@@ -133,24 +158,30 @@ func (s *Store) write() {
 		}
 		if len(group) == 0 {
 			s.rest()
-			continue
+		} else {
+			s.serve(group)
+			s.settle(len(group))
 		}
-		err := s.commit(group)
-		if errors.Is(err, store.ErrDamaged) && len(group) > 1 {
-			for _, r := range group { // only those that concern the damaged page shall fail
-				if err := s.commit([]*request{r}); err != nil {
-					r.err = err
-				}
-			}
-			err = nil
-		}
-		for _, r := range group {
-			if err != nil {
+		s.leave()
+	}
+}
+
+// serve commits a group, and answers. The caller is the one who is writing.
+func (s *Store) serve(group []*request) {
+	err := s.commit(group)
+	if errors.Is(err, store.ErrDamaged) && len(group) > 1 {
+		for _, r := range group { // only those that concern the damaged page shall fail
+			if err := s.commit([]*request{r}); err != nil {
 				r.err = err
 			}
-			close(r.done)
 		}
-		s.settle(len(group))
+		err = nil
+	}
+	for _, r := range group {
+		if err != nil {
+			r.err = err
+		}
+		close(r.done)
 	}
 }
 
@@ -180,16 +211,16 @@ func (s *Store) settle(answered int) {
 	}
 }
 
-// nextGroup waits for requests and takes them, up to maxGroup. It returns
-// none when nobody has written for a while, or when the store is closed and all
-// requests are taken; then it reports that.
+// nextGroup waits for requests, and until it may write, and takes them, up to
+// maxGroup. It returns none when nobody has written for a while, or when the store is
+// closed and all requests are taken; then it reports that.
 func (s *Store) nextGroup() (group []*request, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.waiting) == 0 && !s.closed && !s.paused {
+	for s.writing || len(s.waiting) == 0 && !s.closed && !s.paused {
 		s.ready.Wait()
 	}
-	s.paused = false
+	s.writing, s.paused = true, false
 	n, size := 0, 0
 	for n < len(s.waiting) && (n == 0 || size+s.waiting[n].size <= maxGroup) {
 		size += s.waiting[n].size
