@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -539,4 +541,47 @@ func TestRestoreInBatches(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "canary") {
 		t.Errorf("a store that fails once: got %v", err)
 	}
+}
+
+// TestRestoreMemory restores more than may be in use meanwhile, and looks at what is
+// while the file is read: it does not grow with the file.
+func TestRestoreMemory(t *testing.T) {
+	const size, most = 64 << 20, 20 << 20 // bytes
+	from, to := io.Pipe()
+	go func() { to.CloseWithError(writeEntries(to, size)) }()
+	before, highest, looked := inUse(), uint64(0), int64(0)
+	watched := &counter{r: from, tell: func(read int64) {
+		if read-looked > 1<<20 {
+			highest, looked = max(highest, inUse()), read
+		}
+	}}
+	if err := restoreInto(t.Context(), filepath.Join(t.TempDir(), ownFile), watched); err != nil {
+		t.Fatal(err)
+	}
+	used := int64(highest) - int64(before)
+	if t.Logf("%d KiB in use to restore %d KiB", used>>10, looked>>10); used > most || looked < size {
+		t.Errorf("got %d bytes in use to restore %d, want %d at most", used, looked, most)
+	}
+}
+
+// writeEntries writes a backup of records as posts of 600 bytes have them.
+func writeEntries(to io.Writer, size int) error {
+	w, err := archive.NewWriter(to, archive.Header{Node: "node.example", Schema: uint32(recordSchema)})
+	for i := 0; err == nil && i*1600 < size; i++ {
+		value := make([]byte, 1600)
+		rand.Read(value)
+		err = w.Add(store.Record{Key: fmt.Sprintf("entry/%020d", i), Value: value})
+	}
+	if err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// inUse is how many bytes are in use, without garbage.
+func inUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

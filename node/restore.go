@@ -18,10 +18,10 @@ import (
 	"github.com/peerbrain/peerbrain/node/store/bolt"
 )
 
-// What is written at once.
+// What is written at once, and lies in memory a few times.
 const (
-	restoreBatch = 10_000  // records
-	restoreBytes = 8 << 20 // of keys and values
+	restoreBatch = 2000    // records
+	restoreBytes = 2 << 20 // of keys and values
 )
 
 // Restore makes the node of a file that Backup wrote in the empty folder c.Data, or
@@ -116,7 +116,7 @@ func dropPartial(dir string) error {
 
 // restoreInto writes the store of a node to a file that is there once it is whole.
 func restoreInto(ctx context.Context, path string, from io.Reader) error {
-	own, err := bolt.Open(path+partial, bolt.Options{})
+	own, err := bolt.Open(path+partial, bolt.Options{Fill: true})
 	if err != nil {
 		return fmt.Errorf("data: %w", err)
 	}

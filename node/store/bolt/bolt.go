@@ -63,6 +63,10 @@ type Options struct {
 	// LockTimeout is how long Open waits for another process to let go of
 	// the file, for instance during a restart. 0 means one second.
 	LockTimeout time.Duration
+	// Fill is for a store that is filled before anybody uses it. Each Apply brings
+	// what it takes into the file itself, and there is no log: nothing of it lies in
+	// memory any more when it returns. Calls should be large, and in the order of the keys.
+	Fill bool
 
 	disk disk
 }
@@ -284,6 +288,9 @@ func (s *Store) Close() error {
 // and the next Open finds it.
 func (s *Store) endLog() error {
 	if err := s.await(); err != nil || s.log == nil {
+		if err == nil && s.opts.Fill {
+			err = s.again()
+		}
 		return errors.Join(err, s.log.close())
 	}
 	if err := s.freeze(true); err != nil {

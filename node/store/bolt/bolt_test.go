@@ -69,6 +69,72 @@ func restless(t *testing.T) store.Store {
 	return s
 }
 
+// TestStoreFills does so with a store that has no log.
+func TestStoreFills(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return fills(t, filepath.Join(t.TempDir(), "node.db")) })
+}
+
+func fills(t *testing.T, path string) *Store {
+	t.Helper()
+	s, err := Open(path, Options{Fill: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// spoil changes a byte of a file.
+func spoil(t *testing.T, path string, at int64) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err == nil {
+		content[at] ^= 4
+		err = os.WriteFile(path, content, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFill fills a store, of which nothing lies in memory or in a log meanwhile, and
+// opens it as others.
+func TestFill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "node.db")
+	s := fills(t, path)
+	want := map[string]string{}
+	for i := range 20 {
+		key, value := fmt.Sprintf("k/%d", i), strings.Repeat("v", 100_000)
+		apply(t, s, put(key, value), put("last", key))
+		want[key], want["last"] = value, key
+		if l := s.layers.Load(); l.active.tree.Len()+l.frozen.tree.Len()+l.apart.tree.Len() != 0 {
+			t.Fatal("what was written lies in memory")
+		}
+		if _, err := os.Stat(segmentPath(path, 0)); !errors.Is(err, os.ErrNotExist) {
+			t.Fatalf("there is a log, or: %v", err)
+		}
+	}
+	revision := s.revision
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, damaged := range []bool{false, true} { // the newer of the two pages that bbolt can begin with
+		if damaged {
+			spoil(t, path, s.committed.Load()%2*pageSize+pageHead)
+		}
+		again := open(t, filepath.Dir(path))
+		if got := scanned(t, again); got.lost || !maps.Equal(got.values, want) {
+			t.Errorf("damaged: %t: got %.100v", damaged, got)
+		}
+		if again.revision != revision {
+			t.Errorf("damaged: %t: got revision %d, want %d", damaged, again.revision, revision)
+		}
+		if err := again.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestReopen(t *testing.T) {
 	storetest.Reopen(t, func(t *testing.T, dir string) store.Store { return open(t, dir) })
 }

@@ -67,14 +67,18 @@ func (s *Store) run(m *move) error {
 		m.from, more = next, next != nil
 	}
 	if m.ends {
-		// Once more: the two pages that bbolt can begin with then lead to the same
-		// records, and either may be damaged.
-		if err := s.transact(func(*bbolt.Bucket) error { return nil }); err != nil {
+		if err := s.again(); err != nil {
 			return err
 		}
 	}
 	s.publish(func(l *layers) { l.frozen = newTable() })
 	return nil
+}
+
+// again commits once more: the two pages that bbolt can begin with then lead to the
+// same records, and either may be damaged.
+func (s *Store) again() error {
+	return s.transact(func(*bbolt.Bucket) error { return nil })
 }
 
 // next returns the records of the next commit, and the key to go on with behind
@@ -220,9 +224,9 @@ func (s *Store) begin() error {
 		return errors.Join(format.Put(sequenceKey, binary.BigEndian.AppendUint64(nil, s.sequence)), format.Put(logKey, binary.BigEndian.AppendUint64(nil, s.log.id)))
 	})
 	if err == nil {
-		// Once more: either page that bbolt can begin with has to know of the log, or
-		// the next Open takes it for one of before when the newer page is damaged.
-		err = s.transact(func(*bbolt.Bucket) error { return nil })
+		// Either page that bbolt can begin with has to know of the log, or the next
+		// Open takes it for one of before when the newer page is damaged.
+		err = s.again()
 	}
 	s.log.known = err == nil
 	return err

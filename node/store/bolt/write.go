@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -267,6 +269,9 @@ func (s *Store) commit(group []*request) error {
 
 // record writes a draft to the log, and shows it.
 func (s *Store) record(d *draft) error {
+	if s.opts.Fill {
+		return s.fill(d)
+	}
 	active := s.active.tree
 	if err := s.room(); err != nil {
 		return err
@@ -285,6 +290,19 @@ func (s *Store) record(d *draft) error {
 	s.publish(func(l *layers) { l.active = s.active })
 	s.pause.Reset(restTime)
 	return nil
+}
+
+// fill brings a draft into the file.
+func (s *Store) fill(d *draft) error {
+	if err := s.await(); err != nil {
+		return err
+	}
+	m := &move{sequence: s.sequence, revision: d.revision}
+	err := s.transact(func(b *bbolt.Bucket) error { return s.commitMoved(b, m, d.added, true) })
+	if err == nil {
+		s.revision = d.revision
+	}
+	return err
 }
 
 // check returns an error for the first condition that does not hold, or cannot
