@@ -56,7 +56,7 @@ func EncodeCBOR(v any) []byte {
 // but the bytes EncodeCBOR writes for the result. what names the object in the
 // error.
 func DecodeCBOR(what string, b []byte, v any) error {
-	if h, ok := v.(*EntryHeader); ok && h.decodePlain(b) {
+	if decodePlain(b, v) {
 		return nil
 	}
 	if err := DecodeOwn(what, b, v); err != nil {
@@ -66,6 +66,17 @@ func DecodeCBOR(what string, b []byte, v any) error {
 		return Errorf(Invalid, what, "not in the deterministic encoding")
 	}
 	return nil
+}
+
+// decodePlain reads what is read most, if it is as EncodeCBOR writes it.
+func decodePlain(b []byte, v any) bool {
+	switch v := v.(type) {
+	case *EntryHeader:
+		return v.decodePlain(b)
+	case *Slots:
+		return v.decodePlain(b)
+	}
+	return false
 }
 
 // LaterVersion reports whether b, which DecodeCBOR refuses, is a map of a later
@@ -89,6 +100,9 @@ func above(item []byte, n uint64) bool {
 // where nobody else writes. It is not encoded again to compare, which takes half
 // of the time.
 func DecodeOwn(what string, b []byte, v any) error {
+	if decodePlain(b, v) {
+		return nil
+	}
 	if err := cborDec.Unmarshal(b, v); err != nil {
 		return Errorf(Invalid, what, "not the expected CBOR: %v", err)
 	}

@@ -100,9 +100,9 @@ func (h *EntryHeader) decodePlain(b []byte) bool {
 	r := ReadPlain(b)
 	r.Pairs(12)
 	read := EntryHeader{
-		Version: r.Number(1), Suite: r.Number(2), Author: r.id(3), KeySeq: r.Number(4), Audience: r.id(5),
-		Seq: r.Number(6), Prev: r.id(7), Created: r.time(8), Kind: EntryKind(r.Number(9)), Epoch: r.Number(10),
-		BodyHash: r.id(13), BodySize: r.Number(14),
+		Version: r.Number(1), Suite: r.Number(2), Author: r.ID(3), KeySeq: r.Number(4), Audience: r.ID(5),
+		Seq: r.Number(6), Prev: r.ID(7), Created: r.Time(8), Kind: EntryKind(r.Number(9)), Epoch: r.Number(10),
+		BodyHash: r.ID(13), BodySize: r.Number(14),
 	}
 	if !r.End() {
 		return false

@@ -114,10 +114,10 @@ func (f *Friendship) side(what string, from, to AccountID) (*Side, error) {
 func (r *PlainReader) Said(key uint64) (f Friendship) {
 	r.key(key)
 	r.Pairs(6)
-	f.Me, f.Other = r.id(1), r.id(2)
+	f.Me, f.Other = r.ID(1), r.ID(2)
 	f.Mine, f.Yours = r.side(3), r.side(4)
 	r.Skip(5)
-	f.Floor = r.time(6)
+	f.Floor = r.Time(6)
 	return f
 }
 
@@ -125,7 +125,7 @@ func (r *PlainReader) Said(key uint64) (f Friendship) {
 func (r *PlainReader) side(key uint64) Side {
 	r.key(key)
 	r.Pairs(7)
-	return Side{r.id(1), r.time(2), r.flag(3), r.id(4), r.time(5), r.id(6), r.time(7)}
+	return Side{r.ID(1), r.Time(2), r.flag(3), r.ID(4), r.Time(5), r.ID(6), r.Time(7)}
 }
 
 func (s *Side) live() bool { return !s.Offer.IsZero() && !s.Dead }

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -205,6 +206,56 @@ func TestLoginPlain(t *testing.T) {
 			want, err := json.Marshal(c.general, json.Deterministic(true))
 			if got := EncodeJSON(c.short); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("got %s, want %s, %v", got, want, err)
+			}
+		}
+	}
+}
+
+// TestPlainSlots says of slots what TestPlainEntry says of headers.
+func TestPlainSlots(t *testing.T) {
+	type generalSlots Slots
+	large := slots()
+	large.Argon2 = Argon2{math.MaxUint32, 256, 24}
+	large.PasswordSlot = nil
+	for _, s := range []*Slots{slots(), large, {}} {
+		payload := EncodeCBOR(s)
+		if !new(Slots).decodePlain(payload) {
+			t.Errorf("%x is not read the short way", payload)
+		}
+		try := func(b []byte) {
+			short, general := new(Slots), new(generalSlots)
+			if !short.decodePlain(b) {
+				if !bytes.Equal(EncodeCBOR(short), EncodeCBOR(new(Slots))) {
+					t.Fatalf("%x is not read the short way, and leaves %+v", b, short)
+				}
+				return
+			}
+			if err := DecodeCBOR("slots", b, general); err != nil {
+				t.Fatalf("%x is accepted, which the general way does not: %v", b, err)
+			}
+			if got := EncodeCBOR(short); !bytes.Equal(got, b) || !bytes.Equal(got, EncodeCBOR(general)) {
+				t.Fatalf("%x is read as %+v", b, short)
+			}
+		}
+		variants(payload, try)
+		for _, form := range otherForms(pairsOf(t, payload)) {
+			try(form)
+		}
+		for i, p := range pairsOf(t, payload) {
+			for _, v := range otherValues(p) {
+				try(with(pairsOf(t, payload), i, v))
+			}
+		}
+	}
+}
+
+// TestChallengeBytes compares the two ways to encode a challenge.
+func TestChallengeBytes(t *testing.T) {
+	for _, n := range []uint64{0, 1, 23, 24, 255, 256, 65535, 65536, 1<<32 - 1, 1 << 32, math.MaxInt64, math.MaxUint64} {
+		for _, length := range []int{0, 1, 23, 24, 255, 256} {
+			c := &Challenge{n, n, NodeName(strings.Repeat("n", length)), Handle(strings.Repeat("h", length)), Purpose(strings.Repeat("p", length)), seedOf("nonce"), int64(n)}
+			if got, want := c.Bytes(), EncodeCBOR(c); !bytes.Equal(got, want) {
+				t.Errorf("got %x, want %x", got, want)
 			}
 		}
 	}

@@ -112,18 +112,31 @@ func (r *PlainReader) skip(levels int) {
 	}
 }
 
-// time reads a number that an int64 holds.
-func (r *PlainReader) time(key uint64) int64 {
+// small reads a number that an uint32 holds, under key.
+func (r *PlainReader) small(key uint64) uint32 {
+	n := r.Number(key)
+	r.odd = r.odd || n > math.MaxUint32
+	return uint32(n)
+}
+
+// Time reads a number that an int64 holds, under key.
+func (r *PlainReader) Time(key uint64) int64 {
 	n := r.Number(key)
 	r.odd = r.odd || n > math.MaxInt64
 	return int64(n)
 }
 
-// id reads 32 bytes under key.
-func (r *PlainReader) id(key uint64) (b [32]byte) {
+// Bytes reads a byte string under key, which is part of what is read.
+func (r *PlainReader) Bytes(key uint64) []byte {
 	r.key(key)
-	r.odd = r.head(2) != 32 || r.odd
-	copy(b[:], r.bytes(32))
+	return r.bytes(r.head(2))
+}
+
+// ID reads 32 bytes under key.
+func (r *PlainReader) ID(key uint64) (b [32]byte) {
+	id := r.Bytes(key)
+	r.odd = r.odd || len(id) != len(b)
+	copy(b[:], id)
 	return b
 }
 

@@ -1,5 +1,7 @@
 package wire
 
+import "bytes"
+
 // A VaultHead is the signed version of a vault: a chain by counter and previous
 // hash, so that a device accepts only descendants of what it has seen.
 type VaultHead struct {
@@ -89,6 +91,28 @@ type Slots struct {
 	PasswordSlot  []byte   `cbor:"6,keyasint"` // the vault key under the slot key
 	RecoveryLogin LoginKey `cbor:"7,keyasint"` // verifies log-ins by recovery code
 	RecoverySlot  []byte   `cbor:"8,keyasint"` // the vault key, HPKE to the recovery encryption key
+}
+
+// decodePlain reads slots, if they are as EncodeCBOR writes them.
+func (s *Slots) decodePlain(b []byte) bool {
+	r := ReadPlain(b)
+	r.Pairs(8)
+	read := Slots{
+		Version: r.Number(1), Suite: r.Number(2), Random: r.ID(3), Argon2: r.argon2(4), Login: r.ID(5),
+		PasswordSlot: bytes.Clone(r.Bytes(6)), RecoveryLogin: r.ID(7), RecoverySlot: bytes.Clone(r.Bytes(8)),
+	}
+	if !r.End() {
+		return false
+	}
+	*s = read
+	return true
+}
+
+// argon2 reads parameters under key.
+func (r *PlainReader) argon2(key uint64) Argon2 {
+	r.key(key)
+	r.Pairs(3)
+	return Argon2{r.small(1), r.small(2), r.small(3)}
 }
 
 func (s *Slots) check() error {
