@@ -42,6 +42,7 @@ func (n *Node) Register(ctx context.Context, r wire.RegisterRequest) (wire.Regis
 	err = n.own.Apply(ctx,
 		put(accountKey(account), &accountRecord{recordVersion, handle}),
 		putIf(handleKey(handle), &handleRecord{recordVersion, account}, store.IfAbsent()))
+	n.door.asked.forgetAll()
 	if errors.Is(err, store.ErrConflict) {
 		if holder, err = n.account(ctx, handle); err == nil && holder != account {
 			err = taken(handle)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store/storetest"
 )
 
 // TestAllocations holds a feed page, all of it in memory, to allocations that
@@ -45,6 +46,36 @@ func TestAllocations(t *testing.T) {
 			if t.Logf("%d friends: %s: %v allocations", friends, c.name, got); got > c.most {
 				t.Errorf("%d friends: %s: %v allocations, at most %v were expected", friends, c.name, got, c.most)
 			}
+		}
+	}
+}
+
+// TestLoginAllocations holds both steps of a log-in from a known device, without HTTP
+// and JSON, to their allocations. The store in memory makes some of them.
+func TestLoginAllocations(t *testing.T) {
+	l := newLoginNode(t, storetest.NewMemory())
+	device := l.logsIn(t).DeviceToken
+	ask := wire.ChallengeRequest{Handle: "ann", Purpose: wire.PurposeLogin}
+	var answers []wire.LoginRequest
+	for range 30 {
+		r := l.ann.answer(t, visitorNode, wire.PurposeLogin, l.challenges(t, "ann", wire.PurposeLogin), nil)
+		r.DeviceToken = &device
+		answers = append(answers, r)
+	}
+	for _, c := range []struct {
+		name string
+		most float64
+		do   func()
+	}{
+		{"the challenge", 22, func() { must(l.Node.Challenge(t.Context(), ask, someAddress)) }},
+		{"the answer", 55, func() {
+			must(l.Node.Login(t.Context(), answers[0], someAddress))
+			answers = answers[1:]
+		}},
+	} {
+		got := testing.AllocsPerRun(20, c.do)
+		if t.Logf("%s: %v allocations", c.name, got); got > c.most {
+			t.Errorf("%s: %v allocations, at most %v were expected", c.name, got, c.most)
 		}
 	}
 }

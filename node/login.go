@@ -52,15 +52,19 @@ func (n *Node) Challenge(ctx context.Context, req wire.ChallengeRequest, from ne
 	if err := n.door.throttle.take(ctx, askChallenge, network(from)); err != nil {
 		return wire.ChallengeReply{}, err
 	}
+	_, _, changes := n.door.asked.get(req.Handle)
 	who, err := n.candidate(ctx, req.Handle)
 	if err != nil {
 		return wire.ChallengeReply{}, err
 	}
+	if n.news == nil { // another process of this node does not say when a vault changes
+		n.door.asked.remember(req.Handle, who, changes)
+	}
 	c.Nonce = wire.Nonce(random32())
 	c.Expires = n.now().Add(wire.ChallengeLifetime).UnixMilli()
 	return wire.ChallengeReply{
-		Random: who.slots.Random, Argon2: who.slots.Argon2,
-		Nonce: c.Nonce, Expires: c.Expires, Tag: n.challengeTag(wire.EncodeCBOR(c)),
+		Random: who.random, Argon2: who.argon2,
+		Nonce: c.Nonce, Expires: c.Expires, Tag: n.challengeTag(c.Bytes()),
 	}, nil
 }
 
@@ -79,12 +83,12 @@ func (n *Node) Login(ctx context.Context, req wire.LoginRequest, from netip.Addr
 	if err := n.door.throttle.take(ctx, askLogin, network(from)); err != nil {
 		return wire.LoginReply{}, err
 	}
-	encoded := wire.EncodeCBOR(c)
+	encoded := c.Bytes()
 	tag := n.challengeTag(encoded)
 	if !hmac.Equal(tag[:], req.Tag[:]) || c.Expires <= n.now().UnixMilli() {
 		return wire.LoginReply{}, unauthenticated()
 	}
-	who, err := n.candidate(ctx, req.Handle)
+	who, err := n.whoWasAsked(ctx, req.Handle)
 	if err != nil {
 		return wire.LoginReply{}, err
 	}
@@ -144,9 +148,25 @@ func claimsOf(req wire.LoginRequest, account wire.AccountID, known bool, from ne
 
 // A candidate is who might be behind a handle.
 type candidate struct {
-	exists  bool
-	account wire.AccountID
-	slots   *wire.Slots
+	exists          bool
+	account         wire.AccountID
+	random          wire.Nonce
+	argon2          wire.Argon2
+	login, recovery wire.LoginKey
+}
+
+// askedCacheSize is how many are remembered from a challenge to its answer, 300 bytes
+// each, whether they exist or not. As soon as one of them may have become another,
+// by a registration or a change of a vault, all are forgotten: how long the answer
+// takes tells nothing of one.
+const askedCacheSize = 1000
+
+// whoWasAsked is candidate for a handle for which there was a challenge.
+func (n *Node) whoWasAsked(ctx context.Context, h wire.Handle) (candidate, error) {
+	if who, known, _ := n.door.asked.get(h); known {
+		return who, nil
+	}
+	return n.candidate(ctx, h)
 }
 
 // candidate looks the handle up. For one that nobody has, or that was deleted,
@@ -170,7 +190,7 @@ func (n *Node) candidate(ctx context.Context, h wire.Handle) (candidate, error) 
 	if err != nil {
 		return candidate{}, fmt.Errorf("look up slots: %w", err)
 	}
-	return candidate{exists: exists, account: account, slots: slots}, nil
+	return candidate{exists, account, slots.Random, slots.Argon2, slots.Login, slots.RecoveryLogin}, nil
 }
 
 // A decoy is whom the node makes up behind a handle.
@@ -212,9 +232,9 @@ func (n *Node) nobodysKey(name string) wire.LoginKey {
 // answers reports whether answer is the encoded challenge, signed with the key that
 // its purpose asks for.
 func (who candidate) answers(answer wire.Signed, p wire.Purpose, challenge []byte) bool {
-	key := who.slots.Login
+	key := who.login
 	if p == wire.PurposeRecovery {
-		key = who.slots.RecoveryLogin
+		key = who.recovery
 	}
 	return wire.AnswersChallenge(answer, challenge, key) && who.exists
 }

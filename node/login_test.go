@@ -301,6 +301,45 @@ func shape(v any) string {
 	}, string(wire.EncodeJSON(v)))
 }
 
+// TestAskedBeforeAChange asks for a challenge, and answers it when what it was made of
+// has changed: by a new password, and by a registration under a handle that nobody
+// had. What counts is what there is when it is answered, in one process and in several.
+func TestAskedBeforeAChange(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		w := newWorld(t)
+		w.twins = shared
+		n := w.open(north, nil, nil)
+		ann := n.person("ann")
+		ask := func(h wire.Handle) wire.ChallengeReply {
+			return must(n.Challenge(t.Context(), wire.ChallengeRequest{Handle: h, Purpose: wire.PurposeLogin}, newAddress()))
+		}
+		answer := func(v *visitor, c wire.ChallengeReply) error {
+			_, err := n.Login(t.Context(), v.answer(t, north, wire.PurposeLogin, c, nil), newAddress())
+			return err
+		}
+		old := &visitor{handle: "ann", login: ann.login}
+		first, second, third := ask("ann"), ask("ann"), ask("ann")
+		if err := answer(old, first); err != nil {
+			t.Errorf("shared: %t: before the change: %v", shared, err)
+		}
+		slots := must(wire.DecodeSlots(ann.slots))
+		ann.login = wire.NewLoginSecret(random32())
+		slots.Login = ann.login.Public()
+		ann.slots = must(slots.Encode())
+		ann.putVault()
+		silent(t, "the old password", answer(old, second))
+		if err := answer(&visitor{handle: "ann", login: ann.login}, third); err != nil {
+			t.Errorf("shared: %t: the new password: %v", shared, err)
+		}
+		bob := newVisitor(t, north, "bob_comes_late", w.clock.now())
+		early := ask(bob.handle)
+		must(n.Register(t.Context(), bob.request))
+		if err := answer(bob, early); err != nil {
+			t.Errorf("shared: %t: somebody who was registered meanwhile: %v", shared, err)
+		}
+	}
+}
+
 func TestLoginChecksWhatItIsSent(t *testing.T) {
 	l := newLoginNode(t, storetest.NewMemory())
 	for _, r := range []wire.ChallengeRequest{

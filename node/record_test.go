@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store"
@@ -226,5 +228,45 @@ func TestFirstStatementStays(t *testing.T) {
 	kind(t, l.SaveStatements(t.Context(), account, 0, []wire.Signed{second}), wire.Conflict)
 	if got, err := l.Statements(t.Context(), account); err != nil || len(got) != 1 || !bytes.Equal(got[0], first) {
 		t.Errorf("got %x, %v", got, err)
+	}
+}
+
+// TestPlainRecords: the short way reads what EncodeCBOR writes of each record that has
+// one, and nothing else but to what the general way makes of it.
+func TestPlainRecords(t *testing.T) {
+	for name, c := range map[string]struct {
+		record any // a pointer
+		empty  func() any
+	}{
+		"a handle": {&handleRecord{recordVersion, random32()}, func() any { return new(handleRecord) }},
+		"a vault":  {&vaultRecord{recordVersion, make([]byte, 300), make([]byte, 1500)}, func() any { return new(vaultRecord) }},
+		"a device": {&device{recordVersion, time.Now().UnixMilli()}, func() any { return new(device) }},
+	} {
+		value := wire.EncodeCBOR(c.record)
+		short := c.empty()
+		if !short.(plainRecord).decodePlain(value) || !reflect.DeepEqual(short, c.record) {
+			t.Errorf("%s is not read the short way: %+v", name, short)
+		}
+		try := func(b []byte) {
+			short, general := c.empty(), c.empty()
+			if !short.(plainRecord).decodePlain(b) {
+				if !reflect.DeepEqual(short, c.empty()) {
+					t.Fatalf("%s: %x is not read the short way, and leaves %+v", name, b, short)
+				}
+				return
+			}
+			if err := wire.DecodeCBOR("record", b, general); err != nil || !reflect.DeepEqual(short, general) {
+				t.Fatalf("%s: of %x, %+v is read, and the general way %+v, %v", name, b, short, general, err)
+			}
+		}
+		for at := range value {
+			try(value[:at])
+			for bit := range 8 {
+				other := bytes.Clone(value)
+				other[at] ^= 1 << bit
+				try(other)
+			}
+		}
+		try(append(bytes.Clone(value), 0))
 	}
 }

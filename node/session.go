@@ -189,6 +189,7 @@ type door struct {
 	throttle *throttle
 	lifetime time.Duration // of sessions
 	cache    recall[wire.Hash, cachedSession]
+	asked    recall[wire.Handle, candidate] // for challenges; empty where other processes change vaults
 	devices  *lru.Cache[wire.AccountID, devices]
 	entering locks[wire.AccountID] // held to open a session of one account
 	swept    string                // where the next sweep of sessions begins; sweep's alone
@@ -203,6 +204,7 @@ func newDoor(t *throttle, lifetime time.Duration) *door {
 	}
 	d := &door{throttle: t, lifetime: lifetime, devices: newCache[wire.AccountID, devices](deviceCacheSize)}
 	d.cache.init(sessionCacheSize)
+	d.asked.init(askedCacheSize)
 	return d
 }
 

@@ -197,6 +197,7 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 		changes = append(changes, store.Change{Key: sealedKey(p.account, before.VaultHash)})
 	}
 	err = p.node.own.Apply(ctx, changes...)
+	p.node.door.asked.forgetAll()
 	if !errors.Is(err, store.ErrConflict) {
 		return err
 	}
