@@ -30,6 +30,12 @@ func dial(at string) *connection {
 	return newConnection(must(net.Dial("tcp", at)))
 }
 
+// dialFrom dials from an address of this machine, of which there are many on Linux.
+func dialFrom(from, at string) *connection {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	return newConnection(must(d.Dial("tcp", at)))
+}
+
 func newConnection(c net.Conn) *connection {
 	return &connection{c, bufio.NewReaderSize(c, 256<<10)}
 }

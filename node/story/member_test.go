@@ -92,6 +92,24 @@ func (m *member) logIn() {
 	m.token, m.device = reply.Token, &reply.DeviceToken
 }
 
+// logInBy opens a session over a connection that stays.
+func (m *member) logInBy(c *connection) {
+	var challenge wire.ChallengeReply
+	m.askBy(c, wire.PathChallenge, wire.ChallengeRequest{Handle: m.handle, Purpose: wire.PurposeLogin}, &challenge)
+	var reply wire.LoginReply
+	m.askBy(c, wire.PathLogin, m.answering(challenge), &reply)
+	m.token, m.device = reply.Token, &reply.DeviceToken
+}
+
+// askBy asks the home node over a connection, and decodes its answer into out.
+func (m *member) askBy(c *connection, path string, in, out any) {
+	status, body, err := c.exchange(m.request("POST", path, in))
+	if must(status, err) != 200 {
+		panic(fmt.Sprintf("%s: %s: status %d, %s", m.handle, path, status, body))
+	}
+	must(0, wire.DecodeJSON(body, out))
+}
+
 // answering answers a challenge.
 func (m *member) answering(c wire.ChallengeReply) wire.LoginRequest {
 	answer := must((&wire.Challenge{
