@@ -16,9 +16,9 @@ import (
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
-// Log-in in two steps. The node keeps nothing between them: it knows its
-// challenge again by the tag, and what was answered by a record that exists
-// once. Who does not exist is treated, step by step, like who does
+// Log-in in two steps. The node keeps nothing between them but what spares it a
+// second look: it knows its challenge again by the tag, and what was answered by a
+// record that exists once. Who does not exist is treated, step by step, like who does
 // (TestLoginTellsNothing).
 
 const spentPrefix = "spent/"
