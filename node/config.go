@@ -34,6 +34,7 @@ type Config struct {
 	Sessions     time.Duration // lifetime
 	Limits       LimitsConfig
 	Timeouts     TimeoutsConfig
+	TLS          TLSConfig
 }
 
 // Registration says who may found an account.
@@ -69,6 +70,7 @@ func DefaultConfig() Config {
 		Sessions:     DefaultSessionLifetime,
 		Limits:       LimitsConfig{Connections: 20_000, PerAddress: 256, Requests: defaultRequests},
 		Timeouts:     TimeoutsConfig{Read: 30 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute},
+		TLS:          defaultTLS(),
 	}
 }
 
@@ -115,7 +117,7 @@ func (s Setting) Default() string {
 
 // Settings is every key there is, in the order of config.example.yaml.
 func Settings() []Setting {
-	return slices.Concat(placeSettings(), storeSettings(), copiesSettings(), workSettings())
+	return slices.Concat(placeSettings(), tlsSettings(), storeSettings(), copiesSettings(), workSettings())
 }
 
 // placeSettings are those of who the node is and where.
@@ -218,7 +220,7 @@ func getProxies(c *Config) string {
 
 // Check refuses what cannot be served. Errors name the key.
 func (c *Config) Check() error {
-	return errors.Join(c.checkNames(), c.checkListen(), c.checkStore(), c.checkCopies(), c.checkRest())
+	return errors.Join(c.checkNames(), c.checkListen(), c.checkTLS(), c.checkStore(), c.checkCopies(), c.checkRest())
 }
 
 func (c *Config) checkNames() error {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,10 @@ const (
 // after a graceful end.
 func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string)) (err error) {
 	if err := c.Check(); err != nil {
+		return err
+	}
+	secured, err := openTLS(&c, log)
+	if err != nil {
 		return err
 	}
 	listener, err := listen(&c)
@@ -71,11 +76,11 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 		}
 	}
 	log.Info("serving", "name", c.Name, "address", listener.Addr().String(), "store", c.Store.Kind, "data", c.Data, "version", Version())
-	return n.serve(ctx, c, listener, ready)
+	return n.serve(ctx, c, listener, secured, ready)
 }
 
-// serve serves until ctx ends.
-func (n *Node) serve(ctx context.Context, c Config, l net.Listener, ready func(addr string)) error {
+// serve serves until ctx ends; without secured, plain HTTP.
+func (n *Node) serve(ctx context.Context, c Config, l net.Listener, secured *secured, ready func(addr string)) error {
 	a := &api{node: n, federation: n.federationServer(), closed: c.Registration == RegistrationClosed, log: n.log}
 	s := newServer(a, routes(), serverOptions{
 		connections: c.Limits.Connections, requests: c.Limits.Requests, proxies: c.Proxies,
@@ -89,7 +94,12 @@ func (n *Node) serve(ctx context.Context, c Config, l net.Listener, ready func(a
 	defer cancel()
 	work.Go(func() { n.sweepLoop(ctx) })
 	served := make(chan error, 1)
-	work.Go(func() { served <- s.listen(capped) })
+	if secured == nil {
+		work.Go(func() { served <- s.listen(capped) })
+	} else { // on top of what counts connections, so that handshakes count too
+		work.Go(func() { served <- s.listen(tls.NewListener(capped, secured.config)) })
+		work.Go(func() { secured.tend(ctx) })
+	}
 	if ready != nil {
 		ready(l.Addr().String())
 	}

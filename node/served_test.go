@@ -51,7 +51,7 @@ func (n *testNode) serveAt(l net.Listener, change func(*Config)) *served {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- n.serve(ctx, c, l, nil) }()
+	go func() { done <- n.serve(ctx, c, l, nil, nil) }()
 	n.world.t.Cleanup(func() {
 		s.http.CloseIdleConnections()
 		stop()
