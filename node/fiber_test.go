@@ -704,7 +704,7 @@ func TestRoutes(t *testing.T) {
 		}
 	}
 	want := []string{
-		"GET " + wire.PathDocument, "GET " + wire.PathHealth, "POST " + wire.PathRegister, "POST " + wire.PathChallenge,
+		"GET " + wire.PathDocument, "GET " + wire.PathHealth, "GET " + wire.PathNodeInfoLinks, "GET " + wire.PathNodeInfo, "GET " + wire.PathWebFinger, "POST " + wire.PathRegister, "POST " + wire.PathChallenge,
 		"POST " + wire.PathLogin, "POST " + wire.PathHeads, "* " + federationPrefix + "*",
 	}
 	if !slices.Equal(open, want) {

@@ -58,6 +58,7 @@ type caller struct {
 type request struct {
 	at     *served // the caller's if nil
 	params []string
+	query  string // with the question mark
 	body   any
 	token  *wire.Token // the caller's if nil
 }
@@ -153,7 +154,7 @@ func (c *caller) sends(method, pattern string, q request) answer {
 			parts[i], q.params = q.params[0], q.params[1:]
 		}
 	}
-	path := strings.Join(parts, "/")
+	path := strings.Join(parts, "/") + q.query
 	var body []byte
 	if q.body != nil {
 		body = wire.EncodeJSON(q.body)
@@ -226,11 +227,23 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 		}}}}
 	}
 	unread := func(*caller) []request { return []request{notice(x.ghost, 0, x.ghost.epoch())} }
+	finger := func(resource string) request { return request{at: x.home, query: "?resource=" + resource} }
+	fingerless := func(*caller) []request {
+		return []request{finger("acct:ghost@" + string(x.home.name)), finger("acct:Ann@" + string(x.home.name)), finger("ann"), finger("acct%3A%00")}
+	}
 	var told wire.Entry
 	handles := 0
 	return map[string]trial{
 		"the node's document":     {ask: nothing, shows: holds(`{"document":"`)},
 		"whether the node serves": {ask: nothing, shows: holds(`"status":"ok"`)},
+		"where its NodeInfo is":   {ask: nothing, shows: holds(`"rel":"` + wire.RelNodeInfo + `"`)},
+		"its NodeInfo":            {ask: nothing, shows: holds(`"users":{}`)},
+		"whether ann's address is registered": {
+			ask: func(*caller) request { return finger("acct:" + x.ann.address.String()) }, shows: holds(`"subject":"acct:` + x.ann.address.String() + `"`),
+		},
+		"whether another address is": {
+			ask: func(*caller) request { return finger("acct:" + x.fin.address.String()) }, shows: holds(`"subject"`), absent: fingerless,
+		},
 		"a handle that is free": {ask: func(*caller) request {
 			handles++
 			return request{at: x.home, body: x.home.newPerson(wire.Handle("free" + strings.Repeat("x", handles))).register}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/cipher"
 	"crypto/rand"
@@ -57,6 +58,7 @@ type Peers interface {
 // goroutines at once. Open is the only way in.
 type Node struct {
 	name   wire.NodeName
+	host   wire.NodeName // where the API is served
 	own    store.Store
 	copies store.Store
 	now    func() time.Time
@@ -143,7 +145,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 }
 
 func newNode(o Options) *Node {
-	n := &Node{name: o.Name, own: o.Own, copies: o.Copies, now: o.Now, log: o.Log, dev: o.Development, every: o.SyncInterval}
+	n := &Node{name: o.Name, host: cmp.Or(o.Host, o.Name), own: o.Own, copies: o.Copies, now: o.Now, log: o.Log, dev: o.Development, every: o.SyncInterval}
 	if n.now == nil {
 		n.now = time.Now
 	}

@@ -50,7 +50,7 @@ func tableRows(text string) (rows [][]string) {
 
 var (
 	quotedRequest = regexp.MustCompile("`(GET|POST|PUT|DELETE) (/[^`? ]*)[^`]*`")
-	quotedWord    = regexp.MustCompile("`([a-z_0-9]+\\??)`")
+	quotedWord    = regexp.MustCompile("`([a-zA-Z_0-9]+\\??)`")
 	limitsInWords = map[string]int{"": 0, "1 MiB": bodyLimit, "4 MiB": vaultLimit}
 )
 

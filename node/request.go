@@ -79,6 +79,9 @@ func (b *byteSet) hasAll(s string) bool {
 var (
 	tokenBytes  = alphanumericAnd("!#$%&'*+-.^_`|~") // RFC 9110, section 5.6.2
 	targetBytes = alphanumericAnd("/._-?&=~:")       // what paths and queries here consist of
+	// What a query may consist of where another specification says what is in it
+	// (RFC 3986, section 3.4).
+	foreignBytes = alphanumericAnd("/._-?&=~:%@!$'()*+,;")
 )
 
 func isToken(s string) bool { return s != "" && tokenBytes.hasAll(s) }
@@ -181,7 +184,11 @@ func (r *incoming) checkTarget() error {
 	if !strings.HasPrefix(path, "/") || asked && query == "" {
 		return malformed("the target is no path")
 	}
-	if !targetBytes.hasAll(r.target) {
+	allowed := targetBytes
+	if path == wire.PathWebFinger {
+		allowed = foreignBytes
+	}
+	if !allowed.hasAll(r.target) {
 		return malformed("the target holds escapes or characters that no path here has")
 	}
 	if strings.Contains(query, "?") {

@@ -42,15 +42,19 @@ type route struct {
 	deaf    bool     // served without hearing what other processes of this node did
 	limit   int      // bytes of the body; bodyLimit if 0
 	query   []string // parameters it knows
+	foreign bool     // another specification says what else the query may have, and serve reads it
 	serve   func(context.Context, *api, *incoming) (any, error)
 }
 
 // routes is everything that a node serves, in one table. What a route returns
-// is sent as JSON; nothing is 204.
+// is sent as JSON, unless it is a reply; nothing is 204.
 func routes() []route {
 	return []route{
 		{method: "GET", pattern: wire.PathDocument, open: true, serve: serveDocument},
 		{method: "GET", pattern: wire.PathHealth, open: true, deaf: true, serve: serveHealth},
+		{method: "GET", pattern: wire.PathNodeInfoLinks, open: true, serve: serveNodeInfoLinks},
+		{method: "GET", pattern: wire.PathNodeInfo, open: true, serve: serveNodeInfo},
+		{method: "GET", pattern: wire.PathWebFinger, open: true, query: []string{"resource", "rel"}, foreign: true, serve: serveWebFinger},
 		{method: "POST", pattern: wire.PathRegister, open: true, limit: vaultLimit, serve: serveRegister},
 		{method: "POST", pattern: wire.PathChallenge, open: true, serve: serveChallenge},
 		{method: "POST", pattern: wire.PathLogin, open: true, serve: serveLogin},
@@ -111,7 +115,7 @@ func (rt route) admits(r *incoming) error {
 	if r.length > rt.limit {
 		return wire.Errorf(wire.TooLarge, "body", "at most %d bytes", rt.limit)
 	}
-	if rt.method == "*" {
+	if rt.method == "*" || rt.foreign {
 		return nil
 	}
 	return r.readQuery(rt.query)
@@ -123,6 +127,8 @@ func (a *api) answer(ctx context.Context, rt route, r *incoming) reply {
 	switch v := v.(type) {
 	case federation.RawResponse:
 		return reply{status: v.Status, contentType: v.ContentType, body: v.Body, retryAfter: v.RetryAfter}
+	case reply:
+		return v
 	case func(net.Conn):
 		return reply{status: 200, contentType: wire.MediaEvents, events: v}
 	case nil:

@@ -297,6 +297,7 @@ func TestRoutesAreRationed(t *testing.T) {
 		want         int
 	}{
 		{"POST", wire.PathRegister, 10}, {"POST", wire.PathHeads, 60}, {"POST", wire.PathKeys, 120},
+		{"GET", wire.PathWebFinger, 60},
 	} {
 		for _, rt := range routes() {
 			if rt.method != test.method || rt.pattern != test.path {

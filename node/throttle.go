@@ -28,6 +28,7 @@ const (
 	askHeads     budgetName = "head queries from an address"
 	askKeys      budgetName = "key look-ups of an account"
 	askPeerKeys  budgetName = "key look-ups of another node"
+	askWebFinger budgetName = "WebFinger look-ups from an address"
 )
 
 // A rate allows count at once, and count more in each span, evenly.
@@ -58,6 +59,7 @@ var budgets = map[budgetName]budget{
 	askHeads:        {rates: [2]rate{{60, time.Minute}}},
 	askKeys:         {rates: [2]rate{{120, time.Minute}}},
 	askPeerKeys:     {rates: [2]rate{{3000, time.Minute}}},
+	askWebFinger:    {rates: [2]rate{{60, time.Minute}, {1000, 24 * time.Hour}}},
 }
 
 const (

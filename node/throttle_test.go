@@ -152,6 +152,7 @@ func TestBudgets(t *testing.T) {
 		{askKeys, false, 120, time.Second / 2, 0},
 		{askKeys, true, 12000, 5 * time.Millisecond, 0},
 		{askPeerKeys, false, 3000, 20 * time.Millisecond, 0},
+		{askWebFinger, false, 60, time.Second, 2000},
 	} {
 		t.Run(fmt.Sprintf("%s development=%v", test.name, test.development), func(t *testing.T) {
 			clock := newTestClock()
