@@ -24,13 +24,16 @@ const (
 )
 
 // An HTTPTransport speaks https to nodes, and plain http over the loopback
-// interface to development nodes.
-type HTTPTransport struct{ client *http.Client }
+// interface to development nodes. It asks each where its API is (hosts).
+type HTTPTransport struct {
+	client *http.Client
+	hosts  hosts
+}
 
 // NewHTTPTransport returns a transport with connections of its own.
 func NewHTTPTransport() *HTTPTransport {
 	dialer := &net.Dialer{Timeout: dialTimeout}
-	return &HTTPTransport{&http.Client{
+	return &HTTPTransport{client: &http.Client{
 		Timeout:       requestTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
@@ -58,7 +61,16 @@ func (t *HTTPTransport) Close() { t.client.CloseIdleConnections() }
 
 // Do is Transport's.
 func (t *HTTPTransport) Do(ctx context.Context, r *Request) (*Response, error) {
-	req, err := newHTTPRequest(ctx, r)
+	host, busy, err := t.hosts.of(ctx, r.Node, t.at)
+	if err != nil || busy != nil {
+		return busy, err
+	}
+	return t.at(ctx, host, r)
+}
+
+// at sends a request to a host.
+func (t *HTTPTransport) at(ctx context.Context, host wire.NodeName, r *Request) (*Response, error) {
+	req, err := newHTTPRequest(ctx, host, r)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +83,11 @@ func (t *HTTPTransport) Do(ctx context.Context, r *Request) (*Response, error) {
 
 // Stream is Streamer's.
 func (t *HTTPTransport) Stream(ctx context.Context, r *Request, lastEvent string) (io.ReadCloser, *Response, error) {
-	req, err := newHTTPRequest(ctx, r)
+	host, busy, err := t.hosts.of(ctx, r.Node, t.at)
+	if err != nil || busy != nil {
+		return nil, busy, err
+	}
+	req, err := newHTTPRequest(ctx, host, r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,8 +109,8 @@ func (t *HTTPTransport) Stream(ctx context.Context, r *Request, lastEvent string
 	return nil, read, err
 }
 
-func newHTTPRequest(ctx context.Context, r *Request) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, r.Method, r.Node.Origin()+r.Path, bytes.NewReader(r.Body))
+func newHTTPRequest(ctx context.Context, host wire.NodeName, r *Request) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, r.Method, host.Origin()+r.Path, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, wire.Errorf(wire.Internal, "request", "%s %s cannot be asked", r.Method, r.Path)
 	}

@@ -15,12 +15,21 @@ import (
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
-// listen starts a server and returns its name as a development node.
+// listen starts a server that has a document, and returns its name as a
+// development node.
 func listen(t *testing.T, h http.HandlerFunc) (wire.NodeName, *HTTPTransport) {
 	t.Helper()
-	s := httptest.NewServer(h)
+	var document []byte
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == wire.PathDocument {
+			w.Write(document)
+		} else {
+			h(w, r)
+		}
+	}))
 	t.Cleanup(s.Close)
 	_, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "http://"), ":")
+	document = documentOf(t, wire.NodeName("localhost:"+port), wire.NodeName("localhost:"+port))
 	tr := NewHTTPTransport()
 	t.Cleanup(tr.Close)
 	return wire.NodeName("localhost:" + port), tr

@@ -30,6 +30,7 @@ const (
 	onPost      = "GET " + wire.PathPost
 	onFeed      = "GET " + wire.PathFeed
 	onEvents    = "GET " + wire.PathEvents
+	onDocument  = "GET " + wire.PathDocument
 )
 
 // one is a lie that changes the good answers of one route.
@@ -662,6 +663,21 @@ var answerLies = []lie{
 			}},
 		}
 	}, wire.Unauthenticated, "has ended", nil, nil},
+	{"the document of another node", onDocument, "feed", "old", func(s *liesScene, _ string) []told {
+		d := documentOf(s.t, s.left.name, s.left.name)
+		return []told{swallow(onDocument, func(*exchange) any { return d })}
+	}, wire.Tampered, "is not right", nil, nil},
+	{"a document that nobody has signed", onDocument, "feed", "old", one(onDocument, func(_ *liesScene, r *wire.NodeDocumentReply) { r.Document[0] ^= 1 }), wire.Tampered, "is not right", nil, nil},
+	{"a document that leads to another node", onDocument, "feed", "old", func(s *liesScene, _ string) []told {
+		d := documentOf(s.t, s.right.name, s.left.name)
+		return []told{swallow(onDocument, func(*exchange) any { return d })}
+	}, wire.Unauthenticated, "has ended", nil, nil},
+	{"a document that leads to another node, before a log-in", onDocument, "login bob@", "", func(s *liesScene, _ string) []told {
+		d := documentOf(s.t, s.right.name, s.left.name)
+		return []told{swallow(onDocument, func(*exchange) any { return d })}
+	}, wire.Unauthenticated, "name or password is wrong", nil, nil},
+	{"no document", onDocument, "feed", "old", always(refuse(onDocument, wire.NotExist)), wire.Unavailable, "is no node", nil, nil},
+	{"a redirect instead of a document", onDocument, "feed", "old", raw(onDocument, 302, "text/html", func(http.ResponseWriter) {}), wire.Unavailable, "status 302 and nothing that is understood", nil, nil},
 	{"a redirect", onFeed, "feed", "old", raw(onFeed, 302, "text/html", func(http.ResponseWriter) {}), wire.Unavailable, "status 302 and nothing that is understood", nil, nil},
 	{"an answer of another content type", onFeed, "feed", "old", always(told{route: onFeed, after: func(x *exchange) { x.header.Set("Content-Type", "text/html") }}), "", "", nil, nil},
 	{"a page instead of an answer", onFeed, "feed", "old", raw(onFeed, 200, "text/html", func(w http.ResponseWriter) { _, _ = w.Write([]byte("<html>")) }), wire.Unavailable, "is not understood", nil, nil},
