@@ -32,7 +32,10 @@ PEERBRAIN_STORE_MONGODB_URI.`,
   # a node behind a reverse proxy on the same machine
   peerbrain-node serve --name node.example --proxies 127.0.0.1
 
-  # the same from a file
+  # a node that speaks TLS by itself, with a certificate that it gets from a CA
+  peerbrain-node serve --name node.example --listen :443 --tls-acme
+
+  # a node as a file says
   peerbrain-node serve --config /etc/peerbrain/config.yaml`,
 		Args: noArguments,
 	}
