@@ -184,10 +184,15 @@ func (d *directory) known(ctx context.Context, node wire.NodeName) (known, error
 	return k, nil
 }
 
-// refresh fetches node's document, or waits for a fetch under way, or says why
-// it must not be fetched now.
+// refresh fetches node's document, or waits for a fetch under way, or takes what
+// was fetched a moment ago, or says why it must not be fetched now.
 func (d *directory) refresh(ctx context.Context, node wire.NodeName, pinned bool, budget *bucket, pause time.Duration) (*wire.NodeDocument, error) {
 	f, err := d.takeOff(node, pinned, budget, pause)
+	if errors.Is(err, errPaused) { // a fetch has ended well since the caller looked
+		if k, err := d.known(ctx, node); err != nil || k.doc != nil && !k.quarantined() {
+			return k.doc, err
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -216,6 +216,34 @@ func TestSingleFlight(t *testing.T) {
 	})
 }
 
+// TestJustFetched lets somebody come right after a fetch that ended since they
+// looked at what is known: they get what it brought, and not what they had seen.
+func TestJustFetched(t *testing.T) {
+	inBubble(t, func(w *web) {
+		d := w.client.directory
+		refresh := func() (*wire.NodeDocument, error) {
+			return d.refresh(w.t.Context(), nodeA, false, &d.serve, fetchPauseServe)
+		}
+		old := testSecrets("a")
+		next := Secrets{Root: old.Root, Request: testSecrets("next").Request}
+		for i, s := range []Secrets{old, next} {
+			what := []string{"a first contact", "a new key"}[i]
+			w.publish(nodeA, s, 0)
+			time.Sleep(2 * fetchPauseServe)
+			w.want(what, w.key(nodeA, s), nil)
+			if doc, err := refresh(); err != nil || !doc.RequestKey(s.Request.Public(), time.Now().UnixMilli()) {
+				t.Errorf("right after %s: got %v, %v", what, doc, err)
+			}
+		}
+		w.publish(nodeA, testSecrets("thief"), 0)
+		time.Sleep(2 * fetchPauseServe)
+		w.want("a thief", w.key(nodeA, testSecrets("thief")), wire.Tampered)
+		if _, err := refresh(); !errors.Is(err, wire.Tampered) {
+			t.Errorf("right after a quarantine: got %v", err)
+		}
+	})
+}
+
 // TestRotation follows a peer to its next request key; the old one is refused.
 func TestRotation(t *testing.T) {
 	inBubble(t, func(w *web) {
