@@ -25,12 +25,16 @@ const (
 	maxDocumentReply = wire.MaxNodeDocument*4/3 + 1024
 )
 
-// ClientOptions configure a Client. All but Now and Log are required.
+// ClientOptions configure a Client. All but Keys, Now and Log are required.
 type ClientOptions struct {
 	Self        wire.NodeName
 	Secrets     Secrets
 	Development bool // names on localhost, and loopback addresses
 	Peers       PeerStore
+	// Keys returns the request keys as they are to be tried, one after the other
+	// where a peer refuses: there is at least one. It is called for each request. If
+	// nil, there is the one of Secrets.
+	Keys func() []wire.NodeRequestSecret
 	// Now is the clock of rules and caches, time.Now if nil. The library that
 	// signs and verifies reads the clock of the machine as well: tests move both
 	// with testing/synctest.
@@ -42,7 +46,7 @@ type ClientOptions struct {
 // concurrent use.
 type Client struct {
 	self        wire.NodeName
-	key         wire.NodeRequestSecret
+	keys        func() []wire.NodeRequestSecret
 	development bool
 	now         func() time.Time
 	http        *http.Client
@@ -70,10 +74,14 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	if o.Keys == nil {
+		only := []wire.NodeRequestSecret{o.Secrets.Request}
+		o.Keys = func() []wire.NodeRequestSecret { return only }
+	}
 	ctx, end := context.WithCancel(context.Background())
 	c := &Client{
 		self:        o.Self,
-		key:         o.Secrets.Request,
+		keys:        o.Keys,
 		development: o.Development,
 		now:         o.Now,
 		http:        newHTTP(newDialer(o.Development)),

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// requestKeyValid is how long a request key counts after its document was
-	// made. One is made at a start, unless one of the day before says the same.
+	// requestKeyValid is how long the newest request key counts after its document
+	// was made: longer than a node may go on with one key (package node).
 	requestKeyValid = 400 * 24 * time.Hour
 	// requestKeyEarly is how long before: clocks differ.
 	requestKeyEarly = time.Hour
@@ -19,10 +19,11 @@ type DocumentOptions struct {
 	Name     wire.NodeName
 	Host     wire.NodeName // where the API is served; Name if empty
 	Secrets  Secrets
-	Last     uint64    // Number of the node's last document, 0 for the first
-	Now      time.Time // its creation
-	Software string    // such as peerbrain/0.1.0, at most 128 bytes
-	Contact  string    // how to reach the operator, at most 256 bytes, or ""
+	Keys     []wire.NodeKey // of ListKeys; the key of Secrets, new, if empty
+	Last     uint64         // Number of the node's last document, 0 for the first
+	Now      time.Time      // its creation
+	Software string         // such as peerbrain/0.1.0, at most 128 bytes
+	Contact  string         // how to reach the operator, at most 256 bytes, or ""
 }
 
 // MakeDocument makes and signs the document that a node serves at
@@ -35,19 +36,17 @@ func MakeDocument(o DocumentOptions) (wire.Signed, error) {
 	if o.Host == "" {
 		o.Host = o.Name
 	}
+	if len(o.Keys) == 0 {
+		o.Keys = ListKeys(nil, []wire.NodeRequestKey{o.Secrets.Request.Public()}, o.Now)
+	}
 	d := &wire.NodeDocument{
-		Version: wire.Version,
-		Suite:   wire.Suite,
-		Name:    o.Name,
-		Host:    o.Host,
-		Root:    o.Secrets.Root.Public(),
-		Keys: []wire.NodeKey{{
-			Purpose:   wire.KeyForRequests,
-			Key:       o.Secrets.Request.Public(),
-			NotBefore: o.Now.Add(-requestKeyEarly).UnixMilli(),
-			NotAfter:  o.Now.Add(requestKeyValid).UnixMilli(),
-		}},
-		Number:       max(o.Last+1, uint64(max(o.Now.Unix(), 0))),
+		Version:      wire.Version,
+		Suite:        wire.Suite,
+		Name:         o.Name,
+		Host:         o.Host,
+		Root:         o.Secrets.Root.Public(),
+		Keys:         o.Keys,
+		Number:       nextNumber(o.Last, o.Now),
 		Software:     o.Software,
 		OldestClient: 1,
 		MaxPost:      wire.MaxSealedPost,
@@ -55,4 +54,17 @@ func MakeDocument(o DocumentOptions) (wire.Signed, error) {
 		Created:      o.Now.UnixMilli(),
 	}
 	return d.Sign(o.Secrets.Root)
+}
+
+// Relist makes the document that follows last and differs from it in its request
+// keys only.
+func Relist(last *wire.NodeDocument, root wire.NodeRootSecret, keys []wire.NodeKey, now time.Time) (*wire.NodeDocument, wire.Signed, error) {
+	d := *last
+	d.Keys, d.Number, d.Created = keys, nextNumber(last.Number, now), now.UnixMilli()
+	signed, err := d.Sign(root)
+	return &d, signed, err
+}
+
+func nextNumber(last uint64, now time.Time) uint64 {
+	return max(last+1, uint64(max(now.Unix(), 0)))
 }

@@ -13,6 +13,6 @@ func TestSecretsAreNotWritten(t *testing.T) {
 	request := wire.NewNodeRequestSecret(secrettest.Secret)
 	secrets := Secrets{Root: wire.NewNodeRootSecret(secrettest.Secret), Request: request}
 	secrettest.Table{
-		Holders: []any{secrets, ClientOptions{Secrets: secrets}, DocumentOptions{Secrets: secrets}, &Client{key: request}},
+		Holders: []any{secrets, ClientOptions{Secrets: secrets}, DocumentOptions{Secrets: secrets}, &Client{keys: func() []wire.NodeRequestSecret { return []wire.NodeRequestSecret{request} }}},
 	}.Test(t)
 }

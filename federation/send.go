@@ -43,11 +43,16 @@ type answer struct {
 }
 
 // send signs and sends m, again after failures that a restart of the peer
-// explains. All requests between nodes are idempotent.
+// explains. All requests between nodes are idempotent. While this node changes its
+// request key, a peer that refuses one is shown the next.
 func (c *Client) send(ctx context.Context, m message) (answer, error) {
+	keys, refusals := c.keys(), 0
 	for i := 0; ; i++ {
-		a, err := c.attempt(ctx, m)
+		a, err := c.attempt(ctx, m, keys[refusals%len(keys)])
 		refused := err == nil && a.status == http.StatusUnauthorized
+		if refused {
+			refusals++
+		}
 		if !refused && !broken(err) {
 			if err == nil {
 				c.troubles.drop(m.node)
@@ -94,8 +99,8 @@ func broken(err error) bool {
 	return false
 }
 
-func (c *Client) attempt(ctx context.Context, m message) (answer, error) {
-	header, err := sign(c.self, m.host, c.key, m.path, m.body, newNonce())
+func (c *Client) attempt(ctx context.Context, m message, key wire.NodeRequestSecret) (answer, error) {
+	header, err := sign(c.self, m.host, key, m.path, m.body, newNonce())
 	if err != nil {
 		return answer{}, err
 	}

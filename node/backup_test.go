@@ -402,7 +402,7 @@ func TestControlSocket(t *testing.T) {
 	if got := says("restart"); got != "no this release of peerbrain-node does not know the request\n" {
 		t.Errorf("got %q", got)
 	}
-	if got := says(controlRequest); !strings.HasPrefix(got, "ok\npeerbrain-backup") {
+	if got := says(controlBackup); !strings.HasPrefix(got, "ok\npeerbrain-backup") {
 		t.Errorf("got %.20q", got)
 	}
 	r.ends(t)
@@ -437,15 +437,15 @@ func TestOneBackupAtATime(t *testing.T) {
 	if err := own.Apply(t.Context(), changes...); err != nil {
 		t.Fatal(err)
 	}
-	c, err := openControl(dir, own, slog.New(slog.DiscardHandler))
+	c, err := openControl(dir, own, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := dialControl(t.Context(), dir)
+	first, err := dialControl(t.Context(), dir, controlBackup)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dialControl(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "another backup of this node is under way") {
+	if _, err := dialControl(t.Context(), dir, controlBackup); err == nil || !strings.Contains(err.Error(), "another backup of this node is under way") {
 		t.Errorf("a second one: got %v", err)
 	}
 	if err := c.close(); err != nil { // while one is under way
@@ -457,7 +457,7 @@ func TestOneBackupAtATime(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Error(err)
 	}
-	if c, err = openControl(dir, own, slog.New(slog.DiscardHandler)); err != nil {
+	if c, err = openControl(dir, own, nil, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	kept := t.TempDir()
@@ -481,11 +481,11 @@ func TestControlRefuses(t *testing.T) {
 	if err := os.MkdirAll(long, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := openControl(long, nil, nil)
+	_, err := openControl(long, nil, nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "choose a shorter folder") {
 		t.Errorf("a long path: got %v", err)
 	}
-	if _, err := dialControl(t.Context(), long); err == nil || !strings.Contains(err.Error(), "choose a shorter folder") {
+	if _, err := dialControl(t.Context(), long, controlBackup); err == nil || !strings.Contains(err.Error(), "choose a shorter folder") {
 		t.Errorf("a long path: got %v", err)
 	}
 }

@@ -109,28 +109,41 @@ func openBackup(ctx context.Context, c Config, spool string) (io.ReadCloser, err
 	if c.Store.Kind == StoreMongoDB {
 		return openDatabaseBackup(ctx, c, spool)
 	}
-	path := filepath.Join(c.Data, ownFile)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("data: %q holds no node; choose its folder with --data", c.Data)
-	} else if err != nil {
-		return nil, fmt.Errorf("data: %w", err)
-	}
-	running, silent := dialControl(ctx, c.Data)
-	if silent == nil {
-		return running, nil
-	}
-	var refusal *refusedError
-	if errors.As(silent, &refusal) {
-		return nil, silent
-	}
-	own, err := bolt.Open(path, bolt.Options{})
-	if errors.Is(err, bolt.ErrInUse) {
-		return nil, fmt.Errorf("data: another process has %q open and does not answer at %s (%v)", c.Data, controlFile, silent)
-	}
+	running, own, err := reachNode(ctx, c.Data, controlBackup)
 	if err != nil {
 		return nil, err
 	}
+	if running != nil {
+		return running, nil
+	}
 	return newStoreBackup(ctx, own, own), nil
+}
+
+// reachNode asks the process that serves a data folder for something; if there is
+// none, it opens the store instead.
+func reachNode(ctx context.Context, dir, request string) (*controlReply, store.Store, error) {
+	path := filepath.Join(dir, ownFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("data: %q holds no node; choose its folder with --data", dir)
+	} else if err != nil {
+		return nil, nil, fmt.Errorf("data: %w", err)
+	}
+	running, silent := dialControl(ctx, dir, request)
+	if silent == nil {
+		return running, nil, nil
+	}
+	var refusal *refusedError
+	if errors.As(silent, &refusal) {
+		return nil, nil, silent
+	}
+	own, err := bolt.Open(path, bolt.Options{})
+	if errors.Is(err, bolt.ErrInUse) {
+		return nil, nil, fmt.Errorf("data: another process has %q open and does not answer at %s (%v)", dir, controlFile, silent)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return nil, own, nil
 }
 
 // A storeBackup is the backup of a store that this process has opened.

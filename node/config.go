@@ -32,6 +32,7 @@ type Config struct {
 	Log          LogConfig
 	SyncInterval time.Duration // 0: the node's default
 	Sessions     time.Duration // lifetime
+	Keys         KeysConfig
 	Limits       LimitsConfig
 	Timeouts     TimeoutsConfig
 	TLS          TLSConfig
@@ -51,6 +52,9 @@ type LogConfig struct {
 	Format string // text or json
 }
 
+// A KeysConfig says how long the node signs requests to other nodes with one key.
+type KeysConfig struct{ Lifetime time.Duration }
+
 // LimitsConfig bounds connections, and requests that are worked on at once.
 type LimitsConfig struct{ Connections, PerAddress, Requests int }
 
@@ -68,6 +72,7 @@ func DefaultConfig() Config {
 		Registration: RegistrationOpen,
 		Log:          LogConfig{Level: slog.LevelInfo, Format: "text"},
 		Sessions:     DefaultSessionLifetime,
+		Keys:         KeysConfig{Lifetime: DefaultKeyLifetime},
 		Limits:       LimitsConfig{Connections: 20_000, PerAddress: 256, Requests: defaultRequests},
 		Timeouts:     TimeoutsConfig{Read: 30 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute},
 		TLS:          defaultTLS(),
@@ -147,6 +152,7 @@ func workSettings() []Setting {
 		text("log.format", "`format`: text or json", func(c *Config) *string { return &c.Log.Format }),
 		span("sync.interval", "`time` between two pulls from another node; 0 for 10s, or 2s in development", func(c *Config) *time.Duration { return &c.SyncInterval }),
 		span("sessions.lifetime", "`time` after which people log in again", func(c *Config) *time.Duration { return &c.Sessions }),
+		span("keys.lifetime", "`time` after which requests to other nodes are signed with another key, a tenth more or less", func(c *Config) *time.Duration { return &c.Keys.Lifetime }),
 		count("limits.connections", "`number` of connections at once", func(c *Config) *int { return &c.Limits.Connections }),
 		count("limits.connections_per_address", "`number` of connections of one address, proxies aside", func(c *Config) *int { return &c.Limits.PerAddress }),
 		count("limits.requests", "`number` of requests that are worked on at once; others are told to try again", func(c *Config) *int { return &c.Limits.Requests }),
@@ -280,6 +286,8 @@ func (c *Config) checkRest() error {
 		return fmt.Errorf("sync.interval: %v was found, 0 or at least 100ms was expected", c.SyncInterval)
 	case c.Sessions < time.Minute:
 		return fmt.Errorf("sessions.lifetime: %v was found, at least a minute was expected", c.Sessions)
+	case c.Keys.Lifetime < MinKeyLifetime || c.Keys.Lifetime > MaxKeyLifetime:
+		return fmt.Errorf("keys.lifetime: %v was found, %v to %v was expected", c.Keys.Lifetime, MinKeyLifetime, MaxKeyLifetime)
 	case c.Limits.Connections < 1 || c.Limits.PerAddress < 1 || c.Limits.Requests < 1:
 		return errors.New("limits: connections, connections_per_address and requests are at least 1")
 	case c.Timeouts.Read <= 0 || c.Timeouts.Write <= 0 || c.Timeouts.Idle <= 0:

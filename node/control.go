@@ -22,11 +22,14 @@ import (
 // at a socket in the data folder, where its operator's other commands ask for
 // what only it can give. Who connects has to be the same user, or root.
 //
-// Whoever connects says "backup\n". The answer is "ok\n" and an archive (package
-// archive), whose end proves that it is whole, or "no ", the reason and "\n".
+// Whoever connects says "backup\n" or "rotate\n". The answer is "no ", the reason and
+// "\n", or "ok\n" and: for a backup, an archive (package archive), whose end proves
+// that it is whole; for another request key, a line of the node's name and of two
+// times, in ms since 1970: when the new key signs, and when the old one ends.
 const (
 	controlFile    = "control.sock"
-	controlRequest = "backup\n"
+	controlBackup  = "backup\n"
+	controlRotate  = "rotate\n"       // as long as the other
 	controlAtOnce  = 4                // connections
 	controlTimeout = 5 * time.Second  // for the request
 	controlStalled = 30 * time.Second // for somebody to take what was sent
@@ -38,6 +41,7 @@ const (
 type control struct {
 	listener net.Listener
 	own      store.Store
+	rotate   func(context.Context) (Rotation, error)
 	log      *slog.Logger
 	stop     context.CancelFunc
 	places   chan struct{}
@@ -47,7 +51,7 @@ type control struct {
 
 // openControl begins to serve the socket of a data folder that this process has
 // to itself, until close.
-func openControl(dir string, own store.Store, log *slog.Logger) (*control, error) {
+func openControl(dir string, own store.Store, rotate func(context.Context) (Rotation, error), log *slog.Logger) (*control, error) {
 	path := filepath.Join(dir, controlFile)
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
 		if err := os.Remove(path); err != nil { // of a process that was killed
@@ -62,7 +66,7 @@ func openControl(dir string, own store.Store, log *slog.Logger) (*control, error
 		return nil, errors.Join(err, l.Close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	c := &control{listener: l, own: own, log: log, stop: stop, places: make(chan struct{}, controlAtOnce), copying: make(chan struct{}, 1)}
+	c := &control{listener: l, own: own, rotate: rotate, log: log, stop: stop, places: make(chan struct{}, controlAtOnce), copying: make(chan struct{}, 1)}
 	c.work.Go(func() { c.accept(ctx) })
 	return c, nil
 }
@@ -112,21 +116,29 @@ func (c *control) answer(ctx context.Context, conn net.Conn) {
 	if err := conn.SetDeadline(time.Now().Add(controlTimeout)); err != nil {
 		return
 	}
-	request := make([]byte, len(controlRequest))
+	request := make([]byte, len(controlBackup))
 	if _, err := io.ReadFull(conn, request); err != nil {
 		return
 	}
-	refusal := ""
-	if err := sameUser(conn); err != nil {
-		refusal = err.Error()
-	} else if string(request) != controlRequest {
-		refusal = "this release of peerbrain-node does not know the request"
-	} else if !c.begin() {
-		refusal = "another backup of this node is under way"
+	err := sameUser(conn)
+	switch {
+	case err != nil:
+	case string(request) == controlBackup:
+		err = c.answerBackup(ctx, conn)
+	case string(request) == controlRotate:
+		err = c.answerRotate(ctx, conn)
+	default:
+		err = errors.New("this release of peerbrain-node does not know the request")
 	}
-	if refusal != "" {
-		fmt.Fprintf(conn, "no %s\n", refusal) // who does not hear it is gone
-		return
+	if err != nil {
+		fmt.Fprintf(conn, "no %v\n", err) // who does not hear it is gone
+	}
+}
+
+// answerBackup writes a backup, or returns why there is none.
+func (c *control) answerBackup(ctx context.Context, conn net.Conn) error {
+	if !c.begin() {
+		return errors.New("another backup of this node is under way")
 	}
 	defer func() { <-c.copying }()
 	c.log.Info("backup begins")
@@ -137,9 +149,36 @@ func (c *control) answer(ctx context.Context, conn net.Conn) {
 	}
 	if err != nil {
 		c.log.Error("backup failed", "error", err)
-		return
+		return nil
 	}
 	c.log.Info("backup ended")
+	return nil
+}
+
+// answerRotate gives the node another request key, or returns why it has none.
+func (c *control) answerRotate(ctx context.Context, conn net.Conn) error {
+	r, err := c.rotate(ctx)
+	if err != nil {
+		c.log.Error("the request key could not be changed", "error", err)
+		return err
+	}
+	fmt.Fprintf(conn, "ok\n%s %d %d\n", r.Node, r.Signs.UnixMilli(), r.Ends.UnixMilli()) // who does not hear it may look at the document
+	return nil
+}
+
+// readRotation reads the answer.
+func readRotation(reply *controlReply) (r Rotation, err error) {
+	defer func() { err = errors.Join(err, reply.Close()) }()
+	line, err := reply.line()
+	if err != nil {
+		return r, err
+	}
+	var signs, ends int64
+	if _, err := fmt.Sscanf(line, "%s %d %d", &r.Node, &signs, &ends); err != nil {
+		return r, fmt.Errorf("%q was its answer", line)
+	}
+	r.Signs, r.Ends = time.UnixMilli(signs), time.UnixMilli(ends)
+	return r, nil
 }
 
 // begin waits a moment for a backup that is just ending.
@@ -178,9 +217,9 @@ type refusedError struct{ why string }
 // Error implements error.
 func (e *refusedError) Error() string { return "the running node refuses: " + e.why }
 
-// dialControl asks the process that serves a data folder for a backup. The error
+// dialControl asks the process that serves a data folder for something. The error
 // is a *refusedError when it does not want to, and another one when nobody is there.
-func dialControl(ctx context.Context, dir string) (io.ReadCloser, error) {
+func dialControl(ctx context.Context, dir, request string) (*controlReply, error) {
 	path := filepath.Join(dir, controlFile)
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", path)
@@ -189,7 +228,7 @@ func dialControl(ctx context.Context, dir string) (io.ReadCloser, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	r := &controlReply{bufio.NewReader(conn), conn, stop}
-	if _, err := io.WriteString(conn, controlRequest); err != nil {
+	if _, err := io.WriteString(conn, request); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	line, err := r.line()

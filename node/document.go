@@ -19,16 +19,23 @@ const (
 
 // openDocument goes on with the stored document while it is young and says what
 // would be said now, so that all processes of a node show the same. Else it makes
-// a new one, numbered after the last.
-func (n *Node) openDocument(ctx context.Context, o Options, secrets federation.Secrets) error {
+// a new one, numbered after the last. What the last one said of the request keys
+// holds (federation.ListKeys), so a start does not make them younger.
+func (n *Node) openDocument(ctx context.Context, o Options, keys *nodeKeys) error {
 	for {
 		var last documentRecord
 		rev, err := read(ctx, n.own, documentKey, &last)
 		if ignoreAbsent(err) != nil {
 			return err
 		}
+		var listed []wire.NodeKey
+		was, err := wire.OpenNodeDocument(last.Document, n.name)
+		if err == nil {
+			listed = was.Keys
+		}
 		made, err := federation.MakeDocument(federation.DocumentOptions{
-			Name: n.name, Host: o.Host, Secrets: secrets, Last: last.Number, Now: n.now(), Software: o.Software, Contact: o.Contact,
+			Name: n.name, Host: o.Host, Secrets: keys.secrets(), Keys: federation.ListKeys(listed, keys.public(), n.now()),
+			Last: last.Number, Now: n.now(), Software: o.Software, Contact: o.Contact,
 		})
 		if err != nil {
 			return err
@@ -37,14 +44,14 @@ func (n *Node) openDocument(ctx context.Context, o Options, secrets federation.S
 		if err != nil {
 			return err
 		}
-		if saysTheSame(last.Document, d) {
-			n.document.Store(&last.Document)
+		if was != nil && saysTheSame(was, d) {
+			n.show(last.Document, was, keys)
 			return nil
 		}
 		next := documentRecord{Version: recordVersion, Number: d.Number, Document: made}
 		err = n.own.Apply(ctx, putIf(documentKey, &next, store.IfRevision(rev)))
 		if err == nil {
-			n.document.Store(&made)
+			n.show(made, d, keys)
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return err
@@ -52,10 +59,9 @@ func (n *Node) openDocument(ctx context.Context, o Options, secrets federation.S
 	}
 }
 
-// saysTheSame reports whether a document, which may be empty, can stand in for d.
-func saysTheSame(old wire.Signed, d *wire.NodeDocument) bool {
-	was, err := wire.OpenNodeDocument(old, d.Name)
-	if err != nil || len(was.Keys) != len(d.Keys) {
+// saysTheSame reports whether a document can stand in for d.
+func saysTheSame(was, d *wire.NodeDocument) bool {
+	if len(was.Keys) != len(d.Keys) {
 		return false
 	}
 	if age := time.Duration(d.Created-was.Created) * time.Millisecond; age < 0 || age > documentYoung {
@@ -76,9 +82,14 @@ func (n *Node) loadDocument(ctx context.Context) error {
 	if _, err := read(ctx, n.own, documentKey, &r); err != nil {
 		return ignoreAbsent(err)
 	}
-	if _, err := wire.OpenNodeDocument(r.Document, n.name); err != nil {
+	d, err := wire.OpenNodeDocument(r.Document, n.name)
+	if err != nil {
 		return fmt.Errorf("record %q: %v", documentKey, err)
 	}
-	n.document.Store(&r.Document)
+	var keys nodeKeys // read after the document: what that lists was there before
+	if _, err := read(ctx, n.own, keysKey, &keys); err != nil {
+		return err
+	}
+	n.show(r.Document, d, &keys)
 	return nil
 }

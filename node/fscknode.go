@@ -35,7 +35,7 @@ func (d *side) judgeSchema(ctx context.Context, rec store.Record) error {
 func (d *side) judgeRequired(ctx context.Context) error {
 	required := []string{"schema"}
 	if d.name == "own" {
-		required = append(required, "node/keys", "node/document")
+		required = append(required, keysKey, documentKey)
 	}
 	any, err := lowestKey(ctx, d.s, store.Query{})
 	if err != nil || any == "" {
@@ -62,12 +62,12 @@ func (d *side) judgeRequired(ctx context.Context) error {
 func (d *side) judgeNode(ctx context.Context, rec store.Record) error {
 	one := Finding{Key: rec.Key, Person: "the node itself"}
 	switch rec.Key {
-	case "node/keys":
+	case keysKey:
 		var keys nodeKeys
-		if one.Problem = decodeStrictly(rec, &keys); one.Problem == "" && len(distinct(keys)) < 3 {
+		if one.Problem = decodeStrictly(rec, &keys); one.Problem == "" && len(distinct(keys)) < 3+len(keys.Newer) {
 			one.Problem = "its seeds are none"
 		}
-	case "node/document":
+	case documentKey:
 		var r documentRecord
 		if one.Problem = decodeStrictly(rec, &r); one.Problem == "" {
 			var err error
@@ -75,7 +75,7 @@ func (d *side) judgeNode(ctx context.Context, rec store.Record) error {
 				return err
 			}
 		}
-	case "node/name":
+	case nameKey:
 		if name := d.f.report.Name; string(rec.Value) != string(name) {
 			one.Problem = fmt.Sprintf("it is %q, and the keys of the people here are for %q", rec.Value, name)
 			one.Repair, one.fix = "write it again from the keys", d.applies(store.Change{Key: "node/name", Value: []byte(name)})
@@ -112,7 +112,7 @@ func (d *side) documentProblem(ctx context.Context, r *documentRecord) (string, 
 		return "the document has another number", nil
 	}
 	var keys nodeKeys
-	_, legible, err := d.get(ctx, "node/keys", &keys)
+	_, legible, err := d.get(ctx, keysKey, &keys)
 	if err == nil && legible && doc.Root != wire.NewNodeRootSecret(keys.Root.Reveal()).Public() {
 		return "the document is not signed with the node's own key: this record or node/keys is wrong", nil
 	}
@@ -121,7 +121,10 @@ func (d *side) documentProblem(ctx context.Context, r *documentRecord) (string, 
 
 // distinct returns the seeds that are not zero, each once.
 func distinct(k nodeKeys) map[[32]byte]bool {
-	all := map[[32]byte]bool{k.Root.Reveal(): true, k.Request.Reveal(): true, k.Secret.Reveal(): true}
+	all := map[[32]byte]bool{k.Root.Reveal(): true, k.Secret.Reveal(): true}
+	for _, seed := range k.seeds() {
+		all[seed.Reveal()] = true
+	}
 	delete(all, [32]byte{})
 	return all
 }

@@ -42,6 +42,9 @@ type Options struct {
 	MaxCopies int64
 	// SessionLifetime is DefaultSessionLifetime if 0.
 	SessionLifetime time.Duration
+	// KeyLifetime is how long the node signs requests with one key; at most
+	// MaxKeyLifetime, DefaultKeyLifetime if 0.
+	KeyLifetime time.Duration
 	// Peers makes what the node reaches other nodes with; federation.NewClient if
 	// nil.
 	Peers func(federation.ClientOptions) (Peers, error)
@@ -66,11 +69,14 @@ type Node struct {
 	dev    bool
 	every  time.Duration // SyncInterval
 
+	keyLifetime time.Duration
+
 	door     *door
 	secret   wire.Hidden[[32]byte] // for tags that only this node makes and checks
 	macs     sync.Pool             // of its hash.Hash, each with the secret in it
 	nobody   nobody
 	document atomic.Pointer[wire.Signed]
+	ring     atomic.Pointer[ring]
 	client   *federation.Client
 	server   *federation.Server
 	peers    Peers
@@ -141,6 +147,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n.work.Go(n.syncLoop)
 	n.work.Go(n.roomLoop)
 	n.work.Go(n.regainLoop)
+	n.work.Go(n.rotateLoop)
 	return n, nil
 }
 
@@ -151,6 +158,9 @@ func newNode(o Options) *Node {
 	}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
+	}
+	if n.keyLifetime = o.KeyLifetime; n.keyLifetime == 0 {
+		n.keyLifetime = DefaultKeyLifetime
 	}
 	if n.every == 0 {
 		n.every = 10 * time.Second
@@ -195,14 +205,14 @@ func (n *Node) start(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	secrets, err := n.openKeys(ctx)
+	keys, err := n.openKeys(ctx)
 	if err != nil {
 		return err
 	}
-	if err := n.openDocument(ctx, o, secrets); err != nil {
+	if err := n.openDocument(ctx, o, keys); err != nil {
 		return err
 	}
-	if err := n.openPeers(o, secrets); err != nil {
+	if err := n.openPeers(o, keys.secrets()); err != nil {
 		return err
 	}
 	if err := n.openRegain(ctx); err != nil {
@@ -216,7 +226,7 @@ func (n *Node) start(ctx context.Context, o Options) error {
 
 func (n *Node) openPeers(o Options, secrets federation.Secrets) error {
 	options := federation.ClientOptions{
-		Self: n.name, Secrets: secrets, Development: n.dev, Peers: peerStore{n.own}, Now: n.now, Log: n.log,
+		Self: n.name, Secrets: secrets, Keys: n.signing, Development: n.dev, Peers: peerStore{n.own}, Now: n.now, Log: n.log,
 	}
 	var err error
 	if n.client, err = federation.NewClient(options); err != nil {
@@ -287,7 +297,7 @@ func (n *Node) Document() wire.Signed { return *n.document.Load() }
 func (n *Node) federationServer() *federation.Server { return n.server }
 
 // openKeys reads the secrets of the node, or makes them once.
-func (n *Node) openKeys(ctx context.Context) (federation.Secrets, error) {
+func (n *Node) openKeys(ctx context.Context) (*nodeKeys, error) {
 	var made nodeKeys
 	made.Version = recordVersion
 	for _, seed := range []*wire.Hidden[[32]byte]{&made.Root, &made.Request, &made.Secret} {
@@ -295,17 +305,17 @@ func (n *Node) openKeys(ctx context.Context) (federation.Secrets, error) {
 		rand.Read(b[:])
 		*seed = wire.Hide(b)
 	}
-	err := n.own.Apply(ctx, store.Change{Key: "node/keys", Value: wire.EncodeCBOR(&made), If: store.IfAbsent()})
+	err := n.own.Apply(ctx, store.Change{Key: keysKey, Value: wire.EncodeCBOR(&made), If: store.IfAbsent()})
 	if err != nil && !errors.Is(err, store.ErrConflict) {
-		return federation.Secrets{}, err
+		return nil, err
 	}
 	var keys nodeKeys
-	if _, err := read(ctx, n.own, "node/keys", &keys); err != nil {
-		return federation.Secrets{}, err
+	if _, err := read(ctx, n.own, keysKey, &keys); err != nil {
+		return nil, err
 	}
 	n.secret = keys.Secret
 	n.nobody = n.makeNobody()
-	return federation.Secrets{Root: wire.NewNodeRootSecret(keys.Root.Reveal()), Request: wire.NewNodeRequestSecret(keys.Request.Reveal())}, nil
+	return &keys, nil
 }
 
 // A Person is one of the node's people, and does all they may do. It is made by

@@ -23,12 +23,15 @@ type schemaRecord struct {
 	Schema  uint64 `cbor:"2,keyasint"`
 }
 
-// nodeKeys: node/keys. The seeds of the node's own keys.
+// nodeKeys: node/keys. The seeds of the node's own keys. Request is the oldest of
+// its request keys, Newer the others, oldest first: there are some while it changes
+// them.
 type nodeKeys struct {
-	Version uint64                `cbor:"1,keyasint"`
-	Root    wire.Hidden[[32]byte] `cbor:"2,keyasint"`
-	Request wire.Hidden[[32]byte] `cbor:"3,keyasint"`
-	Secret  wire.Hidden[[32]byte] `cbor:"4,keyasint"`
+	Version uint64                  `cbor:"1,keyasint"`
+	Root    wire.Hidden[[32]byte]   `cbor:"2,keyasint"`
+	Request wire.Hidden[[32]byte]   `cbor:"3,keyasint"`
+	Secret  wire.Hidden[[32]byte]   `cbor:"4,keyasint"`
+	Newer   []wire.Hidden[[32]byte] `cbor:"5,keyasint,omitempty"`
 }
 
 // documentRecord: node/document. The last document, which the first release did

@@ -58,7 +58,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 	n, err := Open(ctx, Options{
 		Name: c.Name, Host: c.Host, Development: c.Dev, Own: own, Copies: copies, MaxCopies: c.Copies.MaxBytes, Log: log,
 		SyncInterval: c.SyncInterval, SessionLifetime: c.Sessions, Software: "peerbrain/" + Version(), Contact: c.Contact,
-		Shared: c.Store.Kind == StoreMongoDB,
+		Shared: c.Store.Kind == StoreMongoDB, KeyLifetime: c.Keys.Lifetime,
 	})
 	if err != nil {
 		return err
@@ -69,8 +69,8 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 		err = errors.Join(err, n.Close(closing))
 	}()
 	if c.Store.Kind == StoreBolt {
-		if control, err := openControl(c.Data, own, log); err != nil {
-			log.Warn("no control socket: a backup of this node takes that it is stopped", "error", err)
+		if control, err := openControl(c.Data, own, n.Rotate, log); err != nil {
+			log.Warn("no control socket: a backup of this node, or another key, takes that it is stopped", "error", err)
 		} else {
 			defer control.close()
 		}

@@ -14,7 +14,8 @@ func TestSecretsAreNotWritten(t *testing.T) {
 	token := wire.NewToken(b)
 	secrettest.Table{
 		Holders: []any{
-			nodeKeys{Root: wire.Hide(b), Request: wire.Hide(b), Secret: wire.Hide(b)}, &Node{secret: wire.Hide(b)},
+			nodeKeys{Root: wire.Hide(b), Request: wire.Hide(b), Secret: wire.Hide(b), Newer: []wire.Hidden[[32]byte]{wire.Hide(b)}}, &Node{secret: wire.Hide(b)},
+			&ring{secrets: map[wire.NodeRequestKey]wire.NodeRequestSecret{{}: wire.NewNodeRequestSecret(b)}},
 			wire.LoginRequest{DeviceToken: &token}, wire.LoginReply{Token: token, DeviceToken: token},
 		},
 		Open: []string{"requestKey"},

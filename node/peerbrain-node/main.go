@@ -82,7 +82,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newBackup(), newRestore(), newMigrate(), newFsck(), newDemo())
+	root.AddCommand(newServe(), newBackup(), newRestore(), newMigrate(), newFsck(), newAdmin(), newDemo())
 	return root
 }
 
