@@ -169,7 +169,11 @@ func TestDocumentedCommands(t *testing.T) {
 				servesElsewhere(t, doc, args[1:])
 			case path.Base(args[0]) == "peerbrain-node" || path.Base(args[0]) == "peerbrain":
 				ran["ours"]++
-				help, err := exec.Command(filepath.Join(built(t), path.Base(args[0])), args[1], "--help").Output()
+				command := args[1:]
+				if flags := slices.IndexFunc(command, func(word string) bool { return strings.HasPrefix(word, "-") }); flags >= 0 {
+					command = command[:flags]
+				}
+				help, err := exec.Command(filepath.Join(built(t), path.Base(args[0])), append(slices.Clone(command), "--help")...).Output()
 				if err != nil {
 					t.Errorf("%s: %q is not a command: %v", doc, line, err)
 				}

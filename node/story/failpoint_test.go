@@ -34,6 +34,7 @@ type failpoint struct {
 
 const (
 	failpointList     = "testdata/crash/failpoints.txt"
+	rotationList      = "testdata/crash/rotation.txt"
 	failpointVariable = "FAILPOINT" // NAME:PASS
 )
 
@@ -61,21 +62,24 @@ func failpoint(name string) {
 }
 `
 
-// failpoints reads the list.
-func failpoints(t testing.TB) (all []failpoint) {
+// failpoints reads the list of those that the loops of kills go through.
+func failpoints(t testing.TB) []failpoint { return failpointsIn(t, failpointList) }
+
+// failpointsIn reads a list.
+func failpointsIn(t testing.TB, list string) (all []failpoint) {
 	t.Helper()
-	for line := range strings.Lines(string(must(os.ReadFile(failpointList)))) {
+	for line := range strings.Lines(string(must(os.ReadFile(list)))) {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		f := strings.SplitN(line, " | ", 5)
 		if len(f) != 5 {
-			t.Fatalf("%s: %q: five fields were expected", failpointList, line)
+			t.Fatalf("%s: %q: five fields were expected", list, line)
 		}
 		passes, err := strconv.Atoi(f[2])
 		if err != nil || passes < 1 {
-			t.Fatalf("%s: %q: a number of passes was expected", failpointList, line)
+			t.Fatalf("%s: %q: a number of passes was expected", list, line)
 		}
 		all = append(all, failpoint{f[0], f[1], passes, f[3], f[4]})
 	}
@@ -116,6 +120,8 @@ const (
 	apartList = "testdata/crash/apart.txt"
 	// Quick lets the processes of a node notice a death sooner.
 	quickList = "testdata/crash/quick.txt"
+	// Hurry lets nodes change their keys in seconds.
+	hurryList = "testdata/crash/hurry.txt"
 )
 
 func changesOf(t testing.TB, list string) []removal {
@@ -263,13 +269,13 @@ func (b *crashBuild) build() error {
 // occurs once, and the code with its call parses.
 func TestFailpointsFit(t *testing.T) {
 	root, names := must(houseRoot()), map[string]bool{}
-	all := failpoints(t)
+	all := append(failpoints(t), failpointsIn(t, rotationList)...)
 	for _, p := range all {
 		if names[p.name] {
 			t.Errorf("failpoint %s is listed twice", p.name)
 		}
 		names[p.name] = true
-		if !slices.Contains(slices.Concat(deedKinds, []string{underBegin, underServe, underEnd}), p.under) {
+		if !slices.Contains(slices.Concat(deedKinds, []string{underBegin, underServe, underEnd, underRotate}), p.under) {
 			t.Errorf("failpoint %s: nothing is called %q", p.name, p.under)
 		}
 		text, err := p.put(string(must(os.ReadFile(sourceOf(root, p.file)))))
@@ -289,7 +295,7 @@ func TestFailpointsFit(t *testing.T) {
 // kills makes. A fault leaves the places in the code that it names.
 func TestCrashChangesFit(t *testing.T) {
 	_, code := house(t)
-	for _, list := range []string{faultList, apartList, quickList} {
+	for _, list := range []string{faultList, apartList, quickList, hurryList} {
 		all := changesOf(t, list)
 		report(t, removalFaults(all, code))
 		if len(all) == 0 {
