@@ -464,17 +464,25 @@ func TestReplayAtBoth(t *testing.T) {
 		return (&testNode{Node: n, world: w, own: home.own, copies: home.copies}).serveAt(l, nil)
 	}
 	both := []*served{serve(home.Node, l), serve(home.twin, must(net.Listen("tcp", "127.0.0.1:0")))}
-	body := wire.EncodeJSON(wire.KeysRequest{Address: ann.address})
-	fresh := func() func(*served) int {
-		header := west.signs(home.name, "POST", wire.PathPeerKeys, body)
-		return func(s *served) int { return s.sends("POST", wire.PathPeerKeys, body, header...).status }
+	requests := []struct {
+		path string
+		body []byte
+	}{
+		{wire.PathPeerKeys, wire.EncodeJSON(wire.KeysRequest{Address: ann.address})},
+		{wire.PathPeerNotices, wire.EncodeJSON(wire.NoticeRequest{Streams: []wire.NoticedStream{}})},
+		{wire.PathPeerSync, wire.EncodeJSON(wire.SyncRequest{Streams: []wire.SyncStream{}})},
 	}
-	if got := fresh()(both[0]); got != 200 {
+	fresh := func(i int) func(*served) int {
+		r := requests[i%len(requests)]
+		header := west.signs(home.name, "POST", r.path, r.body)
+		return func(s *served) int { return s.sends("POST", r.path, r.body, header...).status }
+	}
+	if got := fresh(0)(both[0]); got != 200 {
 		t.Fatalf("an honest request: got %d", got)
 	}
 	var spent []func(*served) int
-	for range 8 {
-		send := fresh()
+	for i := range 9 {
+		send := fresh(i)
 		spent = append(spent, send)
 		var counts, refused atomic.Int64
 		var all sync.WaitGroup
@@ -508,7 +516,7 @@ func TestReplayAtBoth(t *testing.T) {
 			t.Errorf("a replay after a start: got %d", got)
 		}
 	}
-	if got := fresh()(third); got != 200 {
+	if got := fresh(0)(third); got != 200 {
 		t.Errorf("an honest request right after a start: got %d", got)
 	}
 	if string(again.Document()) != string(home.Document()) || string(home.twin.Document()) != string(home.Document()) {

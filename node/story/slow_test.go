@@ -19,6 +19,7 @@ var slowKinds = []struct {
 	{"silent", "", false},
 	{"half of a head", "GET /healthz HTTP/1.1\r\nHost: a\r\nX: y", false},
 	{"one byte of a body", "POST /v1/register HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n\r\n{", false},
+	{"one byte of a body between nodes", "POST /federation/v1/sync HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{", false},
 	{"idle after an answer", "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", true},
 }
 
