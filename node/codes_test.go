@@ -19,6 +19,7 @@ var unheard = map[string]string{
 	"POST /federation/v1/keys 429 throttled":       "federation.TestNonceBounds",
 	"POST /federation/v1/friendship 429 throttled": "federation.TestNonceBounds",
 	"POST /federation/v1/sync 429 throttled":       "federation.TestNonceBounds",
+	"POST /federation/v1/notices 429 throttled":    "federation.TestNonceBounds",
 	"POST /federation/v1/keys 503 unavailable":     "federation.TestMarkCannotBeWritten",
 	"POST /federation/v1/sync 503 unavailable":     "federation.TestMarkCannotBeWritten",
 	"POST /federation/v1/friendship 409 conflict":  "16 lost races for one record",
