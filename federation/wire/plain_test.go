@@ -246,6 +246,9 @@ func TestPlainSlots(t *testing.T) {
 				try(with(pairsOf(t, payload), i, v))
 			}
 		}
+		argon2, memory := EncodeCBOR(s.Argon2), EncodeCBOR(s.Argon2.Memory)
+		above := EncodeCBOR(uint64(math.MaxUint32 + 1 + uint64(s.Argon2.Memory)))
+		try(bytes.Replace(payload, argon2, bytes.Replace(argon2, append([]byte{1}, memory...), append([]byte{1}, above...), 1), 1))
 	}
 }
 
