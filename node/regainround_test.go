@@ -66,7 +66,7 @@ func TestRegainBesideSilentNodes(t *testing.T) {
 		}
 
 		w.lies = map[wire.NodeName]Peers{north: oddPeers{worldPeers{w, north}, odd}}
-		home = home.restored(then, people...)
+		home.restored(then, people...)
 		synctest.Wait() // no time passes
 		for i, p := range people {
 			if i < silent {
@@ -165,7 +165,7 @@ func TestRegainListsAgain(t *testing.T) {
 		}
 		own.stumbles.Store(true)
 		w.fail(west, away)
-		home = home.reopened(own, ann, amy, fay)
+		home.reopened(own, ann, amy, fay)
 		synctest.Wait()
 		refused := func(p *testPerson) {
 			t.Helper()
