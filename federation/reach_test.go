@@ -193,6 +193,7 @@ func TestNothingElseDials(t *testing.T) {
 		"federation/send.go: attempt":       false, // to the host of a document that was asked for
 		"federation/send.go: fetchDocument": false, // to a name that checkPeer has judged
 
+		"node/acme.go: openACME":               false, // to the CA that the operator names, and where its answers lead
 		"node/control.go: dialControl":         false, // a socket in the data folder
 		"node/peerbrain-node/stage.go: serves": false, // a node that the demo has started
 	}
