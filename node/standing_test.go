@@ -35,7 +35,10 @@ func TestPlainStanding(t *testing.T) {
 		if got, ok := plainStanding(value); !ok || got != want || got.friends != (i%2 == 1) {
 			t.Fatalf("record %d: got %+v, %v, want %+v", i, got, ok, want)
 		}
-		statements := bytes.Index(value, []byte{5, 0x59}) // behind what is read, only sizes count
+		ended := bytes.Index(value, []byte{5, 0x81 + byte(i/2), 0xa2, 1, 0x58, 32}) // from there on only sizes count
+		if ended < 0 {
+			t.Fatalf("record %d: it is not told what has ended: %x", i, value)
+		}
 		for at := range value {
 			if got, ok := plainStanding(value[:at]); ok {
 				t.Fatalf("record %d: of the first %d bytes, %+v is read", i, at, got)
@@ -44,7 +47,7 @@ func TestPlainStanding(t *testing.T) {
 				other := bytes.Clone(value)
 				other[at] ^= 1 << bit
 				got, ok := plainStanding(other)
-				if want, err := general(other); ok && err == nil && got != want || ok && err != nil && at < statements {
+				if want, err := general(other); ok && err == nil && got != want || ok && err != nil && at < ended {
 					t.Fatalf("record %d with another bit at %d: got %+v, want %+v, %v", i, at, got, want, err)
 				}
 			}
