@@ -57,30 +57,7 @@ func TestPlainEntry(t *testing.T) {
 		if got := new(EntryHeader); got.decodePlain(payload) != c.plain {
 			t.Errorf("%x is read the short way: %v", payload, !c.plain)
 		}
-		try := func(b []byte) {
-			short, general := new(EntryHeader), new(generalHeader)
-			if !short.decodePlain(b) {
-				if !bytes.Equal(EncodeCBOR(short), EncodeCBOR(new(EntryHeader))) {
-					t.Fatalf("%x is not read the short way, and leaves %+v", b, short)
-				}
-				return
-			}
-			if err := DecodeCBOR("entry", b, general); err != nil {
-				t.Fatalf("%x is accepted, which the general way does not: %v", b, err)
-			}
-			if got := EncodeCBOR(short); !bytes.Equal(got, b) || !bytes.Equal(got, EncodeCBOR(general)) {
-				t.Fatalf("%x is read as %+v", b, short)
-			}
-		}
-		variants(payload, try)
-		for _, form := range otherForms(pairsOf(t, payload)) {
-			try(form)
-		}
-		for i, p := range pairsOf(t, payload) {
-			for _, v := range otherValues(p) {
-				try(with(pairsOf(t, payload), i, v))
-			}
-		}
+		bothWays[EntryHeader, generalHeader](t, "entry", payload)
 	}
 }
 
@@ -222,30 +199,7 @@ func TestPlainSlots(t *testing.T) {
 		if !new(Slots).decodePlain(payload) {
 			t.Errorf("%x is not read the short way", payload)
 		}
-		try := func(b []byte) {
-			short, general := new(Slots), new(generalSlots)
-			if !short.decodePlain(b) {
-				if !bytes.Equal(EncodeCBOR(short), EncodeCBOR(new(Slots))) {
-					t.Fatalf("%x is not read the short way, and leaves %+v", b, short)
-				}
-				return
-			}
-			if err := DecodeCBOR("slots", b, general); err != nil {
-				t.Fatalf("%x is accepted, which the general way does not: %v", b, err)
-			}
-			if got := EncodeCBOR(short); !bytes.Equal(got, b) || !bytes.Equal(got, EncodeCBOR(general)) {
-				t.Fatalf("%x is read as %+v", b, short)
-			}
-		}
-		variants(payload, try)
-		for _, form := range otherForms(pairsOf(t, payload)) {
-			try(form)
-		}
-		for i, p := range pairsOf(t, payload) {
-			for _, v := range otherValues(p) {
-				try(with(pairsOf(t, payload), i, v))
-			}
-		}
+		try := bothWays[Slots, generalSlots](t, "slots", payload)
 		argon2, memory := EncodeCBOR(s.Argon2), EncodeCBOR(s.Argon2.Memory)
 		above := EncodeCBOR(uint64(math.MaxUint32 + 1 + uint64(s.Argon2.Memory)))
 		try(bytes.Replace(payload, argon2, bytes.Replace(argon2, append([]byte{1}, memory...), append([]byte{1}, above...), 1), 1))
@@ -262,4 +216,39 @@ func TestChallengeBytes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// bothWays holds the short way of an S to the general one, which a G goes, on a
+// payload and on much that resembles it: what is read the short way is what the
+// general way reads, and what is not leaves nothing. It returns what tries more.
+func bothWays[S, G any, P interface {
+	*S
+	decodePlain([]byte) bool
+}](t *testing.T, what string, payload []byte) (try func(b []byte)) {
+	t.Helper()
+	try = func(b []byte) {
+		short, general := P(new(S)), new(G)
+		if !short.decodePlain(b) {
+			if !bytes.Equal(EncodeCBOR(short), EncodeCBOR(new(S))) {
+				t.Fatalf("%x is not read the short way, and leaves %+v", b, short)
+			}
+			return
+		}
+		if err := DecodeCBOR(what, b, general); err != nil {
+			t.Fatalf("%x is accepted, which the general way does not: %v", b, err)
+		}
+		if got := EncodeCBOR(short); !bytes.Equal(got, b) || !bytes.Equal(got, EncodeCBOR(general)) {
+			t.Fatalf("%x is read as %+v", b, short)
+		}
+	}
+	variants(payload, try)
+	for _, form := range otherForms(pairsOf(t, payload)) {
+		try(form)
+	}
+	for i, p := range pairsOf(t, payload) {
+		for _, v := range otherValues(p) {
+			try(with(pairsOf(t, payload), i, v))
+		}
+	}
+	return try
 }
