@@ -87,19 +87,9 @@ func TestEveryDoor(t *testing.T) {
 	}
 	for what, enter := range doors(t) {
 		t.Run(what, func(t *testing.T) {
-			var mu sync.Mutex
-			asked := map[string]bool{}
 			d := newDialer(false)
-			d.net.Resolver = forgery.Resolver(t, func(name string) []netip.Addr {
-				mu.Lock()
-				defer mu.Unlock()
-				asked[name] = true
-				var i int
-				if _, err := fmt.Sscanf(name, "a%d.", &i); err != nil || i >= len(addresses) {
-					return nil
-				}
-				return addresses[i : i+1]
-			})
+			resolver, asked := forgery.Numbered(t, addresses)
+			d.net.Resolver = resolver
 			now := time.Now()
 			shelf := newShelf()
 			c, err := NewClient(ClientOptions{Self: nodeB, Secrets: testSecrets("b"), Peers: shelf, Log: quiet, Now: func() time.Time { return now }})
@@ -114,11 +104,9 @@ func TestEveryDoor(t *testing.T) {
 				if err := enter(t, c, shelf, name, now); err == nil || !strings.HasSuffix(err.Error(), "cannot be reached: "+errAddress.Error()) {
 					t.Errorf("%s: got %v", a, err)
 				}
-				mu.Lock()
-				if !asked[string(name)] {
+				if !asked(string(name)) {
 					t.Errorf("%s: nobody asked where %s is: the door does not lead to a dial", a, name)
 				}
-				mu.Unlock()
 			}
 		})
 	}

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -71,19 +70,9 @@ func TestNamesThatLeadInside(t *testing.T) {
 	if len(addresses) < 120 {
 		t.Fatalf("%d addresses, want at least 120", len(addresses))
 	}
-	var mu sync.Mutex
-	asked := map[string]bool{}
+	resolver, asked := forgery.Numbered(t, addresses)
 	before := net.DefaultResolver
-	net.DefaultResolver = forgery.Resolver(t, func(name string) []netip.Addr {
-		mu.Lock()
-		defer mu.Unlock()
-		asked[name] = true
-		var i int
-		if _, err := fmt.Sscanf(name, "a%d.", &i); err != nil || i >= len(addresses) {
-			return nil
-		}
-		return addresses[i : i+1]
-	})
+	net.DefaultResolver = resolver
 	defer func() { net.DefaultResolver = before }()
 	w := newWorld(t)
 	n := w.open(north, nil, nil)
@@ -102,22 +91,18 @@ func TestNamesThatLeadInside(t *testing.T) {
 					if !errors.As(err, &known) || known.Kind != wire.Unavailable || !strings.HasSuffix(known.Detail, "the address is not a public one") {
 						t.Fatalf("%s: got %v", a, err)
 					}
-					mu.Lock()
-					if !asked[string(name)] {
+					if !asked(string(name)) {
 						t.Errorf("%s: nobody asked where %s is", a, name)
 					}
-					mu.Unlock()
 				}
 				for _, name := range []wire.NodeName{"127.0.0.1", "127.1", "0x7f.1", "0x7f000001", "2130706433", "017700000001", "[::1]", "localhost", "localhost:80", "a.example:80"} {
 					w.clock.advance(6 * time.Minute)
 					if err := enter(name); err != nil && wire.KindOf(err) == wire.Unavailable {
 						t.Errorf("%s: got %v", name, err)
 					}
-					mu.Lock()
-					if host, _, _ := strings.Cut(string(name), ":"); asked[host] {
+					if host, _, _ := strings.Cut(string(name), ":"); asked(host) {
 						t.Errorf("%s: somebody asked where it is", name)
 					}
-					mu.Unlock()
 				}
 			})
 		}

@@ -3,10 +3,12 @@ package forgery
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -54,6 +56,22 @@ func SpecialAddresses() []netip.Addr {
 	}
 	slices.SortFunc(all, netip.Addr.Compare)
 	return slices.Compact(all)
+}
+
+// Numbered resolves the name "aN." and whatever follows to the address N of a list,
+// and tells of which names it was asked.
+func Numbered(t testing.TB, addresses []netip.Addr) (r *net.Resolver, asked func(name string) bool) {
+	t.Helper()
+	var names sync.Map
+	r = Resolver(t, func(name string) []netip.Addr {
+		names.Store(name, true)
+		var i int
+		if _, err := fmt.Sscanf(name, "a%d.", &i); err != nil || i >= len(addresses) {
+			return nil
+		}
+		return addresses[i : i+1]
+	})
+	return r, func(name string) bool { _, ok := names.Load(name); return ok }
 }
 
 // Resolver asks f about every name, each time anew.
