@@ -25,7 +25,8 @@ const (
 	maxDocumentReply = wire.MaxNodeDocument*4/3 + 1024
 )
 
-// ClientOptions configure a Client. All but Keys, Now and Log are required.
+// ClientOptions configure a Client. All but Keys, Now, Log and Transport are
+// required.
 type ClientOptions struct {
 	Self        wire.NodeName
 	Secrets     Secrets
@@ -40,6 +41,9 @@ type ClientOptions struct {
 	// with testing/synctest.
 	Now func() time.Time
 	Log *slog.Logger // slog.Default() if nil
+	// Transport carries the requests. If nil they go to public addresses alone, and
+	// to loopback in development.
+	Transport http.RoundTripper
 }
 
 // A Client asks other nodes, and knows which keys they have. It is safe for
@@ -78,13 +82,16 @@ func NewClient(o ClientOptions) (*Client, error) {
 		only := []wire.NodeRequestSecret{o.Secrets.Request}
 		o.Keys = func() []wire.NodeRequestSecret { return only }
 	}
+	if o.Transport == nil {
+		o.Transport = newTransport(newDialer(o.Development))
+	}
 	ctx, end := context.WithCancel(context.Background())
 	c := &Client{
 		self:        o.Self,
 		keys:        o.Keys,
 		development: o.Development,
 		now:         o.Now,
-		http:        newHTTP(newDialer(o.Development)),
+		http:        newHTTP(o.Transport),
 		gates:       gates{m: map[wire.NodeName]*gate{}},
 		troubles:    newLRU[troubles](1024),
 		end:         end,

@@ -105,9 +105,9 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	return conn, err
 }
 
-// newHTTP makes the one http.Client of a Client: pooled HTTP/1.1, no proxy, no
-// redirects, no compression, every step under a time limit.
-func newHTTP(d *dialer) *http.Client {
+// newTransport makes what carries the requests of a Client: pooled HTTP/1.1, no
+// proxy, no compression, every step under a time limit.
+func newTransport(d *dialer) *http.Transport {
 	t := &http.Transport{
 		DialContext:            d.dial,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
@@ -121,6 +121,11 @@ func newHTTP(d *dialer) *http.Client {
 		Protocols:              new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)
+	return t
+}
+
+// newHTTP makes the one http.Client of a Client, which follows no redirects.
+func newHTTP(t http.RoundTripper) *http.Client {
 	return &http.Client{
 		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

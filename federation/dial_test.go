@@ -96,7 +96,7 @@ func TestResolvedAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.http = newHTTP(d)
+		c.http = newHTTP(newTransport(d))
 		want := "node a.example cannot be reached: the address is not a public one"
 		if _, err := c.Document(t.Context(), nodeA); !errors.Is(err, wire.Unavailable) || err.Error() != want {
 			t.Errorf("document at %s: %v", addr, err)
