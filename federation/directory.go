@@ -14,10 +14,11 @@ const (
 	documentFresh = 5 * time.Minute // used without asking again
 	documentStale = time.Hour       // still believed about request keys, when asking fails
 
-	// Between two fetches from one host: when a stranger's request is the cause,
-	// and when we want something of the host ourselves.
-	fetchPauseServe = time.Minute
-	fetchPauseCall  = 5 * time.Second
+	// Between two fetches from one host: when a stranger's request is the cause, if
+	// the last one failed, and when we want something of the host ourselves.
+	fetchPauseServe  = time.Minute
+	fetchPauseFailed = 15 * time.Second // whoever asks waits for it
+	fetchPauseCall   = 5 * time.Second
 
 	maxDocuments  = 2048 // in memory
 	maxTries      = 8192 // hosts whose last fetch is remembered
@@ -82,6 +83,14 @@ func (k known) age(now time.Time) time.Duration {
 type try struct {
 	at  time.Time
 	err error
+}
+
+// pause is how long no other follows it, where it is usual after one that succeeded.
+func (t try) pause(usual time.Duration) time.Duration {
+	if t.err != nil {
+		return min(usual, fetchPauseFailed)
+	}
+	return usual
 }
 
 // contacts are the first contacts under one domain since from.
@@ -211,7 +220,7 @@ func (d *directory) takeOff(node wire.NodeName, pinned bool, budget *bucket, pau
 		return f, nil
 	}
 	now := d.now()
-	if t, ok := d.tries.get(node); ok && now.Sub(t.at) < pause {
+	if t, ok := d.tries.get(node); ok && now.Sub(t.at) < t.pause(pause) {
 		if t.err != nil {
 			return nil, t.err
 		}

@@ -103,9 +103,10 @@ func TestUnknownKeys(t *testing.T) {
 			w.want("the right key meanwhile", w.key(pinned, testSecrets("p")), nil)
 			time.Sleep(time.Second)
 		}
-		for _, n := range []wire.NodeName{pinned, never} {
-			if f := w.fetches[n]; f < 9 || f > 10 {
-				t.Errorf("%s: %d fetches in 10 minutes, want one a minute", n, f)
+		for n, pause := range map[wire.NodeName]time.Duration{pinned: fetchPauseServe, never: fetchPauseFailed} {
+			most := int(10 * time.Minute / pause)
+			if f := w.fetches[n]; f < most-1 || f > most {
+				t.Errorf("%s: %d fetches in 10 minutes, want one in %v", n, f, pause)
 			}
 		}
 	})
@@ -193,6 +194,28 @@ func TestFailedContacts(t *testing.T) {
 		}
 		w.publish("down.example", testSecrets("d"), 0)
 		w.want("when it is up", w.key("down.example", testSecrets("d")), nil)
+	})
+}
+
+// TestFetchFailsOnce wants a node whose document could not be had once not to be
+// refused for long.
+func TestFetchFailsOnce(t *testing.T) {
+	inBubble(t, func(w *web) {
+		a := testSecrets("a")
+		w.want("while it cannot be had", w.key(nodeA, a), wire.Unavailable)
+		w.publish(nodeA, a, 0)
+		time.Sleep(fetchPauseFailed - time.Second)
+		w.want("right after that", w.key(nodeA, a), wire.Unavailable)
+		time.Sleep(time.Second)
+		w.want("when it can be had", w.key(nodeA, a), nil)
+
+		forged := testDocument(w.t, nodeB, testSecrets("b"), 0, time.Now())
+		forged[len(forged)-1] ^= 1
+		w.docs[nodeB] = forged
+		w.want("where it does not verify", w.key(nodeB, testSecrets("b")), wire.Tampered)
+		w.publish(nodeB, testSecrets("b"), 0)
+		time.Sleep(fetchPauseFailed)
+		w.want("when it does", w.key(nodeB, testSecrets("b")), nil)
 	})
 }
 
