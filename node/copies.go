@@ -46,36 +46,40 @@ func (n *Node) takeStream(ctx context.Context, f followed, got wire.SyncedStream
 	if s, err = n.streams.open(f.stream, true, maxStreams); err != nil {
 		return false, err
 	}
-	s.appending.Lock()
-	defer s.appending.Unlock()
+	back := got.Head < f.after && len(got.Closed) < len(f.readers)
 	for range 3 {
-		progress, err = n.takeEntries(ctx, s, f, author.address(), got)
+		_, _, err = openSigned(ctx, n, author.address(), f.stream.author, func(c *keyservice.Chain) (struct{}, error) {
+			more, err := n.takeEntries(ctx, s, f, c, got, !back)
+			progress = progress || more
+			return struct{}{}, err
+		})
 		if !errors.Is(err, store.ErrConflict) {
 			break // else another process takes the same
 		}
+	}
+	if err == nil && back {
+		err = wire.Errorf(wire.Tampered, "stream", "entry %d was there before, now the newest is %d", f.after, got.Head)
 	}
 	return progress, err
 }
 
 // takeEntries takes in entries and wraps. What another process of this node took
-// since it was asked for is left out. The caller holds s.appending.
-func (n *Node) takeEntries(ctx context.Context, s *stream, f followed, author wire.Address, got wire.SyncedStream) (progress bool, err error) {
+// since it was asked for is left out. It is called again where there are newer keys;
+// meanwhile the stream is free. heard says that the home shows all it has.
+func (n *Node) takeEntries(ctx context.Context, s *stream, f followed, c *keyservice.Chain, got wire.SyncedStream, heard bool) (progress bool, err error) {
+	s.appending.Lock()
+	defer s.appending.Unlock()
 	if err := n.ready(ctx, s); err != nil {
 		return false, err
 	}
 	if at := s.state().Seq; at > f.after {
 		got.Entries = got.Entries[min(at-f.after, uint64(len(got.Entries))):]
 	}
-	drafts, _, wrong := openSigned(ctx, n, author, f.stream.author, func(c *keyservice.Chain) ([]*draft, error) {
-		return n.copyDrafts(c, s.name, s.state(), got.Entries)
-	})
-	if wrong == nil && got.Head < f.after && len(got.Closed) < len(f.readers) {
-		wrong = wire.Errorf(wire.Tampered, "stream", "entry %d was there before, now the newest is %d", f.after, got.Head)
-	}
+	drafts, wrong := n.copyDrafts(c, s.name, s.state(), got.Entries)
 	wraps := slices.DeleteFunc(slices.Clone(got.Wraps), func(w wire.SyncedWrap) bool {
 		return !slices.Contains(f.readers, w.Wrap.Reader) || w.Wrap.Check() != nil
 	})
-	if err := n.keep(ctx, s, wraps, drafts, wrong == nil); err != nil {
+	if err := n.keep(ctx, s, wraps, drafts, heard && wrong == nil); err != nil {
 		return false, err
 	}
 	return len(wraps)+len(drafts) > 0, wrong

@@ -294,3 +294,40 @@ func TestDeadPeers(t *testing.T) {
 		}
 	})
 }
+
+// TestStreamIsFree wants a stream to be free while the node of its author is asked
+// for keys, because something did not verify.
+func TestStreamIsFree(t *testing.T) {
+	w, _, other, ann, _, _ := newTellers(t)
+	w.told.Store(false)
+	good := ann.post()
+	forged := good
+	forged.Header = unsigned(good.Header)
+	tell := func(e wire.Entry) error {
+		_, err := other.peer(north).Notice(t.Context(), wire.NoticeRequest{Streams: []wire.NoticedStream{{
+			Author: ann.account, Audience: ann.audience, After: ann.stream.Seq, Head: ann.stream.Seq + 1, Entries: []wire.Entry{e}, Wraps: []wire.SyncedWrap{},
+		}}})
+		return err
+	}
+	w.clock.advance(time.Minute)
+	asked, told := w.called(wire.PathPeerKeys), make(chan error, 2)
+	release := w.hold(north)
+	go func() { told <- tell(forged) }()
+	eventually(t, "keys are asked for", func() bool { return w.called(wire.PathPeerKeys) > asked })
+	go func() { told <- tell(good) }()
+	s := other.streams.get(streamName{ann.account, ann.audience})
+	eventually(t, "the good one is there", func() bool { return s.state().Seq == ann.stream.Seq+1 })
+	release()
+	for range 2 {
+		if err := <-told; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// unsigned is something signed whose signature is wrong.
+func unsigned(s wire.Signed) wire.Signed {
+	bad := append(wire.Signed(nil), s...)
+	bad[len(bad)-1] ^= 1
+	return bad
+}
