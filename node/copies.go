@@ -76,13 +76,26 @@ func (n *Node) takeEntries(ctx context.Context, s *stream, f followed, c *keyser
 		got.Entries = got.Entries[min(at-f.after, uint64(len(got.Entries))):]
 	}
 	drafts, wrong := n.copyDrafts(c, s.name, s.state(), got.Entries)
-	wraps := slices.DeleteFunc(slices.Clone(got.Wraps), func(w wire.SyncedWrap) bool {
-		return !slices.Contains(f.readers, w.Wrap.Reader) || w.Wrap.Check() != nil
-	})
+	wraps := n.goodWraps(f, got.Wraps)
 	if err := n.keep(ctx, s, wraps, drafts, heard && wrong == nil); err != nil {
 		return false, err
 	}
 	return len(wraps)+len(drafts) > 0, wrong
+}
+
+// goodWraps returns those that can be kept. One that cannot holds up no other.
+func (n *Node) goodWraps(f followed, wraps []wire.SyncedWrap) (good []wire.SyncedWrap) {
+	for _, w := range wraps {
+		if !slices.Contains(f.readers, w.Wrap.Reader) {
+			continue
+		}
+		if err := w.Wrap.Check(); err != nil {
+			n.log.Warn("a wrap that came with a stream is left out", "stream", f.stream.String(), "error", err)
+			continue
+		}
+		good = append(good, w)
+	}
+	return good
 }
 
 // takeClosed takes in the ends that say why readers here are no longer served.

@@ -207,9 +207,7 @@ func (r *refilled) keep(ctx context.Context, g *gap, wraps []wire.SyncedWrap, dr
 	if err := n.putGap(ctx, s, &again); err != nil { // another process took over
 		return false, err
 	}
-	names, changes := wrapChanges(s, slices.DeleteFunc(slices.Clone(wraps), func(w wire.SyncedWrap) bool {
-		return !slices.Contains(r.readers, w.Wrap.Reader) || w.Wrap.Check() != nil
-	}))
+	names, changes := wrapChanges(s, n.goodWraps(r.followed, wraps))
 	grown, err := n.newWraps(ctx, s, names, changes, drafts)
 	if err != nil {
 		return false, err
