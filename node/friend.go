@@ -128,7 +128,7 @@ func (n *Node) verifyStatement(ctx context.Context, w way, p *parties, me wire.A
 	}
 	s, chain, err := openSigned(ctx, n, from, account, func(c *keyservice.Chain) (*said, error) { return openStatement(c, f) })
 	if err != nil {
-		return nil, err
+		return nil, aboutMaker(w, from, chain, err)
 	}
 	if w == byClient {
 		p.other, toAccount = s.to, s.to
@@ -149,6 +149,17 @@ func (n *Node) verifyStatement(ctx context.Context, w way, p *parties, me wire.A
 		return nil, err
 	}
 	return s, n.ahead("statement", s.created)
+}
+
+// aboutMaker returns what is to be said of a statement that was not opened. That the
+// node of its maker shows keys at the moment that cannot be theirs says nothing of it:
+// it may be taken later.
+func aboutMaker(w way, from wire.Address, chain *keyservice.Chain, err error) error {
+	var e *wire.Error
+	if w != byNode || chain != nil || !errors.As(err, &e) || e.Kind != wire.Tampered || e.Field != aboutAnswer {
+		return err
+	}
+	return wire.Errorf(wire.Unavailable, "", "the keys of %s cannot be had: %v", from, err)
 }
 
 // mayBegin decides whether a statement may be the first between two people.

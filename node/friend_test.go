@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/peerbrain/peerbrain/federation"
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store"
 )
@@ -456,4 +458,45 @@ func TestMarkerWithoutRecord(t *testing.T) {
 	}
 	w.open(north, n.own, n.copies)
 	eventually(t, "the marker goes", func() bool { return len(keysOf(t, n.own, "deliver/")) == 0 })
+}
+
+// A mixedUp node gives the keys of somebody else, while it is.
+type mixedUp struct {
+	worldPeers
+	on   atomic.Bool
+	keys wire.Address
+}
+
+func (m *mixedUp) To(name wire.NodeName) federation.API {
+	return mixedUpPeer{worldPeer{m.w, m.self, name}, m}
+}
+
+type mixedUpPeer struct {
+	worldPeer
+	m *mixedUp
+}
+
+func (p mixedUpPeer) Keys(ctx context.Context, q wire.KeysRequest) (wire.KeysReply, error) {
+	if p.m.on.Load() {
+		q = wire.KeysRequest{Address: p.m.keys}
+	}
+	return p.worldPeer.Keys(ctx, q)
+}
+
+// TestStatementOutlastsMixUp wants a statement to wait whose maker's node does not
+// show the maker's keys: that says nothing of the statement.
+func TestStatementOutlastsMixUp(t *testing.T) {
+	w := newWorld(t)
+	mix := &mixedUp{worldPeers: worldPeers{w, south}, keys: wire.Address{Handle: "ada", Node: north}}
+	w.lies = map[wire.NodeName]Peers{south: mix}
+	home := w.open(north, nil, nil)
+	ann, ben := home.person("ann"), w.open(south, nil, nil).person("ben")
+	home.person("ada")
+	mix.on.Store(true)
+	if f := ann.tell(ann.offer(ben)); f.Undelivered != 1 || f.ProblemDetail != "" {
+		t.Fatalf("got %+v, want one statement that waits", f)
+	}
+	mix.on.Store(false)
+	home.queue.add(pair{ann.account, ben.account}, south)
+	eventually(t, "delivery", func() bool { return ben.state(ann) == wire.StateIncoming })
 }

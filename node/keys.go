@@ -177,6 +177,10 @@ func (n *Node) copiedKeys(ctx context.Context, address wire.Address) (*knownChai
 	return &knownChain{chain, time.UnixMilli(r.AsOf)}, nil
 }
 
+// aboutAnswer is the field of errors about an answer that is nobody's keys, or somebody
+// else's.
+const aboutAnswer = "key statements"
+
 // askKeys asks the home of an address, and keeps the answer if it continues what
 // is known.
 func (n *Node) askKeys(ctx context.Context, address wire.Address, known *knownChain) (*knownChain, error) {
@@ -194,10 +198,10 @@ func (n *Node) askKeys(ctx context.Context, address wire.Address, known *knownCh
 		return nil, err // it is this node that is too old
 	}
 	if err != nil {
-		return nil, wire.Errorf(wire.Tampered, "key statements", "the answer of %q: %v", address.Node, err)
+		return nil, wire.Errorf(wire.Tampered, aboutAnswer, "the answer of %q: %v", address.Node, err)
 	}
 	if chain.Address() != address {
-		return nil, wire.Errorf(wire.Tampered, "key statements", "%q answers with the keys of %s", address.Node, chain.Address())
+		return nil, wire.Errorf(wire.Tampered, aboutAnswer, "%q answers with the keys of %s", address.Node, chain.Address())
 	}
 	if known != nil {
 		if err := chain.Extends(known.chain); err != nil {
