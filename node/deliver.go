@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -168,6 +167,7 @@ type deliveries struct {
 	busy    map[wire.NodeName]bool // the loop is at it
 	failing map[wire.NodeName]bool // something was tried there in vain, and it was not heard of since
 	wake    chan struct{}          // the loop looks again
+	jitter  jitter
 }
 
 type delivery struct {
@@ -176,7 +176,8 @@ type delivery struct {
 	wait time.Duration
 }
 
-func (d *deliveries) init() {
+func (d *deliveries) init(j jitter) {
+	d.jitter = j
 	d.waiting = make(map[pair]*delivery)
 	d.busy = make(map[wire.NodeName]bool)
 	d.failing = make(map[wire.NodeName]bool)
@@ -211,18 +212,11 @@ func (d *deliveries) later(p pair, node wire.NodeName, longest time.Duration) {
 		one = &delivery{node: node}
 		d.waiting[p] = one
 	}
-	one.wait = growWait(one.wait, deliverFirst, longest)
+	one.wait = d.jitter.grow(one.wait, deliverFirst, longest)
 	one.at = time.Now().Add(one.wait)
 	d.failing[node] = true
 	d.mu.Unlock()
 	d.look()
-}
-
-// growWait returns how long to wait after a failure: between first and three times
-// the wait before, at random, so that many do not come again at the same moment.
-func growWait(before, first, longest time.Duration) time.Duration {
-	most := min(longest, max(3*before, 2*first))
-	return min(longest, first+rand.N(max(most-first, 1)))
 }
 
 // back lets all that waits for a node that was heard of be tried at once.

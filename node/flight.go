@@ -5,14 +5,15 @@ import (
 	"sync"
 )
 
-// locks are mutexes by name. The zero value is ready.
+// locks are mutexes by name. They may be held while other nodes are asked. The zero
+// value is ready.
 type locks[K comparable] struct {
 	mu   sync.Mutex
 	held map[K]*namedLock
 }
 
 type namedLock struct {
-	sync.Mutex
+	place chan struct{} // for the one who holds it
 	users int
 }
 
@@ -24,14 +25,14 @@ func (l *locks[K]) lock(k K) (unlock func()) {
 	}
 	h := l.held[k]
 	if h == nil {
-		h = new(namedLock)
+		h = &namedLock{place: make(chan struct{}, 1)}
 		l.held[k] = h
 	}
 	h.users++
 	l.mu.Unlock()
-	h.Lock()
+	h.place <- struct{}{}
 	return func() {
-		h.Unlock()
+		<-h.place
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if h.users--; h.users == 0 {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,10 @@ type Options struct {
 	Peers func(federation.ClientOptions) (Peers, error)
 
 	pace pace // usualPace if zero
+	// What simulations have instead of a network and of chance; see
+	// federation.ClientOptions, and jitter.
+	transport http.RoundTripper
+	jitter    jitter
 }
 
 // Peers reaches other nodes.
@@ -68,6 +73,7 @@ type Node struct {
 	log    *slog.Logger
 	dev    bool
 	every  time.Duration // SyncInterval
+	jitter jitter
 
 	keyLifetime time.Duration
 
@@ -152,7 +158,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 }
 
 func newNode(o Options) *Node {
-	n := &Node{name: o.Name, host: cmp.Or(o.Host, o.Name), own: o.Own, copies: o.Copies, now: o.Now, log: o.Log, dev: o.Development, every: o.SyncInterval}
+	n := &Node{name: o.Name, host: cmp.Or(o.Host, o.Name), own: o.Own, copies: o.Copies, now: o.Now, log: o.Log, dev: o.Development, every: o.SyncInterval, jitter: o.jitter}
 	if n.now == nil {
 		n.now = time.Now
 	}
@@ -161,6 +167,9 @@ func newNode(o Options) *Node {
 	}
 	if n.keyLifetime = o.KeyLifetime; n.keyLifetime == 0 {
 		n.keyLifetime = DefaultKeyLifetime
+	}
+	if n.jitter == nil {
+		n.jitter = byChance
 	}
 	if n.every == 0 {
 		n.every = 10 * time.Second
@@ -186,7 +195,7 @@ func newNode(o Options) *Node {
 	n.refilling = make(chan struct{}, refillsAtOnce)
 	n.circles.init(&n.changes)
 	n.follows.init()
-	n.queue.init()
+	n.queue.init(n.jitter)
 	n.notices.init()
 	n.live.init()
 	n.changes.live = &n.live
@@ -227,6 +236,7 @@ func (n *Node) start(ctx context.Context, o Options) error {
 func (n *Node) openPeers(o Options, secrets federation.Secrets) error {
 	options := federation.ClientOptions{
 		Self: n.name, Secrets: secrets, Keys: n.signing, Development: n.dev, Peers: peerStore{n.own}, Now: n.now, Log: n.log,
+		Transport: o.transport,
 	}
 	var err error
 	if n.client, err = federation.NewClient(options); err != nil {

@@ -239,7 +239,7 @@ func (n *Node) tellAgain(node wire.NodeName, b *outbox, names []streamName, news
 		longest = noticeParked
 		b.streams, b.order, b.more = make(map[streamName]*untold), nil, true
 	}
-	b.wait = growWait(b.wait, noticeFirst, longest)
+	b.wait = n.jitter.grow(b.wait, noticeFirst, longest)
 	b.timer = time.AfterFunc(b.wait, func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()

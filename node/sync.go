@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -138,7 +137,7 @@ func (n *Node) syncLoop() {
 		select {
 		case <-n.ctx.Done():
 			return
-		case <-time.After(n.every*4/5 + rand.N(n.every*2/5+1)):
+		case <-time.After(n.every*4/5 + n.jitter(n.every*2/5+1)):
 		}
 	}
 }
