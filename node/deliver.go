@@ -15,10 +15,12 @@ import (
 const (
 	deliverTimeout = 3 * time.Second // for one statement
 	deliverFirst   = time.Second     // until a failed delivery is tried again, growing
-	deliverLast    = 5 * time.Minute
+	deliverLast    = 30 * time.Second
 	deliverLastDev = 2 * time.Second
-	deliverAtOnce  = 4  // to one node
-	deliverNodes   = 16 // at once
+	deliverParked  = 5 * time.Minute // after that
+	deliverParkAt  = 2 * time.Hour   // without success
+	deliverAtOnce  = 4               // to one node
+	deliverNodes   = 16              // at once
 )
 
 func deliverKey(node wire.NodeName, p pair) string {
@@ -40,17 +42,10 @@ func (n *Node) deliverNow(ctx context.Context, p pair, node wire.NodeName) {
 // tryLater lets a pair be tried again, here or by the process that leads.
 func (n *Node) tryLater(p pair, node wire.NodeName) {
 	if n.leads() {
-		n.queue.later(p, node, n.deliverCap())
+		n.queue.later(p, node, n.dev)
 		return
 	}
 	n.queue.done(p)
-}
-
-func (n *Node) deliverCap() time.Duration {
-	if n.dev {
-		return deliverLastDev
-	}
-	return deliverLast
 }
 
 // deliver hands over the statements that wait in the record of a pair, oldest
@@ -174,6 +169,18 @@ type delivery struct {
 	node wire.NodeName
 	at   time.Time // zero while it is tried
 	wait time.Duration
+	fail time.Time // since when it fails, zero if it does not
+}
+
+// longest is how long to wait between two tries.
+func (d *delivery) longest(now time.Time, dev bool) time.Duration {
+	switch {
+	case dev:
+		return deliverLastDev
+	case now.Sub(d.fail) >= deliverParkAt:
+		return deliverParked
+	}
+	return deliverLast
 }
 
 func (d *deliveries) init(j jitter) {
@@ -204,16 +211,20 @@ func (d *deliveries) heard(p pair, node wire.NodeName) {
 }
 
 // later lets a pair be tried after a wait that grows with each failure, and
-// differs from that of others, at most longest.
-func (d *deliveries) later(p pair, node wire.NodeName, longest time.Duration) {
+// differs from that of others.
+func (d *deliveries) later(p pair, node wire.NodeName, dev bool) {
+	now := time.Now()
 	d.mu.Lock()
 	one := d.waiting[p]
 	if one == nil {
 		one = &delivery{node: node}
 		d.waiting[p] = one
 	}
-	one.wait = d.jitter.grow(one.wait, deliverFirst, longest)
-	one.at = time.Now().Add(one.wait)
+	if one.fail.IsZero() {
+		one.fail = now
+	}
+	one.wait = d.jitter.grow(one.wait, deliverFirst, one.longest(now, dev))
+	one.at = now.Add(one.wait)
 	d.failing[node] = true
 	d.mu.Unlock()
 	d.look()

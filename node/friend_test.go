@@ -500,3 +500,18 @@ func TestStatementOutlastsMixUp(t *testing.T) {
 	home.queue.add(pair{ann.account, ben.account}, south)
 	eventually(t, "delivery", func() bool { return ben.state(ann) == wire.StateIncoming })
 }
+
+// TestDeliveriesPark wants a node that was away for an hour to be tried twice a
+// minute still, and one that is gone more seldom.
+func TestDeliveriesPark(t *testing.T) {
+	now := time.Now()
+	d := delivery{fail: now}
+	for after, want := range map[time.Duration]time.Duration{time.Hour: deliverLast, deliverParkAt: deliverParked} {
+		if got := d.longest(now.Add(after), false); got != want {
+			t.Errorf("after %v: at most %v, want %v", after, got, want)
+		}
+	}
+	if got := d.longest(now.Add(deliverParkAt), true); got != deliverLastDev {
+		t.Errorf("in development: at most %v", got)
+	}
+}
