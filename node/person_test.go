@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -60,13 +61,16 @@ type world struct {
 	told  atomic.Bool                     // notices arrive
 	twins bool                            // each node is two processes, and each request goes to one of them at random
 	lies  map[wire.NodeName]Peers         // what a node meets instead of the others
+
+	random func() [32]byte // for keys and audiences
 }
 
 func newWorld(t testing.TB) *world {
 	return &world{
 		twins: strings.HasPrefix(t.Name(), "TestTwoProcesses/"),
 		t:     t, clock: newWorldClock(), nodes: map[wire.NodeName]*testNode{},
-		down: map[wire.NodeName]error{}, held: map[wire.NodeName]chan struct{}{}, calls: map[string]int{},
+		random: random32,
+		down:   map[wire.NodeName]error{}, held: map[wire.NodeName]chan struct{}{}, calls: map[string]int{},
 	}
 }
 
@@ -286,7 +290,8 @@ type testPerson struct {
 	identity wire.IdentitySecret
 	recovery wire.RecoverySecret
 	login    wire.LoginSecret
-	keys     []wire.Signed // key statements
+	keys     []wire.Signed     // key statements
+	first    *keyservice.Chain // of the first of them, if it was needed often
 	newest   *wire.KeyStatement
 	slots    []byte
 	register wire.RegisterRequest
@@ -324,10 +329,11 @@ func (n *testNode) pulls(from *testNode) {
 func (n *testNode) newPerson(handle wire.Handle) *testPerson {
 	t := n.world.t
 	t.Helper()
+	random := n.world.random
 	p := &testPerson{
 		t: t, home: n, address: wire.Address{Handle: handle, Node: n.name}, knows: map[wire.AccountID]*contact{},
-		identity: wire.NewIdentitySecret(random32()), recovery: wire.NewRecoverySecret(random32()),
-		login: wire.NewLoginSecret(random32()), audience: random32(),
+		identity: wire.NewIdentitySecret(random()), recovery: wire.NewRecoverySecret(random()),
+		login: wire.NewLoginSecret(random()), audience: random(),
 	}
 	p.newest = &wire.KeyStatement{
 		Version: wire.Version, Suite: wire.Suite, Handle: handle, Node: n.name,
@@ -358,7 +364,12 @@ var (
 // someKeys returns two keys that all share, since they are slow to make: what is
 // sealed to them is never opened.
 func someKeys(t testing.TB) [2][1216]byte {
-	someKeysOnce.Do(func() { someKeysMade = [2][1216]byte{encryptionKey(t), encryptionKey(t)} })
+	someKeysOnce.Do(func() {
+		for i := range someKeysMade { // always the same, as are then the ids of people who are
+			k := must(wire.KEM().DeriveKeyPair(bytes.Repeat([]byte{byte(i + 1)}, 32)))
+			someKeysMade[i] = [1216]byte(k.PublicKey().Bytes())
+		}
+	})
 	return someKeysMade
 }
 
@@ -377,7 +388,12 @@ func (n *testNode) person(handle wire.Handle) *testPerson {
 // as is what the person may do at home.
 func (p *testPerson) as() held { return held{p.home.any().As(p.account, p.address.Handle), p.t} }
 
-func (p *testPerson) chain() *keyservice.Chain { return must(keyservice.ParseChain(p.keys)) }
+func (p *testPerson) chain() *keyservice.Chain {
+	if len(p.keys) == 1 && p.first != nil {
+		return p.first
+	}
+	return must(keyservice.ParseChain(p.keys))
+}
 
 // nextVault makes the vault that follows the last in p.heads.
 func (p *testPerson) nextVault() wire.VaultRecord {
