@@ -1,7 +1,6 @@
 package federation
 
 import (
-	"strings"
 	"sync"
 	"time"
 
@@ -64,16 +63,22 @@ func (l *lru[V]) drop(n wire.NodeName) {
 	l.m.Remove(n)
 }
 
-// domainOf is the domain that is held to account for n: its last two labels, or
-// three under suffixes such as co.uk. Without the list of public suffixes it is a
-// guess, which costs nobody more than waiting for tomorrow.
-func domainOf(n wire.NodeName) wire.NodeName {
-	l := strings.Split(string(n), ".")
-	keep := 2
-	if len(l) > 2 && len(l[len(l)-1]) == 2 && len(l[len(l)-2]) <= 3 {
-		keep = 3
+// names returns what there is something of.
+func (l *lru[V]) names() []wire.NodeName {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.m.Keys()
+}
+
+// sweep drops what is old.
+func (l *lru[V]) sweep(old func(V) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, n := range l.m.Keys() {
+		if v, ok := l.m.Peek(n); ok && old(v) {
+			l.m.Remove(n)
+		}
 	}
-	return wire.NodeName(strings.Join(l[max(0, len(l)-keep):], "."))
 }
 
 // gates let few requests at once through to each peer. A gate exists while

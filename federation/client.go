@@ -25,8 +25,8 @@ const (
 	maxDocumentReply = wire.MaxNodeDocument*4/3 + 1024
 )
 
-// ClientOptions configure a Client. All but Keys, Now, Log and Transport are
-// required.
+// ClientOptions configure a Client. All but Keys, Blocked, Now, Log and Transport
+// are required.
 type ClientOptions struct {
 	Self        wire.NodeName
 	Secrets     Secrets
@@ -36,6 +36,9 @@ type ClientOptions struct {
 	// where a peer refuses: there is at least one. It is called for each request. If
 	// nil, there is the one of Secrets.
 	Keys func() []wire.NodeRequestSecret
+	// Blocked reports whether nothing is to be sent to a node, nor taken from it;
+	// nobody is if nil. It is asked for each request.
+	Blocked func(wire.NodeName) bool
 	// Now is the clock of rules and caches, time.Now if nil. The library that
 	// signs and verifies reads the clock of the machine as well: tests move both
 	// with testing/synctest.
@@ -52,11 +55,14 @@ type Client struct {
 	self        wire.NodeName
 	keys        func() []wire.NodeRequestSecret
 	development bool
+	blocked     func(wire.NodeName) bool
 	now         func() time.Time
 	http        *http.Client
 	directory   *directory
 	gates       gates
 	troubles    *lru[troubles]
+	noticing    sync.Mutex // held to change one of states
+	states      *lru[PeerState]
 	end         context.CancelFunc
 	work        sync.WaitGroup // document fetches
 }
@@ -71,6 +77,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 	}
 	if o.Secrets.Request.IsZero() || o.Peers == nil {
 		return nil, wire.Errorf(wire.Invalid, "federation", "a request key and a store of peers are required")
+	}
+	if o.Blocked == nil {
+		o.Blocked = func(wire.NodeName) bool { return false }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -90,10 +99,12 @@ func NewClient(o ClientOptions) (*Client, error) {
 		self:        o.Self,
 		keys:        o.Keys,
 		development: o.Development,
+		blocked:     o.Blocked,
 		now:         o.Now,
 		http:        newHTTP(o.Transport),
 		gates:       gates{m: map[wire.NodeName]*gate{}},
 		troubles:    newLRU[troubles](1024),
+		states:      newLRU[PeerState](maxStates),
 		end:         end,
 	}
 	c.directory = newDirectory(ctx, &c.work, o.Peers, c.fetchDocument, o.Now, o.Log)
@@ -114,8 +125,8 @@ func (c *Client) To(node wire.NodeName) API { return remote{c, node} }
 // Document returns what node says of itself: verified, under the root key of the
 // first contact, at most a few minutes old while the node can be reached.
 //
-// Errors: wire.Invalid for what cannot be another node, wire.Unavailable,
-// wire.Tampered while node is in quarantine.
+// Errors: wire.Invalid for what cannot be another node, wire.Unavailable, also for
+// one that is blocked, wire.Tampered while node is in quarantine.
 func (c *Client) Document(ctx context.Context, node wire.NodeName) (*wire.NodeDocument, error) {
 	if err := c.checkPeer(node); err != nil {
 		return nil, err
@@ -123,7 +134,9 @@ func (c *Client) Document(ctx context.Context, node wire.NodeName) (*wire.NodeDo
 	return c.directory.forCall(ctx, node)
 }
 
-// checkPeer refuses names that can be no other node.
+// checkPeer refuses names that can be no other node, and those that are blocked:
+// as sender and as receiver, before anything is fetched or verified. What waits for
+// a blocked node goes on waiting.
 func (c *Client) checkPeer(node wire.NodeName) error {
 	if _, err := wire.ParseNodeName(string(node)); err != nil {
 		return err
@@ -133,6 +146,9 @@ func (c *Client) checkPeer(node wire.NodeName) error {
 	}
 	if node.Development() && !c.development {
 		return wire.Errorf(wire.Invalid, "node", "%q is a name for development mode only", node)
+	}
+	if c.blocked(node) {
+		return wire.Errorf(wire.Unavailable, "", "node %s is blocked by the operator of this node", node)
 	}
 	return nil
 }
@@ -159,7 +175,16 @@ func (r remote) Notice(ctx context.Context, in wire.NoticeRequest) (wire.NoticeR
 }
 
 // call sends in to path and reads the answer of at most limit bytes.
-func call[T any](ctx context.Context, r remote, path string, in any, limit int64) (out T, err error) {
+func call[T any](ctx context.Context, r remote, path string, in any, limit int64) (T, error) {
+	if err := r.c.checkPeer(r.node); err != nil {
+		return *new(T), err
+	}
+	out, err := ask[T](ctx, r, path, in, limit)
+	r.c.came(ctx, r.node, err)
+	return out, err
+}
+
+func ask[T any](ctx context.Context, r remote, path string, in any, limit int64) (out T, err error) {
 	body := wire.EncodeJSON(in)
 	if len(body) > MaxRequest {
 		return out, wire.Errorf(wire.TooLarge, "", "a request to node %s has at most %d bytes", r.node, MaxRequest)

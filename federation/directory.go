@@ -25,8 +25,10 @@ const (
 	maxDomains    = 4096
 	domainPins    = 100 // first contacts under one domain in domainPeriod
 	domainPeriod  = 24 * time.Hour
-	serveBurst    = 30 // first contacts that requests from strangers cause, at once
-	serveRate     = 1  // and each second after that
+	domainBurst   = 10     // of those that requests from strangers cause, at once
+	domainRate    = 1. / 6 // and each second after that, whatever comes of them
+	serveBurst    = 30     // first contacts that requests from strangers cause, at once
+	serveRate     = 1      // and each second after that
 	callBurst     = 100
 	callRate      = 10
 	quarantineLog = "a peer shows another root key than at first contact: it is in quarantine; " +
@@ -36,6 +38,7 @@ const (
 var (
 	errPaused = errors.New("the document was asked for a moment ago")
 	errBudget = errors.New("too many first contacts at the moment")
+	errFull   = wire.Errorf(wire.Unavailable, "", "so many nodes of its domain are known here that no more are taken")
 )
 
 // A directory knows the documents of other nodes. It asks for them when they are
@@ -54,7 +57,7 @@ type directory struct {
 
 	documents *lru[known]
 	tries     *lru[try]
-	domains   *lru[contacts]
+	domains   *lru[*contacts]
 	serve     bucket
 	call      bucket
 
@@ -93,10 +96,12 @@ func (t try) pause(usual time.Duration) time.Duration {
 	return usual
 }
 
-// contacts are the first contacts under one domain since from.
+// contacts are the first contacts under one domain since from. Those that requests
+// from strangers cause are fewer, so that no domain uses up what there is for all.
 type contacts struct {
 	from  time.Time
 	count int
+	serve bucket
 }
 
 // A flight is a fetch under way, which all who want it wait for.
@@ -112,7 +117,7 @@ func newDirectory(ctx context.Context, work *sync.WaitGroup, peers PeerStore, fe
 		peers: peers, fetch: fetch, now: now, log: log, ctx: ctx, work: work,
 		documents: newLRU[known](maxDocuments),
 		tries:     newLRU[try](maxTries),
-		domains:   newLRU[contacts](maxDomains),
+		domains:   newLRU[*contacts](maxDomains),
 		serve:     bucket{rate: serveRate, burst: serveBurst},
 		call:      bucket{rate: callRate, burst: callBurst},
 		flights:   map[wire.NodeName]*flight{},
@@ -229,7 +234,7 @@ func (d *directory) takeOff(node wire.NodeName, pinned bool, budget *bucket, pau
 	if d.closed {
 		return nil, context.Canceled
 	}
-	if !pinned && (!budget.take(now) || !d.reserve(node, now)) {
+	if !pinned && !d.reserve(node, budget, now) {
 		return nil, errBudget
 	}
 	d.tries.set(node, try{at: now, err: errPaused})
@@ -250,7 +255,7 @@ func (d *directory) fly(node wire.NodeName, f *flight) {
 	if t, ok := d.tries.get(node); ok {
 		d.tries.set(node, try{t.at, err})
 	}
-	if f.first && err != nil {
+	if f.first && err != nil && !errors.Is(err, errFull) {
 		d.giveBack(node)
 	}
 	delete(d.flights, node)
@@ -304,6 +309,9 @@ func (d *directory) save(ctx context.Context, node wire.NodeName, k known) error
 	if errors.Is(err, wire.Conflict) {
 		return err
 	}
+	if errors.Is(err, wire.Limit) {
+		return errFull
+	}
 	if err != nil {
 		d.log.Error("cannot store the record of a peer", "peer", node, "error", err)
 		return wire.Errorf(wire.Internal, "", "the record of a peer cannot be stored")
@@ -312,24 +320,35 @@ func (d *directory) save(ctx context.Context, node wire.NodeName, k known) error
 	return nil
 }
 
-// reserve keeps one domain with endless names under it from filling the store.
-// Called with d.mu held, as is giveBack.
-func (d *directory) reserve(node wire.NodeName, now time.Time) bool {
-	c, _ := d.domains.get(domainOf(node))
-	if now.Sub(c.from) >= domainPeriod {
-		c = contacts{from: now}
+// reserve takes a first contact from what there is for the domain, and then from
+// what there is for all: one domain with endless names under it neither fills the
+// store nor keeps others from being met. Called with d.mu held, as is giveBack.
+func (d *directory) reserve(node wire.NodeName, budget *bucket, now time.Time) bool {
+	domain := DomainOf(node)
+	c, ok := d.domains.get(domain)
+	if !ok || now.Sub(c.from) >= domainPeriod {
+		c = &contacts{from: now, serve: bucket{rate: domainRate, burst: domainBurst}}
 	}
-	if c.count >= domainPins && !node.Development() {
+	if !node.Development() && (c.count >= domainPins || budget == &d.serve && !c.serve.take(now)) {
+		return false
+	}
+	if !budget.take(now) {
 		return false
 	}
 	c.count++
-	d.domains.set(domainOf(node), c)
+	d.domains.set(domain, c)
 	return true
 }
 
 func (d *directory) giveBack(node wire.NodeName) {
-	if c, ok := d.domains.get(domainOf(node)); ok && c.count > 0 {
+	if c, ok := d.domains.get(DomainOf(node)); ok && c.count > 0 {
 		c.count--
-		d.domains.set(domainOf(node), c)
 	}
+}
+
+// sweep forgets what is of no use any more.
+func (d *directory) sweep(now time.Time) {
+	d.documents.sweep(func(k known) bool { return k.age(now) > documentStale })
+	d.tries.sweep(func(t try) bool { return now.Sub(t.at) > fetchPauseServe })
+	d.domains.sweep(func(c *contacts) bool { return now.Sub(c.from) >= domainPeriod })
 }

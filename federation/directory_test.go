@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -71,10 +72,11 @@ func (w *web) key(n wire.NodeName, s Secrets) error {
 	return w.client.directory.hasKey(context.Background(), n, s.Request.Public())
 }
 
-func (w *web) want(what string, err error, kind error) {
+// want holds err to one of kinds, of which nil is success.
+func (w *web) want(what string, err error, kinds ...error) {
 	w.t.Helper()
-	if kind == nil && err != nil || kind != nil && !errors.Is(err, kind) {
-		w.t.Errorf("%s: got %v, want %v", what, err, kind)
+	if !slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) }) {
+		w.t.Errorf("%s: got %v, want one of %v", what, err, kinds)
 	}
 }
 
@@ -169,7 +171,8 @@ func TestSubdomains(t *testing.T) {
 		s := testSecrets("evil")
 		for i := range 10_000 {
 			n := wire.NodeName(fmt.Sprintf("n%d.evil.example", i))
-			if i < 500 {
+			w.docs[n] = nil
+			if i%4 == 0 {
 				w.publish(n, s, 0)
 			}
 			w.key(n, s)
@@ -182,6 +185,84 @@ func TestSubdomains(t *testing.T) {
 		w.want("another domain", w.key("good.example", testSecrets("g")), nil)
 		time.Sleep(domainPeriod)
 		w.want("the next day", w.key("n400.evil.example", s), nil)
+	})
+}
+
+// TestOneDomain sends requests under names of one domain that nobody has. They use
+// up what there is for it, not what there is for all, and not what there is for calls.
+func TestOneDomain(t *testing.T) {
+	inBubble(t, func(w *web) {
+		x := testSecrets("x")
+		for i := range 1000 {
+			w.key(wire.NodeName(fmt.Sprintf("n%d.evil.example", i)), x)
+		}
+		if n := w.total(); n != domainBurst {
+			t.Errorf("%d fetches at once under one domain, want %d", n, domainBurst)
+		}
+		for i := range serveBurst - domainBurst {
+			n := wire.NodeName(fmt.Sprintf("good%d.example", i))
+			w.publish(n, x, 0)
+			w.want("another domain", w.key(n, x), nil)
+		}
+		w.publish("good.evil.example", x, 0)
+		_, err := w.client.Document(w.t.Context(), "good.evil.example")
+		w.want("a call of ours under the same", err, nil)
+		clear(w.fetches)
+		for i := range 3600 {
+			w.key(wire.NodeName(fmt.Sprintf("m%d.evil.example", i)), x)
+			time.Sleep(time.Second)
+		}
+		if n := w.total(); n < 590 || n > 610 {
+			t.Errorf("%d fetches in an hour under one domain, want 10 a minute", n)
+		}
+	})
+}
+
+// TestFullDomain takes no more nodes of a domain than the store has room for, and
+// does not ask without end.
+func TestFullDomain(t *testing.T) {
+	inBubble(t, func(w *web) {
+		w.shelf.fail = wire.Errorf(wire.Limit, "", "full")
+		s := testSecrets("s")
+		for i := range 5000 {
+			n := wire.NodeName(fmt.Sprintf("n%d.full.example", i))
+			w.publish(n, s, 0)
+			w.want("a node too many", w.key(n, s), errFull, errBudget)
+			time.Sleep(6 * time.Second)
+		}
+		if n := w.total(); n != domainPins {
+			t.Errorf("%d fetches in a day, want %d", n, domainPins)
+		}
+		w.shelf.fail = nil
+		time.Sleep(domainPeriod)
+		w.want("the next day, with room", w.key("n1.full.example", s), nil)
+	})
+}
+
+// TestMillionPeers lets a million names appear that nobody has, in requests of
+// which nothing is known yet. What is kept in memory depends on what was fetched.
+func TestMillionPeers(t *testing.T) {
+	inBubble(t, func(w *web) {
+		key := testSecrets("x").Request.Public()
+		d := w.client.directory
+		for i := range 1_000_000 {
+			d.hasKey(w.t.Context(), wire.NodeName(fmt.Sprintf("n.d%d.example", i)), key)
+			if i%10_000 == 0 {
+				time.Sleep(time.Second)
+			}
+		}
+		fetched := w.total()
+		if fetched > serveBurst+100 {
+			t.Errorf("%d fetches in 100 seconds", fetched)
+		}
+		if n := d.tries.m.Len() + d.documents.m.Len() + d.domains.m.Len() + len(d.flights) + w.client.states.m.Len() + w.client.troubles.m.Len(); n > 2*fetched {
+			t.Errorf("%d entries in memory after %d fetches", n, fetched)
+		}
+		time.Sleep(domainPeriod)
+		w.client.Sweep()
+		if n := d.tries.m.Len() + d.documents.m.Len() + d.domains.m.Len() + w.client.states.m.Len() + w.client.troubles.m.Len(); n != 0 {
+			t.Errorf("%d entries in memory a day later", n)
+		}
 	})
 }
 
@@ -386,10 +467,17 @@ func TestNumber(t *testing.T) {
 
 func TestDomainOf(t *testing.T) {
 	for n, want := range map[wire.NodeName]wire.NodeName{
-		"a.example": "a.example", "x.y.a.example": "a.example", "a.co.uk": "a.co.uk", "x.a.co.uk": "a.co.uk", "x.berlin.de": "berlin.de", "localhost:80": "localhost:80",
+		"a.example": "a.example", "x.y.a.example": "a.example", "x.berlin.de": "berlin.de", "localhost:80": "localhost:80",
+		"a.co.uk": "a.co.uk", "x.a.co.uk": "a.co.uk", "co.uk": "co.uk", // a registry's
+		"x.y.github.io": "y.github.io", "github.io": "github.io", // a host's
 	} {
-		if got := domainOf(n); got != want {
+		if got := DomainOf(n); got != want {
 			t.Errorf("%s belongs to %s, want %s", n, got, want)
+		}
+	}
+	for n, want := range map[wire.NodeName]bool{"co.uk": true, "a.co.uk": false, "github.io": false, "a.example": false, "localhost:80": false} {
+		if IsRegistry(n) != want {
+			t.Errorf("%s: got %t, want %t", n, !want, want)
 		}
 	}
 }

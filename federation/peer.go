@@ -29,7 +29,9 @@ type PeerStore interface {
 	Peer(context.Context, wire.NodeName) (PeerRecord, error)
 	// SavePeer stores a record durably, over the one of the same name: but for one
 	// with another root key or a later document, which another process of this node
-	// may have stored meanwhile. Then it is an error of kind wire.Conflict.
+	// may have stored meanwhile. Then it is an error of kind wire.Conflict. The first
+	// record of a node may be refused with one of kind wire.Limit: there are many of
+	// its domain (DomainOf).
 	SavePeer(context.Context, PeerRecord) error
 }
 

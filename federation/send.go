@@ -110,17 +110,19 @@ func (c *Client) attempt(ctx context.Context, m message, key wire.NodeRequestSec
 	}
 	delete(header, "Host")
 	r.Header, r.Host = header, string(m.host)
-	return c.do(r, m.limit)
+	return c.do(r, m.node, m.limit)
 }
 
-// do sends r and reads the answer. Redirects are answers like others.
-func (c *Client) do(r *http.Request, limit int64) (answer, error) {
+// do sends r to node and reads the answer. Redirects are answers like others.
+func (c *Client) do(r *http.Request, node wire.NodeName, limit int64) (answer, error) {
 	r.Header.Set("User-Agent", "peerbrain")
+	before := c.now()
 	res, err := c.http.Do(r)
 	if err != nil {
 		return answer{}, err
 	}
 	defer res.Body.Close()
+	c.timed(node, res.Header.Get("Date"), before, c.now())
 	a := answer{status: res.StatusCode}
 	a.contentType, _, _ = strings.Cut(res.Header.Get("Content-Type"), ";")
 	if a.status != http.StatusOK {
@@ -144,7 +146,7 @@ func (c *Client) fetchDocument(ctx context.Context, node wire.NodeName) (wire.Si
 	if err != nil {
 		return nil, err
 	}
-	a, err := c.do(r, maxDocumentReply)
+	a, err := c.do(r, node, maxDocumentReply)
 	if err != nil {
 		return nil, unreachable(node, err)
 	}

@@ -135,6 +135,7 @@ func (s *Server) verify(ctx context.Context, r RawRequest) (VerifiedRequest, err
 	if err := c.checkTimes(s.now()); err != nil { // its nonce may be forgotten by now
 		return VerifiedRequest{}, err
 	}
+	s.client.heard(c.node, time.Unix(c.created, 0), now)
 	return VerifiedRequest{c.node}, nil
 }
 
