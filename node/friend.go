@@ -205,6 +205,11 @@ func (n *Node) takeStatement(r *friendRecord, w way, p parties, s *said) (*frien
 		return nil, nil // it came again, or said nothing new
 	}
 	if w == byNode {
+		if s.offer != nil && r.Problem != "" { // what was refused there once may be wanted now
+			if c := r.repeat(p.pair); c != nil {
+				return c, nil
+			}
+		}
 		return new(friendChange), nil
 	}
 	if len(r.Queue) >= wire.MaxFriendQueue && w == byClient {

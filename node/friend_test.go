@@ -242,6 +242,24 @@ func keysOf(t testing.TB, s store.Store, prefix string) (keys []string) {
 	return keys
 }
 
+// What was refused once, and is not any more, is told again when the other asks the
+// same: else one of the two would see friends, and the other an offer.
+func TestRefusedOfferCrosses(t *testing.T) {
+	w := newWorld(t)
+	ann, cid := w.open(north, nil, nil).person("ann"), w.open(south, nil, nil).person("cid")
+	must(cid.as().Keys(t.Context(), wire.KeysRequest{Address: ann.address}))
+	w.fail(north, wire.Errorf(wire.Forbidden, "", "not now"))
+	if told := cid.tell(cid.offer(ann)); told.ProblemDetail == "" || told.Undelivered != 0 {
+		t.Fatalf("it was not refused: %+v", told)
+	}
+	w.fail(north, nil)
+	ann.tell(ann.offer(cid))
+	eventually(t, "they are friends", func() bool { return ann.state(cid) == wire.StateFriend })
+	ann.wants(cid, wire.StateFriend, wire.StateFriend)
+	cid.tell(cid.end(ann))
+	ann.wants(cid, wire.StateNone, wire.StateNone)
+}
+
 // What the other node refuses for good is not sent again, and told.
 func TestDeliveryIsRefused(t *testing.T) {
 	w := newWorld(t)

@@ -71,6 +71,9 @@ func (p peer) Deliver(ctx context.Context, r wire.PeerFriendRequest) (wire.PeerF
 	if err != nil {
 		return wire.PeerFriendReply{}, p.node.shortage.answer(p.node.log, p.node.now(), err)
 	}
+	if len(rec.Queue) > 0 {
+		p.node.queue.add(pair{to, r.FromAccount}, p.name)
+	}
 	return wire.PeerFriendReply{State: rec.Friendship.State()}, nil
 }
 
