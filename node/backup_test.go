@@ -399,10 +399,10 @@ func TestControlSocket(t *testing.T) {
 		}
 		return string(answer)
 	}
-	if got := says("restart"); got != "no this release of peerbrain-node does not know the request\n" {
+	if got := says("restart\n"); got != "no this release of peerbrain-node does not know the request\n" {
 		t.Errorf("got %q", got)
 	}
-	if got := says(controlBackup); !strings.HasPrefix(got, "ok\npeerbrain-backup") {
+	if got := says("backup\n"); !strings.HasPrefix(got, "ok\npeerbrain-backup") {
 		t.Errorf("got %.20q", got)
 	}
 	r.ends(t)
@@ -437,7 +437,7 @@ func TestOneBackupAtATime(t *testing.T) {
 	if err := own.Apply(t.Context(), changes...); err != nil {
 		t.Fatal(err)
 	}
-	c, err := openControl(dir, own, nil, slog.New(slog.DiscardHandler))
+	c, err := openControl(dir, nil, own, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -457,7 +457,7 @@ func TestOneBackupAtATime(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Error(err)
 	}
-	if c, err = openControl(dir, own, nil, slog.New(slog.DiscardHandler)); err != nil {
+	if c, err = openControl(dir, nil, own, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	kept := t.TempDir()
@@ -487,6 +487,18 @@ func TestControlRefuses(t *testing.T) {
 	}
 	if _, err := dialControl(t.Context(), long, controlBackup); err == nil || !strings.Contains(err.Error(), "choose a shorter folder") {
 		t.Errorf("a long path: got %v", err)
+	}
+	dir := t.TempDir()
+	first, err := openControl(dir, nil, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.close()
+	if _, err := openControl(dir, nil, nil, nil); err == nil || !strings.Contains(err.Error(), "another process answers at") {
+		t.Errorf("a folder of another process: got %v", err)
+	}
+	if _, err := dialControl(t.Context(), dir, controlBackup); err == nil || !strings.Contains(err.Error(), "a node on MongoDB is copied from its database") {
+		t.Errorf("a backup of a database: got %v", err)
 	}
 }
 

@@ -25,6 +25,7 @@ type Config struct {
 	Data         string        // folder
 	Store        StoreConfig
 	Copies       CopiesConfig
+	PeersFile    string // of rules about other nodes; empty for none
 	Dev          bool
 	Contact      string
 	Registration Registration
@@ -122,7 +123,7 @@ func (s Setting) Default() string {
 
 // Settings is every key there is, in the order of config.example.yaml.
 func Settings() []Setting {
-	return slices.Concat(placeSettings(), tlsSettings(), storeSettings(), copiesSettings(), workSettings())
+	return slices.Concat(placeSettings(), tlsSettings(), storeSettings(), copiesSettings(), peersSettings(), workSettings())
 }
 
 // placeSettings are those of who the node is and where.

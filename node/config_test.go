@@ -164,7 +164,7 @@ func TestSettings(t *testing.T) {
 		"name": "b.example", "host": "api.b.example", "listen": ":1", "data": "/b", "dev": "true", "contact": "b", "registration": "closed",
 		"store.kind": "mongodb", "store.mongodb.uri": "mongodb://a:canary-password@b/", "store.mongodb.database": "b",
 		"tls.cert_file": "/cert", "tls.key_file": "/key", "tls.acme": "true", "tls.acme_directory": "https://ca.example/",
-		"copies.max_bytes": "7MiB", "proxies": "10.0.0.0/8,192.0.2.1", "log.level": "error", "log.format": "json", "sync.interval": "7s", "sessions.lifetime": "1h", "keys.lifetime": "7h",
+		"copies.max_bytes": "7MiB", "peers.file": "/somewhere", "proxies": "10.0.0.0/8,192.0.2.1", "log.level": "error", "log.format": "json", "sync.interval": "7s", "sessions.lifetime": "1h", "keys.lifetime": "7h",
 		"limits.connections": "7", "limits.connections_per_address": "7", "limits.requests": "7", "timeouts.read": "7s", "timeouts.write": "7s", "timeouts.idle": "7s",
 	}
 	changed := map[string]string{}

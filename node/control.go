@@ -18,30 +18,34 @@ import (
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
-// The process that serves a node has its embedded store to itself. So it listens
-// at a socket in the data folder, where its operator's other commands ask for
-// what only it can give. Who connects has to be the same user, or root.
+// The process that serves a node has its embedded store to itself, and knows what
+// it noticed of other nodes. So it listens at a socket in the data folder, where its
+// operator's other commands ask for what only it can give. Who connects has to be
+// the same user, or root.
 //
-// Whoever connects says "backup\n" or "rotate\n". The answer is "no ", the reason and
-// "\n", or "ok\n" and: for a backup, an archive (package archive), whose end proves
-// that it is whole; for another request key, a line of the node's name and of two
-// times, in ms since 1970: when the new key signs, and when the old one ends.
+// Whoever connects says one line. The answer is "ok\n" and what was asked for, or
+// "no ", the reason and "\n". What was asked for: of "backup" an archive (package
+// archive), whose end proves that it is whole; of "rotate" a line of the node's name
+// and of two times, in ms since 1970: when the new key signs, and when the old one
+// ends; of "peer ..." (admin.go) JSON.
 const (
 	controlFile    = "control.sock"
-	controlBackup  = "backup\n"
-	controlRotate  = "rotate\n"       // as long as the other
+	controlBackup  = "backup"
+	controlRotate  = "rotate"
 	controlAtOnce  = 4                // connections
 	controlTimeout = 5 * time.Second  // for the request
 	controlStalled = 30 * time.Second // for somebody to take what was sent
 	controlEnding  = time.Second      // for a backup that nobody reads any more to end
-	maxControlLine = 512
+	maxControlLine = 8 << 10
 )
+
+var errUnknownRequest = errors.New("this release of peerbrain-node does not know the request")
 
 // A control serves the control socket.
 type control struct {
 	listener net.Listener
-	own      store.Store
-	rotate   func(context.Context) (Rotation, error)
+	node     *Node
+	own      store.Store // nil if it is not copied here
 	log      *slog.Logger
 	stop     context.CancelFunc
 	places   chan struct{}
@@ -51,9 +55,12 @@ type control struct {
 
 // openControl begins to serve the socket of a data folder that this process has
 // to itself, until close.
-func openControl(dir string, own store.Store, rotate func(context.Context) (Rotation, error), log *slog.Logger) (*control, error) {
+func openControl(dir string, n *Node, own store.Store, log *slog.Logger) (*control, error) {
 	path := filepath.Join(dir, controlFile)
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+		if conn, err := net.Dial("unix", path); err == nil {
+			return nil, errors.Join(fmt.Errorf("another process answers at %s; choose a folder of its own for each with --data", path), conn.Close())
+		}
 		if err := os.Remove(path); err != nil { // of a process that was killed
 			return nil, err
 		}
@@ -66,7 +73,7 @@ func openControl(dir string, own store.Store, rotate func(context.Context) (Rota
 		return nil, errors.Join(err, l.Close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	c := &control{listener: l, own: own, rotate: rotate, log: log, stop: stop, places: make(chan struct{}, controlAtOnce), copying: make(chan struct{}, 1)}
+	c := &control{listener: l, node: n, own: own, log: log, stop: stop, places: make(chan struct{}, controlAtOnce), copying: make(chan struct{}, 1)}
 	c.work.Go(func() { c.accept(ctx) })
 	return c, nil
 }
@@ -116,27 +123,40 @@ func (c *control) answer(ctx context.Context, conn net.Conn) {
 	if err := conn.SetDeadline(time.Now().Add(controlTimeout)); err != nil {
 		return
 	}
-	request := make([]byte, len(controlBackup))
-	if _, err := io.ReadFull(conn, request); err != nil {
+	request, err := readControlLine(bufio.NewReader(conn))
+	if err != nil {
 		return
 	}
-	err := sameUser(conn)
+	err = sameUser(conn)
 	switch {
 	case err != nil:
-	case string(request) == controlBackup:
+	case request == controlBackup:
 		err = c.answerBackup(ctx, conn)
-	case string(request) == controlRotate:
+	case request == controlRotate:
 		err = c.answerRotate(ctx, conn)
 	default:
-		err = errors.New("this release of peerbrain-node does not know the request")
+		err = c.answerOperator(ctx, conn, request)
 	}
 	if err != nil {
-		fmt.Fprintf(conn, "no %v\n", err) // who does not hear it is gone
+		fmt.Fprintf(conn, "no %s\n", strings.Join(strings.Fields(err.Error()), " ")) // who does not hear it is gone
 	}
+}
+
+// answerOperator does what package node's Operator asks for, or returns why not.
+func (c *control) answerOperator(ctx context.Context, conn net.Conn, request string) error {
+	said, err := c.node.administer(ctx, request)
+	if err != nil {
+		return err
+	}
+	_, _ = patient{conn}.Write(append([]byte("ok\n"), said...)) // who does not hear it is gone
+	return nil
 }
 
 // answerBackup writes a backup, or returns why there is none.
 func (c *control) answerBackup(ctx context.Context, conn net.Conn) error {
+	if c.own == nil {
+		return errors.New("a node on MongoDB is copied from its database")
+	}
 	if !c.begin() {
 		return errors.New("another backup of this node is under way")
 	}
@@ -157,7 +177,7 @@ func (c *control) answerBackup(ctx context.Context, conn net.Conn) error {
 
 // answerRotate gives the node another request key, or returns why it has none.
 func (c *control) answerRotate(ctx context.Context, conn net.Conn) error {
-	r, err := c.rotate(ctx)
+	r, err := c.node.Rotate(ctx)
 	if err != nil {
 		c.log.Error("the request key could not be changed", "error", err)
 		return err
@@ -169,7 +189,7 @@ func (c *control) answerRotate(ctx context.Context, conn net.Conn) error {
 // readRotation reads the answer.
 func readRotation(reply *controlReply) (r Rotation, err error) {
 	defer func() { err = errors.Join(err, reply.Close()) }()
-	line, err := reply.line()
+	line, err := readControlLine(reply.Reader)
 	if err != nil {
 		return r, err
 	}
@@ -189,6 +209,22 @@ func (c *control) begin() bool {
 	case <-time.After(controlEnding):
 		return false
 	}
+}
+
+// readControlLine reads the first line that the other end says, without its end.
+func readControlLine(r *bufio.Reader) (string, error) {
+	var line []byte
+	for len(line) < maxControlLine {
+		b, err := r.ReadByte()
+		if err != nil {
+			return "", fmt.Errorf("its answer: %w", err)
+		}
+		if b == '\n' {
+			return string(line), nil
+		}
+		line = append(line, b)
+	}
+	return "", errors.New("its answer is too long")
 }
 
 // allowed says whether somebody with a user id may ask this process.
@@ -228,10 +264,10 @@ func dialControl(ctx context.Context, dir, request string) (*controlReply, error
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	r := &controlReply{bufio.NewReader(conn), conn, stop}
-	if _, err := io.WriteString(conn, request); err != nil {
+	if _, err := io.WriteString(conn, request+"\n"); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	line, err := r.line()
+	line, err := readControlLine(r.Reader)
 	if err == nil && line == "ok" {
 		return r, nil
 	}
@@ -248,22 +284,6 @@ type controlReply struct {
 	*bufio.Reader
 	conn net.Conn
 	stop func() bool
-}
-
-// line reads the first line, without its end.
-func (r *controlReply) line() (string, error) {
-	var line []byte
-	for len(line) < maxControlLine {
-		b, err := r.ReadByte()
-		if err != nil {
-			return "", fmt.Errorf("its answer: %w", err)
-		}
-		if b == '\n' {
-			return string(line), nil
-		}
-		line = append(line, b)
-	}
-	return "", errors.New("its answer is too long")
 }
 
 // Close implements io.Closer.

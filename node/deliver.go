@@ -250,6 +250,16 @@ func (d *deliveries) back(node wire.NodeName) {
 	}
 }
 
+// nodes returns those that something waits for, some more than once.
+func (d *deliveries) nodes() (list []wire.NodeName) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, one := range d.waiting {
+		list = append(list, one.node)
+	}
+	return list
+}
+
 func (d *deliveries) look() {
 	select {
 	case d.wake <- struct{}{}:

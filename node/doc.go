@@ -40,6 +40,8 @@
 //	regain           entry            -                        id; regain, gone         the next entry, the next round
 //	Person.Keys      address (copies) key (copies)          -                        the next look-up
 //	Person.Login     spent            -                     sess, device             the next attempt
+//	Node.SetRule     rule             -                     -                        the next attempt
+//	a first contact  peer             domain                -                        the next contact, makeRoom
 //
 // Each is idempotent: to do it again after any interruption finishes it
 // (TestInterruptions).

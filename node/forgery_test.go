@@ -237,7 +237,7 @@ func recordsIn(t *testing.T, folder string) map[string]string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.ContainsFunc([]string{"replay/", "peer/", "address/"}, func(p string) bool { return strings.HasPrefix(rec.Key, p) }) {
+			if !slices.ContainsFunc([]string{"replay/", peerPrefix, domainPrefix, "address/"}, func(p string) bool { return strings.HasPrefix(rec.Key, p) }) {
 				all[file+" "+rec.Key] = string(rec.Value)
 			}
 		}

@@ -195,6 +195,9 @@ func (n *Node) takeStatement(r *friendRecord, w way, p parties, s *said) (*frien
 			return nil, err
 		}
 	}
+	if w == byNode && s.offer != nil && unasked(&r.Friendship, s) && n.rule(p.address.Node) == RuleSilence {
+		return nil, wire.Errorf(wire.Forbidden, "from", "friend requests from %s are not taken at this node", p.address.Node)
+	}
 	if err := r.add(s, p, w != byNode); err != nil {
 		return nil, err
 	}
@@ -217,6 +220,12 @@ func (n *Node) takeStatement(r *friendRecord, w way, p parties, s *said) (*frien
 	}
 	r.Queue = append(r.Queue, queuedRecord{s.Kind, s.Statement})
 	return &friendChange{before: []store.Change{put(deliverKey(r.Node, p.pair), &deliverRecord{recordVersion})}}, nil
+}
+
+// unasked reports whether an offer to f.Me is news to somebody who has not asked for
+// it with an offer of their own, and is no friend.
+func unasked(f *wire.Friendship, s *said) bool {
+	return f.Yours.Offer != s.hash && f.State() != wire.StateFriend && !slices.Contains(f.LiveOffers(), f.Mine.Offer)
 }
 
 // counts reports whether an offer or acceptance of f.Me is the one that counts.
@@ -354,13 +363,17 @@ func (n *Node) noteFriendship(p pair, r *friendRecord, err error) {
 
 // Tell takes a friendship statement of the person, commits it and tries to hand
 // it to the other's node at once. What that node cannot take now is tried again
-// until it does; the reply says what is left. Kinds of errors: Invalid, Conflict
-// for an offer to a friend or an end that names nothing open, NotExist for an
-// acceptance of no open offer or an unknown address, Limit, Clock, Unavailable
-// when a node that was never asked before does not answer.
+// until it does; the reply says what is left. Kinds of errors: Invalid, Forbidden for
+// all but an end where the other's node is blocked, Conflict for an offer to a friend
+// or an end that names nothing open, NotExist for an acceptance of no open offer or
+// an unknown address, Limit, Clock, Unavailable when a node that was never asked
+// before does not answer.
 func (p *Person) Tell(ctx context.Context, r wire.FriendRequest) (wire.FriendReply, error) {
 	if _, err := wire.ParseAddress(r.Address.String()); err != nil {
 		return wire.FriendReply{}, err
+	}
+	if r.Kind != wire.FriendEnd && p.node.blocks(r.Address.Node) {
+		return wire.FriendReply{}, blocked(r.Address.Node)
 	}
 	if err := p.settle(ctx); err != nil {
 		return wire.FriendReply{}, err

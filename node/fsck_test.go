@@ -57,6 +57,8 @@ func newCheckable(t *testing.T) *checkable {
 	root := must(wire.OpenNodeDocument(document, south)).Root
 	if err := own.Apply(t.Context(),
 		put("peer/"+string(south), &peerRecord{recordVersion, root, document, now}),
+		put(domainKey(south), &domainRecord{recordVersion}),
+		put(ruleKey("evil.example"), &ruleRecord{recordVersion, RuleBlock, now}),
 		put(highWaterKey, &highWaterRecord{recordVersion, now}),
 		put(regainKey, &regainRecord{recordVersion, now}),
 		store.Change{Key: "node/name", Value: []byte(north)},
@@ -310,15 +312,15 @@ var damages = map[string]func(rec, next store.Record) []store.Change{
 var unseen = map[string]map[string]string{
 	"deleted": {
 		"device": "it logs in like a new one", "sess": "its person logs in again", "spent": "it may have been swept",
-		"wrap": "it may not have been made yet", "friend": "of somebody elsewhere, who may not have offered", "peer": "it is fetched again",
+		"wrap": "it may not have been made yet", "friend": "of somebody elsewhere, who may not have offered", "peer": "it is fetched again", "domain": "it is written again", "rule": "it may have been taken back",
 		"elsewhere": "the next start writes it", "throttle": "it expires", "news": "it expires", "process": "it expires", "nonce": "it expires",
 		"replay": "nothing may have been asked yet", "node": "the next start writes the name", "address": "it is fetched again", "sync": "it is fetched again",
 		"read": "nobody may have read it", "regain": "the node may not have been restored",
 	},
 	"replaced by another": {
-		"deliver": "they are all the same", "elsewhere": "they are all the same", "device": "only the time differs", "wrap": "only the reader can tell", "replay": "any time will do", "regain": "any time will do", "sync": "it is counted again", "read": "only the time differs",
+		"domain": "they are all the same", "rule": "any rule will do", "deliver": "they are all the same", "elsewhere": "they are all the same", "device": "only the time differs", "wrap": "only the reader can tell", "replay": "any time will do", "regain": "any time will do", "sync": "it is counted again", "read": "only the time differs",
 	},
-	"there twice": {"device": "any hash will do", "sess": "any hash will do", "deliver": "it is left over", "throttle": "any hash will do", "news": "any process will do", "process": "any process will do", "nonce": "any nonce will do", "wrap": "it is left over", "vhead": "it is left over"},
+	"there twice": {"rule": "any name will do", "device": "any hash will do", "sess": "any hash will do", "deliver": "it is left over", "throttle": "any hash will do", "news": "any process will do", "process": "any process will do", "nonce": "any nonce will do", "wrap": "it is left over", "vhead": "it is left over"},
 }
 
 // followsOn are the kinds of which a finding may follow from one about another.

@@ -135,7 +135,7 @@ func (d *side) judgeSpent(_ context.Context, rec store.Record) error {
 // judgePeer checks peer/<node>. It is what a node was known by first, and only
 // its operator can tell another that it is right.
 func (d *side) judgePeer(_ context.Context, rec store.Record) error {
-	name, err := wire.ParseNodeName(strings.TrimPrefix(rec.Key, "peer/"))
+	name, err := wire.ParseNodeName(strings.TrimPrefix(rec.Key, peerPrefix))
 	if err != nil {
 		d.spare(rec, "its key names no node", "remove it")
 		return nil

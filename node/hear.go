@@ -282,6 +282,8 @@ func (n *Node) heard(ctx context.Context, copied bool, key string) error {
 		if p, err := parseFriendKey(key); err == nil {
 			return n.refollow(ctx, p)
 		}
+	case kind == "rule":
+		return n.heardOfRules(ctx)
 	case kind == "deliver" && n.leads():
 		if p, node, err := parseDeliverKey(key); err == nil {
 			n.queue.heard(p, node)
@@ -329,7 +331,7 @@ func (n *Node) forget(copied bool, key string) {
 			n.door.cache.forget(hash)
 			n.live.ended(hash)
 		}
-	case "deliver", "node":
+	case "deliver", "node", "rule":
 	default:
 		err = fmt.Errorf("nothing is known of %q", key)
 	}
@@ -349,9 +351,9 @@ func (n *Node) forgetAll() {
 	n.copyKeys.ForgetAll()
 	n.door.cache.forgetAll()
 	_ = n.spawn(func() {
-		err := errors.Join(n.loadDocument(n.ctx), n.refollowAll(n.ctx))
+		err := errors.Join(n.loadDocument(n.ctx), n.heardOfRules(n.ctx), n.refollowAll(n.ctx))
 		if err != nil && n.ctx.Err() == nil {
-			n.log.Error("what is followed elsewhere could not be read again", "error", err)
+			n.log.Error("not all that is remembered could be read again", "error", err)
 		}
 	})
 }

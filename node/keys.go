@@ -150,7 +150,10 @@ func (n *Node) remoteKeys(ctx context.Context, address wire.Address, fresh time.
 	if err != nil && !errors.Is(err, wire.NotExist) {
 		return nil, err
 	}
-	if known != nil && n.now().Sub(known.asOf) < fresh {
+	if known == nil && n.blocks(address.Node) {
+		return nil, blocked(address.Node)
+	}
+	if known != nil && (n.now().Sub(known.asOf) < fresh || n.blocks(address.Node)) {
 		return known, nil
 	}
 	asked, err := n.lookups.join(ctx, n.spawn, address, func() (*knownChain, error) {

@@ -41,6 +41,8 @@ type Options struct {
 	// MaxCopies is how many bytes what comes from other nodes may take;
 	// DefaultMaxCopies if 0.
 	MaxCopies int64
+	// PeersFile is the path of a file of rules about other nodes, or empty.
+	PeersFile string
 	// SessionLifetime is DefaultSessionLifetime if 0.
 	SessionLifetime time.Duration
 	// KeyLifetime is how long the node signs requests with one key; at most
@@ -86,6 +88,7 @@ type Node struct {
 	client   *federation.Client
 	server   *federation.Server
 	peers    Peers
+	known    *peerStore
 
 	ownKeys  *keyservice.Service // of people registered here, and of those about to
 	copyKeys *keyservice.Service // of everybody else
@@ -111,6 +114,9 @@ type Node struct {
 
 	refilling chan struct{}          // a place for each gap that is being closed
 	regaining atomic.Pointer[regain] // nil unless a restore is to be made up for
+
+	rules      rules
+	sweptPeers string // where the next sweep of peers begins; sweepPeers's alone
 
 	reminded *lru.Cache[pair, time.Time] // remind
 	shortage shortage
@@ -214,6 +220,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	if err := n.openRules(ctx, o.PeersFile); err != nil {
+		return err
+	}
 	keys, err := n.openKeys(ctx)
 	if err != nil {
 		return err
@@ -234,8 +243,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 }
 
 func (n *Node) openPeers(o Options, secrets federation.Secrets) error {
+	n.known = &peerStore{s: n.own, now: n.now}
 	options := federation.ClientOptions{
-		Self: n.name, Secrets: secrets, Keys: n.signing, Development: n.dev, Peers: peerStore{n.own}, Now: n.now, Log: n.log,
+		Self: n.name, Secrets: secrets, Keys: n.signing, Development: n.dev, Peers: n.known, Blocked: n.blocks, Now: n.now, Log: n.log,
 		Transport: o.transport,
 	}
 	var err error

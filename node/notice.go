@@ -107,6 +107,9 @@ func (n *Node) noticeLoop() {
 
 // tellOf lets a node be told of something new in a stream.
 func (n *Node) tellOf(node wire.NodeName, name streamName, news untold) {
+	if n.blocks(node) {
+		return // it is told that there may be more when it is not any more
+	}
 	o := &n.notices
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -117,6 +120,9 @@ func (n *Node) tellOf(node wire.NodeName, name streamName, news untold) {
 
 // tellMore lets a node be told that there may be something new.
 func (n *Node) tellMore(node wire.NodeName) {
+	if n.blocks(node) {
+		return
+	}
 	n.notices.mu.Lock()
 	defer n.notices.mu.Unlock()
 	b := n.notices.box(node)
@@ -225,6 +231,10 @@ func (n *Node) tellAgain(node wire.NodeName, b *outbox, names []streamName, news
 	o := &n.notices
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if n.blocks(node) {
+		delete(o.peers, node)
+		return
+	}
 	now := n.now()
 	if b.failing.IsZero() {
 		b.failing = now

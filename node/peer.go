@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation"
@@ -11,30 +12,42 @@ import (
 )
 
 // peerStore keeps what package federation remembers of other nodes.
-type peerStore struct{ s store.Store }
+type peerStore struct {
+	s        store.Store
+	now      func() time.Time
+	entering sync.Mutex // held to store a node for the first time
+}
 
 // Peer implements federation.PeerStore.
-func (p peerStore) Peer(ctx context.Context, name wire.NodeName) (federation.PeerRecord, error) {
+func (p *peerStore) Peer(ctx context.Context, name wire.NodeName) (federation.PeerRecord, error) {
 	var r peerRecord
-	if _, err := read(ctx, p.s, "peer/"+string(name), &r); err != nil {
+	if _, err := read(ctx, p.s, peerPrefix+string(name), &r); err != nil {
 		return federation.PeerRecord{}, err
 	}
 	return federation.PeerRecord{Name: name, Root: r.Root, Document: r.Document, Fetched: time.UnixMilli(r.Fetched)}, nil
 }
 
 // SavePeer implements federation.PeerStore.
-func (p peerStore) SavePeer(ctx context.Context, r federation.PeerRecord) error {
-	rec := peerRecord{recordVersion, r.Root, r.Document, r.Fetched.UnixMilli()}
-	for {
+func (p *peerStore) SavePeer(ctx context.Context, r federation.PeerRecord) error {
+	key, rec := peerPrefix+string(r.Name), peerRecord{recordVersion, r.Root, r.Document, r.Fetched.UnixMilli()}
+	for entered := false; ; {
 		var before peerRecord
-		rev, err := read(ctx, p.s, "peer/"+string(r.Name), &before)
+		rev, err := read(ctx, p.s, key, &before)
 		if ignoreAbsent(err) != nil {
 			return err
 		}
 		if rev != 0 && (before.Root != r.Root || documentNumber(before.Document, r.Name) > documentNumber(r.Document, r.Name)) {
 			return wire.Errorf(wire.Conflict, "", "something else of %q was stored before", r.Name)
 		}
-		err = p.s.Apply(ctx, putIf("peer/"+string(r.Name), &rec, store.IfRevision(rev)))
+		if rev == 0 && !entered {
+			entered = true
+			p.entering.Lock()
+			defer p.entering.Unlock()
+			if err := p.enter(ctx, r.Name); err != nil {
+				return err
+			}
+		}
+		err = p.s.Apply(ctx, putIf(key, &rec, store.IfRevision(rev)))
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}

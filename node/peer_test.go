@@ -62,12 +62,13 @@ func testOnePin(t *testing.T, s store.Store) {
 	m := &meeting{Store: s, all: new(sync.WaitGroup)}
 	m.left.Store(int64(len(errs)))
 	m.all.Add(len(errs))
-	p := peerStore{m}
+	p := &peerStore{s: m, now: time.Now}
 	records := make([]federation.PeerRecord, len(errs))
 	var all sync.WaitGroup
 	for i := range errs {
 		records[i] = somePeer(t, south, byte(i+1), later)
-		all.Go(func() { errs[i] = p.SavePeer(t.Context(), records[i]) })
+		process := &peerStore{s: m, now: time.Now}
+		all.Go(func() { errs[i] = process.SavePeer(t.Context(), records[i]) })
 	}
 	all.Wait()
 	pinned := must(p.Peer(t.Context(), south))

@@ -49,8 +49,8 @@ func (p peer) Keys(ctx context.Context, r wire.KeysRequest) (wire.KeysReply, err
 }
 
 // Deliver takes a friendship statement of a person of the asking node for a
-// person of this one. Kinds of errors: Forbidden for people of other nodes,
-// NotExist for nobody here, and for an acceptance whose offer is not here, which
+// person of this one. Kinds of errors: Forbidden for people of other nodes, and for
+// offers from a node that is silenced, NotExist for nobody here, and for an acceptance whose offer is not here, which
 // is worth another try; else as for a client's.
 func (p peer) Deliver(ctx context.Context, r wire.PeerFriendRequest) (wire.PeerFriendReply, error) {
 	defer working(ctx)()

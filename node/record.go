@@ -169,6 +169,14 @@ type peerRecord struct {
 	Fetched  int64            `cbor:"4,keyasint"` // ms since 1970
 }
 
+// ruleRecord: rule/<name>. What the operator decided about a node and those under it,
+// or "*".
+type ruleRecord struct {
+	Version uint64 `cbor:"1,keyasint"`
+	Rule    Rule   `cbor:"2,keyasint"`
+	Made    int64  `cbor:"3,keyasint"` // ms since 1970
+}
+
 // highWaterRecord: replay/highwater
 type highWaterRecord struct {
 	Version uint64 `cbor:"1,keyasint"`

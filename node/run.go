@@ -57,7 +57,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 	defer func() { err = errors.Join(err, own.Close(), copies.Close()) }()
 	n, err := Open(ctx, Options{
 		Name: c.Name, Host: c.Host, Development: c.Dev, Own: own, Copies: copies, MaxCopies: c.Copies.MaxBytes, Log: log,
-		SyncInterval: c.SyncInterval, SessionLifetime: c.Sessions, Software: "peerbrain/" + Version(), Contact: c.Contact,
+		SyncInterval: c.SyncInterval, SessionLifetime: c.Sessions, PeersFile: c.PeersFile, Software: "peerbrain/" + Version(), Contact: c.Contact,
 		Shared: c.Store.Kind == StoreMongoDB, KeyLifetime: c.Keys.Lifetime,
 	})
 	if err != nil {
@@ -68,13 +68,12 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 		defer cancel()
 		err = errors.Join(err, n.Close(closing))
 	}()
-	if c.Store.Kind == StoreBolt {
-		if control, err := openControl(c.Data, own, n.Rotate, log); err != nil {
-			log.Warn("no control socket: a backup of this node, or another key, takes that it is stopped", "error", err)
-		} else {
-			defer control.close()
-		}
+	if control, err := controlOf(c, n, own, log); err != nil {
+		log.Warn("no control socket: a backup of this node, or another key, takes that it is stopped, and peers are not administered by command", "error", err)
+	} else {
+		defer control.close()
 	}
+	defer n.reloadOnHUP()()
 	log.Info("serving", "name", c.Name, "address", listener.Addr().String(), "store", c.Store.Kind, "data", c.Data, "version", Version())
 	return n.serve(ctx, c, listener, secured, ready)
 }
@@ -132,22 +131,29 @@ func (n *Node) sweepLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if !n.leads() {
-				continue
-			}
-			if err := n.sweepAll(ctx); err != nil && ctx.Err() == nil {
-				n.log.Error("sweep failed", "error", err)
-			}
+			n.tidy(ctx)
 		}
+	}
+}
+
+// tidy forgets what is of no use any more, here and, if this process leads, in the
+// store.
+func (n *Node) tidy(ctx context.Context) {
+	n.client.Sweep()
+	if !n.leads() {
+		return
+	}
+	if err := n.sweepAll(ctx); err != nil && ctx.Err() == nil {
+		n.log.Error("sweep failed", "error", err)
 	}
 }
 
 // sweepAll deletes what has expired, and what other processes of this node left.
 func (n *Node) sweepAll(ctx context.Context) error {
 	if n.news == nil {
-		return n.sweep(ctx)
+		return errors.Join(n.sweep(ctx), n.sweepPeers(ctx))
 	}
-	return errors.Join(n.sweep(ctx), n.sweepNonces(ctx), n.sweepPurses(ctx), n.sweepProcesses(ctx))
+	return errors.Join(n.sweep(ctx), n.sweepPeers(ctx), n.sweepNonces(ctx), n.sweepPurses(ctx), n.sweepProcesses(ctx))
 }
 
 // listen takes the address and, in development, the name that follows from it.

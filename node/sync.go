@@ -20,8 +20,12 @@ const (
 )
 
 // pull brings the copies of all that is followed at a node up to date. Who asks
-// while that is under way gets the result of that.
+// while that is under way gets the result of that. From a node that is blocked nothing
+// is pulled.
 func (n *Node) pull(ctx context.Context, node wire.NodeName) error {
+	if n.blocks(node) {
+		return blocked(node)
+	}
 	_, err := n.pulls.join(ctx, n.spawn, node, func() (struct{}, error) {
 		err := n.pullAll(n.ctx, node)
 		if err != nil && n.ctx.Err() == nil {
@@ -121,7 +125,7 @@ func (n *Node) syncLoop() {
 	places := make(chan struct{}, pullAtOnce)
 	for {
 		for _, node := range n.follows.at() {
-			if !n.leads() || !n.follows.begin(node) {
+			if !n.leads() || n.blocks(node) || !n.follows.begin(node) {
 				continue
 			}
 			n.work.Go(func() {

@@ -5,9 +5,10 @@
 //
 // It is configured by flags, PEERBRAIN_ variables and a file, in this order of
 // weight; config.example.yaml has all keys. TERM and INT end it within 10
-// seconds, HUP reads the level of the log and the certificate again. It speaks TLS
-// if it is given a certificate, or a CA to get one from; else plain HTTP, and
-// outside of development a reverse proxy in front of it speaks TLS.
+// seconds, HUP reads the level of the log, the certificate and the rules about other
+// nodes again. It speaks TLS if it is given a certificate, or a CA to get one from;
+// else plain HTTP, and outside of development a reverse proxy in front of it speaks
+// TLS.
 //
 // The exit status is 0 when it did what was asked, 1 when that failed, and 2
 // when it was called wrongly.
