@@ -519,3 +519,20 @@ func TestFsckNamesFlaws(t *testing.T) {
 		}
 	}
 }
+
+// TestFsckQuarantine leaves a peer in quarantine alone, whose document counts as
+// never fetched.
+func TestFsckQuarantine(t *testing.T) {
+	w := newWorld(t)
+	n := w.open(north, nil, nil)
+	r := somePeer(t, south, 1, 1)
+	r.Fetched = time.Time{}
+	if err := n.known.SavePeer(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	n.person("ann")
+	n.close()
+	if got := fsckStores(t, n.own, n.copies, w.clock.now(), false); len(got.findings) > 0 {
+		t.Errorf("got %+v", got.findings)
+	}
+}

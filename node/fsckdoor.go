@@ -149,7 +149,7 @@ func (d *side) judgePeer(_ context.Context, rec store.Record) error {
 			problem = fmt.Sprintf("its document does not verify: %v", err)
 		case doc.Root != r.Root:
 			problem = "its document is signed with another root key than the node is known by"
-		default:
+		case r.Fetched != (time.Time{}).UnixMilli(): // as it is in quarantine
 			problem = d.past(r.Fetched)
 		}
 	}
