@@ -3,7 +3,7 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 20s
 
-.PHONY: help build demo test race lint fuzz forge sabotage exfriend slow crash mongo grow growth archive bench figures cover clean
+.PHONY: help build demo test race lint fuzz forge sabotage exfriend slow simulate crash mongo grow growth archive bench figures cover clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ exfriend: ## play HISTORIES (10000) random friendships against ex-friends
 
 slow: ## hold 10,000 slow connections to a node
 	SLOW_CLIENTS=10000 go test -count=1 -v -run '^TestSlowClients$$' ./node/story
+
+simulate: ## play SEEDS (10000) simulated networks with faults, or the one of SEED
+	SEEDS=$(or $(SEEDS),10000) SEED=$(SEED) go test -count=1 -timeout 0 -v -run '^TestSimulate$$' ./node
 
 # FAULTS=1 builds nodes with faults instead, each of which the loop has to find.
 crash: ## kill a node KILLS (10000) times under load: what it acknowledged is there

@@ -97,7 +97,7 @@ func TestEveryDoor(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			c.http = newHTTP(d)
+			c.http = newHTTP(newTransport(d))
 			for i, a := range addresses {
 				now = now.Add(2 * time.Second) // within all budgets of first contacts
 				name := wire.NodeName(fmt.Sprintf("a%d.d%d.example", i, i))
@@ -177,11 +177,13 @@ func TestNothingElseDials(t *testing.T) {
 		"federation/client.go: type Client": false, // the one http.Client
 		"federation/dial.go: type dialer":   false,
 		"federation/dial.go: newDialer":     false,
+		"federation/dial.go: newTransport":  false,
 		"federation/dial.go: newHTTP":       false,
 		"federation/send.go: attempt":       false, // to the host of a document that was asked for
 		"federation/send.go: fetchDocument": false, // to a name that checkPeer has judged
 
 		"node/acme.go: openACME":               false, // to the CA that the operator names, and where its answers lead
+		"node/control.go: openControl":         false, // a socket in the data folder, of a process that was killed
 		"node/control.go: dialControl":         false, // a socket in the data folder
 		"node/peerbrain-node/stage.go: serves": false, // a node that the demo has started
 	}
