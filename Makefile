@@ -54,8 +54,12 @@ exfriend: ## play HISTORIES (10000) random friendships against ex-friends
 slow: ## hold 10,000 slow connections to a node
 	SLOW_CLIENTS=10000 go test -count=1 -v -run '^TestSlowClients$$' ./node/story
 
-simulate: ## play SEEDS (10000) simulated networks with faults, or the one of SEED
-	SEEDS=$(or $(SEEDS),10000) SEED=$(SEED) go test -count=1 -timeout 0 -v -run '^TestSimulate$$' ./node
+# Each of the two needs one processor.
+simulate: ## play SEEDS (10000) simulated networks with faults, and HISTORIES (100000) of friendships
+	@run() { go test -count=1 -timeout 0 -v -run "^$$1\$$" ./node; }; \
+	SEEDS=$(or $(SEEDS),10000) run TestSimulate & \
+	HISTORIES=$(or $(HISTORIES),100000) run TestFriendshipHistories; histories=$$?; \
+	wait $$! && test $$histories -eq 0
 
 # FAULTS=1 builds nodes with faults instead, each of which the loop has to find.
 crash: ## kill a node KILLS (10000) times under load: what it acknowledged is there

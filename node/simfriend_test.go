@@ -12,8 +12,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// defaultHistories is how many TestFriendshipHistories plays.
-const defaultHistories = 2000
+// defaultHistories is how many TestFriendshipHistories plays; make simulate plays
+// more.
+const defaultHistories = 200
 
 // A simDeed is something that one of two people does about the other, after a while.
 type simDeed struct {

@@ -16,12 +16,12 @@ import (
 )
 
 // defaultSeeds is how many simulations TestSimulate plays; make simulate plays more.
-const defaultSeeds = 500
+const defaultSeeds = 50
 
 // fewer is how many of so many are played with the race detector, which is slow.
 func fewer(n int) int {
 	if raceDetector {
-		return n / 20
+		return n / 10
 	}
 	return n
 }
