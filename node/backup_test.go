@@ -558,6 +558,7 @@ func TestRestoreInBatches(t *testing.T) {
 // TestRestoreMemory restores more than may be in use meanwhile, and looks at what is
 // while the file is read: it does not grow with the file.
 func TestRestoreMemory(t *testing.T) {
+	undetected(t)
 	const size, most = 64 << 20, 20 << 20 // bytes
 	from, to := io.Pipe()
 	go func() { to.CloseWithError(writeEntries(to, size)) }()

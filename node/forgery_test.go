@@ -167,6 +167,7 @@ func storedIn(t *testing.T, folder string) func() string {
 // refused and changes no byte of the two stores, and the honest request passes
 // before and after, and after a restart as well.
 func TestForgeries(t *testing.T) {
+	undetected(t)
 	c := devConfig(t)
 	a := attacks(t, runs(t, c))
 	a.State = storedIn(t, c.Data)

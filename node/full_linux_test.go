@@ -99,6 +99,7 @@ func (a *author) finds(t *testing.T, r *running) {
 // TestFullDisk fills the disk of a node: who writes is told so, reading goes on,
 // and so does writing when there is space, by itself.
 func TestFullDisk(t *testing.T) {
+	undetected(t)
 	disk := smallDisk(t, 28<<20) // with the log, which has what is moved a second time
 	ballast := filepath.Join(disk, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 16<<20), 0o600); err != nil {

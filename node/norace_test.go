@@ -2,4 +2,8 @@
 
 package node
 
-const raceDetector = false
+import "testing"
+
+const stride = 1
+
+func undetected(*testing.T) {}

@@ -178,6 +178,7 @@ func (p *simPerson) readFeed(o *simPerson, want int) {
 // be found in the log: statements that are handed over, streams that are told of and
 // pulled, and wraps.
 func TestPoison(t *testing.T) {
+	undetected(t)
 	const many = 100
 	inPeace(t, 2, many, func(s *simulation) {
 		home, other := s.nodes[0], s.nodes[1]

@@ -151,9 +151,7 @@ func TestRegain(t *testing.T) {
 // TestRegainMuch loses more than goes into one answer, of some streams nothing of
 // which is in the first: one round is enough.
 func TestRegainMuch(t *testing.T) {
-	if raceDetector {
-		t.Skip("its posts of 60 KB take minutes with the race detector, and the others go the same way")
-	}
+	undetected(t)
 	w := newWorld(t)
 	home, other := w.open(north, nil, nil), w.open(south, nil, nil)
 	ben := other.person("ben")

@@ -43,7 +43,7 @@ func TestFriendshipHistories(t *testing.T) {
 	checks := flag.Lookup("rapid.checks")
 	before := checks.Value.String()
 	defer checks.Value.Set(before)
-	if err := checks.Value.Set(strconv.Itoa(number(t, "HISTORIES", fewer(defaultHistories)))); err != nil {
+	if err := checks.Value.Set(strconv.Itoa(number(t, "HISTORIES", defaultHistories/stride))); err != nil {
 		t.Fatal(err)
 	}
 	total := simTotal{}

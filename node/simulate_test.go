@@ -18,14 +18,6 @@ import (
 // defaultSeeds is how many simulations TestSimulate plays; make simulate plays more.
 const defaultSeeds = 50
 
-// fewer is how many of so many are played with the race detector, which is slow.
-func fewer(n int) int {
-	if raceDetector {
-		return n / 10
-	}
-	return n
-}
-
 // number reads a setting of a longer run.
 func number(t testing.TB, name string, otherwise int) int {
 	s := os.Getenv(name)
@@ -42,7 +34,7 @@ func number(t testing.TB, name string, otherwise int) int {
 // TestSimulate plays SEEDS simulations, or the one of SEED: on one processor, since of
 // goroutines that wake at the same moment, another order may be another story.
 func TestSimulate(t *testing.T) {
-	first, count := 0, number(t, "SEEDS", fewer(defaultSeeds))
+	first, count := 0, number(t, "SEEDS", defaultSeeds/stride)
 	if os.Getenv("SEED") != "" {
 		first, count = number(t, "SEED", 0), 1
 	}

@@ -25,6 +25,7 @@ func (w *world) logged(s *server, text string, times int) {
 // is old goes, and says so while its home is away; it is fetched again when it is
 // read; the node may be killed in the middle of that; and all copies may be deleted.
 func TestCapOfCopies(t *testing.T) {
+	undetected(t)
 	t.Parallel()
 	const trimmed = "older entries of copies were removed to make room"
 	first := true

@@ -50,6 +50,7 @@ func (m *meter) Do(ctx context.Context, r *client.Request) (*client.Response, er
 // requests and the same bytes, whether 1 post was written before or 10,000: one
 // wrap opens them all. Afterwards the friend reads them.
 func TestBefriendingCost(t *testing.T) {
+	undetected(t)
 	t.Parallel()
 	w := newWorld(t)
 	befriend := func(name string, posts int) (requests []string, bytes int) {
@@ -86,6 +87,7 @@ func TestBefriendingCost(t *testing.T) {
 // TestRemovalCost: removing a friend writes one epoch and one wrap for each of
 // those who stay, and no record of a post: all have the revision they had.
 func TestRemovalCost(t *testing.T) {
+	undetected(t)
 	t.Parallel()
 	w := newWorld(t)
 	ada := register(t, w.left, "ada", newMeter(t))

@@ -44,6 +44,7 @@ const (
 // at each failpoint, starts it again, and compares everything that was ever
 // acknowledged: nothing is lost, nothing is there twice. KILLS says how often.
 func TestCrash(t *testing.T) {
+	undetected(t)
 	t.Parallel()
 	judged(t, int(number(t, "KILLS", usualKills)), func() *crash { return newCrash(t, without(failpoints(t), onlyDatabase)) })
 }

@@ -294,6 +294,7 @@ func TestFailpointsFit(t *testing.T) {
 // TestCrashChangesFit does the same for the changes of the code that the loop of
 // kills makes. A fault leaves the places in the code that it names.
 func TestCrashChangesFit(t *testing.T) {
+	undetected(t)
 	_, code := house(t)
 	for _, list := range []string{faultList, apartList, quickList, hurryList} {
 		all := changesOf(t, list)

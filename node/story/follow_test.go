@@ -170,6 +170,7 @@ func (w *watching) waitsFor(author *member, seq uint64) error {
 // small, and has to tell all of a post. The usual 1,000 may take 100 MiB;
 // WATCHERS=10000 asks for more, which may take 250.
 func TestManyWatch(t *testing.T) {
+	undetected(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process has in memory is read from /proc")
 	}

@@ -94,6 +94,7 @@ func TestLoad(t *testing.T) {
 // much as they do: each refusal says when to come again, and what was acknowledged
 // meanwhile is there, once.
 func TestLoadTooMuch(t *testing.T) {
+	undetected(t)
 	t.Parallel()
 	w := newWorld(t, func(s *server) error {
 		s.flags = append(s.flags, "--limits-requests", "4")
@@ -143,6 +144,7 @@ func newLiedWorld(t *testing.T) (*world, *liar) {
 // same command goes on with the same people: each is registered with the same bytes
 // as before, all are friends, and what they post is read by their friends.
 func TestLoadGoesOn(t *testing.T) {
+	undetected(t)
 	t.Parallel()
 	w, l := newLiedWorld(t)
 	for i, path := range []string{wire.PathRegister, wire.PathLogin, wire.PathWraps, wire.PathEntries, wire.PathFriends} {

@@ -118,6 +118,7 @@ const (
 // TestOldCopy restores a node from a copy that is older than what was acknowledged
 // since, and looks at everybody's side.
 func TestOldCopy(t *testing.T) {
+	undetected(t)
 	t.Parallel()
 	testOldCopy(newWorld(t))
 }

@@ -37,6 +37,7 @@ type rotating struct {
 // and afterwards a request that was signed with the first key is refused. Then a node
 // is killed at each step of a change, and goes on.
 func TestRotation(t *testing.T) {
+	undetected(t)
 	r := &rotating{TB: t}
 	bin := buildCrash(t, failpointsIn(t, rotationList), changesOf(t, hurryList)...)
 	dir := t.TempDir()

@@ -28,6 +28,7 @@ var slowKinds = []struct {
 // small. The usual 2,000 may take 150 MiB; SLOW_CLIENTS=10000 asks for more, which
 // may take 250.
 func TestSlowClients(t *testing.T) {
+	undetected(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process has in memory is read from /proc")
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,7 +60,7 @@ func built(t testing.TB) string {
 		if b.dir, b.err = os.MkdirTemp("", "peerbrain-story-"); b.err != nil {
 			return
 		}
-		b.err = build(root, b.dir, "-trimpath", "-ldflags", "-s -w", "./"+nodeBinary, "./"+peerBinary) // as make build does
+		b.err = build(root, b.dir, slices.Concat(detector, []string{"-trimpath", "-ldflags", "-s -w", "./" + nodeBinary, "./" + peerBinary})...) // as make build does
 	})
 	if b.err != nil {
 		t.Fatal(b.err)
@@ -70,7 +71,10 @@ func built(t testing.TB) string {
 // build puts binaries of the repository into dir; args are what go build takes.
 func build(root, dir string, args ...string) error {
 	cmd := exec.Command("go", append([]string{"build", "-o", dir + string(filepath.Separator)}, args...)...)
-	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Dir, cmd.Env = root, os.Environ()
+	if !slices.Contains(args, "-race") {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
@@ -231,8 +235,10 @@ func (s *server) tail() string {
 	return string(log[max(0, len(log)-4000):])
 }
 
-// bare is the environment without what is meant for other people and nodes.
+// bare is the environment without what is meant for other people and nodes. A process
+// that is looked at by the race detector ends with the first race.
 func bare() (env []string) {
+	env = append(env, "GORACE=halt_on_error=1")
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "PEERBRAIN_") {
 			env = append(env, v)
