@@ -140,7 +140,8 @@ func (x *simSent) travel() {
 	}
 	answer, up := x.to.serve(x.request)
 	if x.fault == faultTwice {
-		s.work.Go(func() { x.again(answer.status) })
+		wait := time.Duration(x.dice.Int64N(int64(time.Minute)))
+		s.work.Go(func() { x.again(answer.status, wait) })
 	}
 	switch {
 	case x.fault == faultLate:
@@ -195,8 +196,8 @@ func (x *simSent) note(what string) {
 }
 
 // again lets the same bytes arrive once more. They must not count twice.
-func (x *simSent) again(first int) {
-	time.Sleep(time.Duration(x.dice.Int64N(int64(time.Minute))))
+func (x *simSent) again(first int, wait time.Duration) {
+	time.Sleep(wait)
 	second, up := x.to.serve(x.request)
 	if x.request.method == http.MethodPost && up && first == http.StatusOK && second.status == http.StatusOK {
 		x.s.failf("%s took a request to %s twice", x.to.name, x.request.target)
