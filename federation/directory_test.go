@@ -242,6 +242,7 @@ func TestFullDomain(t *testing.T) {
 // TestMillionPeers lets a million names appear that nobody has, in requests of
 // which nothing is known yet. What is kept in memory depends on what was fetched.
 func TestMillionPeers(t *testing.T) {
+	undetected(t)
 	inBubble(t, func(w *web) {
 		key := testSecrets("x").Request.Public()
 		d := w.client.directory
