@@ -48,7 +48,7 @@ func (n *Node) takeStream(ctx context.Context, f followed, got wire.SyncedStream
 	}
 	back := got.Head < f.after && len(got.Closed) < len(f.readers)
 	for range 3 {
-		_, _, err = openSigned(ctx, n, author.address(), f.stream.author, func(c *keyservice.Chain) (struct{}, error) {
+		_, _, err = openBy(ctx, n, author.address(), f.stream.author, keysOfHome, func(c *keyservice.Chain) (struct{}, error) {
 			more, err := n.takeEntries(ctx, s, f, c, got, !back)
 			progress = progress || more
 			return struct{}{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -238,12 +239,24 @@ func temporary(err error) bool {
 	return false
 }
 
-// openSigned opens a statement of somebody whose keys are known. When it does
-// not verify under the keys that are known of somebody elsewhere, they may have
-// newer ones: their home is asked once more.
+// Keys of people elsewhere are asked for again when something does not verify under
+// those that are known, and else when these are as old as that.
+const (
+	keysBelieved = time.Hour     // of who says something about a friendship
+	keysOfHome   = math.MaxInt64 // of an author whose home hands over the entries, which took them under the newest keys that it knows
+)
+
+// openSigned opens a statement of somebody by keys that are believed.
 func openSigned[T any](ctx context.Context, n *Node, from wire.Address, account wire.AccountID, open func(*keyservice.Chain) (T, error)) (T, *keyservice.Chain, error) {
+	return openBy(ctx, n, from, account, keysBelieved, open)
+}
+
+// openBy opens a statement of somebody by keys that are younger than fresh. When it
+// does not verify under the keys that are known of somebody elsewhere, they may have
+// newer ones: their home is asked once more.
+func openBy[T any](ctx context.Context, n *Node, from wire.Address, account wire.AccountID, fresh time.Duration, open func(*keyservice.Chain) (T, error)) (T, *keyservice.Chain, error) {
 	var none T
-	known, err := n.keys(ctx, from, &account, time.Hour)
+	known, err := n.keys(ctx, from, &account, fresh)
 	if err != nil {
 		return none, nil, err
 	}

@@ -50,6 +50,22 @@ func TestNoticeOnce(t *testing.T) {
 	}
 }
 
+// TestKeysOfHome wants neither a post nor a look at what is new to cost a look-up of
+// keys, however long ago the last one was.
+func TestKeysOfHome(t *testing.T) {
+	w, home, other, ann, _, _ := newTellers(t)
+	asked := w.called(wire.PathPeerKeys)
+	for range 3 {
+		w.clock.advance(25 * time.Hour)
+		other.pulls(home)
+		ann.posts(1)
+		other.has(t, ann)
+	}
+	if n := w.called(wire.PathPeerKeys) - asked; n != 0 {
+		t.Errorf("keys were asked for %d times", n)
+	}
+}
+
 // TestNoticeBrings wants epochs to come with the wraps of all readers there, and
 // wraps alone with a notice of their own.
 func TestNoticeBrings(t *testing.T) {

@@ -163,7 +163,7 @@ func (r *refilled) take(ctx context.Context, got wire.SyncedStream) (done bool, 
 	if err != nil {
 		return false, err
 	}
-	drafts, _, err := openSigned(ctx, n, r.author, s.name.author, func(c *keyservice.Chain) ([]*draft, error) {
+	drafts, _, err := openBy(ctx, n, r.author, s.name.author, keysOfHome, func(c *keyservice.Chain) ([]*draft, error) {
 		return n.olderDrafts(c, s.name, r.at, g, end, got.Entries)
 	})
 	if err != nil {
