@@ -141,10 +141,13 @@ func (n *Node) syncLoop() {
 		select {
 		case <-n.ctx.Done():
 			return
-		case <-time.After(n.every*4/5 + n.jitter(n.every*2/5+1)):
+		case <-time.After(untilPull(n.every, n.jitter)):
 		}
 	}
 }
+
+// untilPull is from one round of pulls to the next.
+func untilPull(every time.Duration, j jitter) time.Duration { return every*4/5 + j(every*2/5+1) }
 
 // pullSoon pulls something that is newly followed, without waiting for the loop.
 func (n *Node) pullSoon(node wire.NodeName) {
