@@ -14,7 +14,7 @@ const (
 	sizeWidth, sizeHeight = 960, 796
 	sizeLeft, sizeRight   = 92, 936
 	costTop, costBottom   = 124, 404
-	dayTop, dayBottom     = 500, 720
+	dayTop, dayBottom     = 520, 740
 )
 
 // sizeColours can be told apart on white and on black, and with any kind of eyes.
@@ -95,8 +95,8 @@ func (p *sizePicture) costs(played []*sizeReport) {
 
 // days draws what a node sends and takes in a day, by what for: the median of all.
 func (p *sizePicture) days(days []*sizeReport) {
-	p.add(`<text class="head" x="%d" y="%d">Bytes that a node sends and takes in a day: the median (logarithmic)</text>`, sizeLeft, dayTop-34)
-	low, high := 12., 6.
+	p.add(`<text class="head" x="%d" y="%d">Bytes that a node sends and takes in a day: the median (logarithmic)</text>`, sizeLeft, dayTop-54)
+	low, high := 15., 0.
 	causes := []struct {
 		name string
 		of   func(*sizeReport) float64
@@ -107,14 +107,14 @@ func (p *sizePicture) days(days []*sizeReport) {
 	}
 	at := sizeLeft
 	for i, c := range causes {
-		p.add(`<rect x="%d" y="%d" width="14" height="10" style="fill:%s"/><text x="%d" y="%d">%s</text>`, at, dayTop-22, sizeColours[i], at+20, dayTop-13, c.name)
+		p.add(`<rect x="%d" y="%d" width="14" height="10" style="fill:%s"/><text x="%d" y="%d">%s</text>`, at, dayTop-42, sizeColours[i], at+20, dayTop-33, c.name)
 		at += 260
 		for _, r := range days {
-			low, high = min(low, math.Floor(math.Log10(max(c.of(r), 1)))), max(high, math.Ceil(math.Log10(max(c.of(r), 1))))
+			low, high = min(low, math.Floor(math.Log10(max(c.of(r), 1)))), max(high, math.Floor(math.Log10(max(c.of(r), 1))))
 		}
 	}
-	y := logScale{low, high, dayBottom, dayTop}
-	for e := low; e <= high; e++ {
+	y := logScale{low - 1, high + 1, dayBottom, dayTop} // with room for what the bars say
+	for e := y.from; e <= y.to; e++ {
 		p.grid(y.at(math.Pow(10, e)), sizeUnit(math.Pow(10, e)))
 	}
 	width := float64(sizeRight-sizeLeft) / float64(len(days))
