@@ -3,7 +3,7 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 20s
 
-.PHONY: help build demo test race lint fuzz forge sabotage exfriend slow simulate crash mongo grow growth archive bench figures cover clean
+.PHONY: help build demo test race lint fuzz forge sabotage exfriend slow simulate size crash mongo grow growth archive bench figures cover clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ simulate: ## play SEEDS (10000) simulated networks with faults, and HISTORIES (1
 	SEEDS=$(or $(SEEDS),10000) run TestSimulate & \
 	HISTORIES=$(or $(HISTORIES),100000) run TestFriendshipHistories; histories=$$?; \
 	wait $$! && test $$histories -eq 0
+
+size: ## simulate days of networks of 200 to 1,000 nodes, and draw docs/size.svg
+	SIZE_PLOT=$(abspath docs/size.svg) go test -count=1 -timeout 60m -v -run '^TestSize$$' ./node
 
 # FAULTS=1 builds nodes with faults instead, each of which the loop has to find.
 crash: ## kill a node KILLS (10000) times under load: what it acknowledged is there
