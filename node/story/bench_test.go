@@ -3,11 +3,13 @@ package story_test
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -221,21 +223,35 @@ func BenchmarkTwoNodes(b *testing.B) {
 	})
 }
 
-// BenchmarkLogin: what the node spends on a log-in, challenge included: of people
-// one after the other and at once, from devices that it knows and from new ones.
+// BenchmarkLogin: both requests of a log-in, asked for over connections that stay, one
+// after the other and at once, from devices that the node knows and from new ones,
+// beside what nobody can leave out: two requests of plain fiber, of which the second
+// has a signature verified and something synced.
 func BenchmarkLogin(b *testing.B) {
 	once(b, func() {
-		node := startNode(b, "node")
-		all := newMembers(b, node, "member", 16)
-		list := []*logins{
-			{node: node, name: "1 person, a known device", people: all[:1], known: true}, {node: node, name: "1 person, new devices", people: all[1:2]},
-			{node: node, name: "16 people at once, known devices", people: all, known: true}, {node: node, name: "16 people at once, new devices", people: all},
+		node, fiber := startNode(b, "node"), newPlain(b, []byte("{}"))
+		all := newMembers(b, node, "member", 64)
+		crowds := []string{"1 person", "16 people at once", "64 people at once"}
+		var list []*logins
+		var least []*load
+		raw := new(verifications)
+		measured := []interface{ run() }{raw}
+		for i, people := range [][]*member{all[:1], all[:16], all} {
+			known := &logins{node: node, name: crowds[i] + ", known devices", people: people, known: true}
+			fresh := &logins{node: node, name: crowds[i] + ", new devices", people: people}
+			plain := fiber.load(same(len(people), loginsEach(len(people)), all[0].loginRequests()...))
+			list, least, measured = append(list, known, fresh), append(least, plain), append(measured, known, fresh, plain)
 		}
-		rows := [][]any{{"what", "p50", "p99", "node's CPU each, us", "goal"}}
-		interleave(list[0], list[1], list[2], list[3])
+		interleave(measured...)
+		rows := [][]any{{"what", "p50", "p99", "server's CPU each, us", "of a verification", "goal"}}
 		for _, l := range list {
-			rows = append(rows, []any{l.name, percentile(l.times, 50), percentile(l.times, 99), median(l.cpu), "150"})
+			cpu := median(l.cpu)
+			rows = append(rows, []any{l.name, percentile(l.times, 50), percentile(l.times, 99), cpu, cpu / median(raw.cpu), 3.6})
 		}
+		for i, l := range least {
+			rows = append(rows, []any{"plain fiber, as many requests, " + crowds[i], "", "", 2 * l.micros(), 2 * l.micros() / median(raw.cpu), ""})
+		}
+		rows = append(rows, []any{"a raw verification", "", "", median(raw.cpu), 1.0, ""})
 		tabulate("Log-in, both requests", rows...)
 	})
 }
@@ -251,25 +267,47 @@ type logins struct {
 	cpu   []float64 // us for each log-in, of each round
 }
 
+// loginsEach is how often each of so many people logs in, in one round.
+func loginsEach(people int) int { return max(100, 400/people) }
+
 func (l *logins) run() {
-	const each = 200
+	each := loginsEach(len(l.people))
 	times := make([][]time.Duration, len(l.people))
 	before := cpuTime(l.node.pid())
-	inParallel(len(l.people), func(i int) {
-		m := l.people[i]
-		c := dialFrom("127"+m.from[len("10"):], l.node.listen) // everybody has a budget of their own
-		for range each {
-			if m.token = (wire.Token{}); !l.known {
-				m.device = nil
+	var all sync.WaitGroup
+	for i, m := range l.people {
+		all.Go(func() {
+			c := dialFrom("127"+m.from[len("10"):], l.node.listen) // everybody has a budget of their own
+			for range each {
+				if m.token = (wire.Token{}); !l.known {
+					m.device = nil
+				}
+				start := time.Now()
+				m.logInBy(c)
+				times[i] = append(times[i], time.Since(start))
 			}
-			start := time.Now()
-			m.logInBy(c)
-			times[i] = append(times[i], time.Since(start))
-		}
-		must(0, c.Close())
-	})
+			must(0, c.Close())
+		})
+	}
+	all.Wait()
 	l.times = append(l.times, slices.Concat(times...)...)
 	l.cpu = append(l.cpu, float64((cpuTime(l.node.pid())-before).Microseconds())/float64(each*len(l.people)))
+}
+
+// verifications are what an Ed25519 signature takes to be verified, and no more.
+type verifications struct{ cpu []float64 } // us for each, of each round
+
+func (v *verifications) run() {
+	const count = 10_000
+	secret, message := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), make([]byte, 200)
+	public, signature := secret.Public().(ed25519.PublicKey), ed25519.Sign(secret, message)
+	before := cpuTime(os.Getpid())
+	for range count {
+		if !ed25519.Verify(public, message, signature) {
+			panic("a signature is not verified")
+		}
+	}
+	v.cpu = append(v.cpu, float64((cpuTime(os.Getpid())-before).Microseconds())/count)
 }
 
 // BenchmarkProcess: how long a node takes to start, what it needs while nobody

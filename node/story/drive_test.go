@@ -153,9 +153,10 @@ func median(list []float64) float64 {
 	return list[len(list)/2]
 }
 
-// same is a round in which so many clients ask the same so often.
-func same(clients, times int, request []byte) func() [][][]byte {
-	round := slices.Repeat([][][]byte{slices.Repeat([][]byte{request}, times)}, clients)
+// same is a round in which so many clients ask the same so often, one request after
+// the other.
+func same(clients, times int, requests ...[]byte) func() [][][]byte {
+	round := slices.Repeat([][][]byte{slices.Repeat(requests, times)}, clients)
 	return func() [][][]byte { return round }
 }
 

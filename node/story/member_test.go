@@ -121,6 +121,15 @@ func (m *member) answering(c wire.ChallengeReply) wire.LoginRequest {
 	}
 }
 
+// loginRequests are both requests of a log-in, with an answer to no challenge.
+func (m *member) loginRequests() [][]byte {
+	answer := m.answering(wire.ChallengeReply{Expires: time.Now().UnixMilli()})
+	return [][]byte{
+		m.request("POST", wire.PathChallenge, wire.ChallengeRequest{Handle: m.handle, Purpose: wire.PurposeLogin}),
+		m.request("POST", wire.PathLogin, answer),
+	}
+}
+
 // entry signs the next entry, which counts as published.
 func (m *member) entry(kind wire.EntryKind, body []byte) wire.Entry {
 	h := &wire.EntryHeader{
