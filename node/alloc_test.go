@@ -67,8 +67,8 @@ func TestLoginAllocations(t *testing.T) {
 		most float64
 		do   func()
 	}{
-		{"the challenge", 22, func() { must(l.Node.Challenge(t.Context(), ask, someAddress)) }},
-		{"the answer", 55, func() {
+		{"the challenge", 21, func() { must(l.Node.Challenge(t.Context(), ask, someAddress)) }},
+		{"the answer", 50, func() {
 			must(l.Node.Login(t.Context(), answers[0], someAddress))
 			answers = answers[1:]
 		}},

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -40,35 +39,34 @@ func deviceKey(a wire.AccountID, token *wire.Token) string {
 	return devicePrefix(a) + token.Hash(wire.LabelDeviceToken).String()
 }
 
-// knownDevice reports whether token is of a device that logged in to account
-// before. It makes one look-up, whatever token is.
-func (n *Node) knownDevice(ctx context.Context, account wire.AccountID, token *wire.Token) (bool, error) {
+// knownDevice returns the key of the device of token, if it logged in to account
+// before and is known, or nothing. It makes one look-up, whatever token is.
+func (n *Node) knownDevice(ctx context.Context, account wire.AccountID, token *wire.Token) (key string, err error) {
 	if token == nil {
 		token = new(wire.Token)
 	}
 	var d device
-	_, err := read(ctx, n.own, deviceKey(account, token), &d)
-	if errors.Is(err, wire.NotExist) {
-		return false, nil
+	key = deviceKey(account, token)
+	if _, err = read(ctx, n.own, key, &d); ignoreAbsent(err) != nil {
+		return "", fmt.Errorf("look up device: %w", err)
 	}
-	if err != nil {
-		return false, fmt.Errorf("look up device: %w", err)
+	if err != nil || !d.known(n.now()) {
+		return "", nil
 	}
-	return d.known(n.now()), nil
+	return key, nil
 }
 
 // devices are those of an account that are known: by the end of their key, the last
 // log-in of each in ms since 1970.
 type devices map[string]int64
 
-// rememberDevice returns the changes that make the device of token known as of now,
+// rememberDevice returns the changes that make the device under key known as of now,
 // and the devices once they are made, if those are known. One that was not known yet
 // takes the place of the one that has been away the longest, if there are too many.
 // The caller holds the lock of the account, and hands the devices to keepDevices.
-func (n *Node) rememberDevice(ctx context.Context, account wire.AccountID, token wire.Token, known bool) ([]store.Change, devices, error) {
+func (n *Node) rememberDevice(ctx context.Context, account wire.AccountID, key string, known bool) ([]store.Change, devices, error) {
 	now, prefix := n.now(), devicePrefix(account)
-	own := token.Hash(wire.LabelDeviceToken).String()
-	changes := []store.Change{put(prefix+own, &device{recordVersion, now.UnixMilli()})}
+	changes := []store.Change{put(key, &device{recordVersion, now.UnixMilli()})}
 	list, kept := n.door.devices.Get(account)
 	n.door.devices.Remove(account) // unless all goes well, they are read again
 	if known && !kept {
@@ -80,7 +78,7 @@ func (n *Node) rememberDevice(ctx context.Context, account wire.AccountID, token
 			return nil, nil, err
 		}
 	}
-	list[own] = now.UnixMilli()
+	list[key[len(prefix):]] = now.UnixMilli()
 	for key, used := range list {
 		if !(device{Used: used}).known(now) {
 			changes = append(changes, store.Change{Key: prefix + key})

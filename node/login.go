@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -92,18 +91,18 @@ func (n *Node) Login(ctx context.Context, req wire.LoginRequest, from netip.Addr
 	if err != nil {
 		return wire.LoginReply{}, err
 	}
-	known, err := n.knownDevice(ctx, who.account, req.DeviceToken)
+	device, err := n.knownDevice(ctx, who.account, req.DeviceToken)
 	if err != nil {
 		return wire.LoginReply{}, err
 	}
-	try, err := n.door.throttle.attempt(ctx, claimsOf(req, who.account, known, from)...)
+	try, err := n.door.throttle.attempt(ctx, claimsOf(req, device, from)...)
 	if err != nil {
 		return wire.LoginReply{}, err
 	}
 	if !who.answers(req.Answer, c.Purpose, encoded) {
 		return wire.LoginReply{}, unauthenticated()
 	}
-	reply, err := n.openSession(ctx, c, who.account, req, known)
+	reply, err := n.openSession(ctx, c, who.account, req, device)
 	if errors.Is(err, wire.Unauthenticated) { // a challenge that was spent before is a failure
 		return reply, err
 	}
@@ -135,11 +134,12 @@ func (n *Node) mac(l wire.Label, message []byte) (sum wire.Hash) {
 	return sum
 }
 
-// claimsOf says whose budgets a failure burns.
-func claimsOf(req wire.LoginRequest, account wire.AccountID, known bool, from netip.Addr) []claim {
+// claimsOf says whose budgets a failure burns. The device is the key of one that is
+// known, or empty.
+func claimsOf(req wire.LoginRequest, device string, from netip.Addr) []claim {
 	switch {
-	case known:
-		return []claim{{guessDevice, deviceKey(account, req.DeviceToken)}}
+	case device != "":
+		return []claim{{guessDevice, device}}
 	case req.Purpose == wire.PurposeRecovery:
 		return []claim{{recoveryAccount, string(req.Handle)}, {recoveryAddress, network(from)}}
 	}
@@ -185,7 +185,9 @@ func (n *Node) candidate(ctx context.Context, h wire.Handle) (candidate, error) 
 	if errors.Is(err, wire.NotExist) {
 		exists = false
 		account = decoy.account
-		slots, err = storedSlots(decoy.slots)
+		if slots, err = storedSlots(n.nobody); err == nil {
+			slots.Random = decoy.random
+		}
 	}
 	if err != nil {
 		return candidate{}, fmt.Errorf("look up slots: %w", err)
@@ -193,36 +195,28 @@ func (n *Node) candidate(ctx context.Context, h wire.Handle) (candidate, error) 
 	return candidate{exists, account, slots.Random, slots.Argon2, slots.Login, slots.RecoveryLogin}, nil
 }
 
-// A decoy is whom the node makes up behind a handle.
+// A decoy is what is of their own of whom the node makes up behind a handle.
 type decoy struct {
 	account wire.AccountID
-	slots   []byte // encoded
+	random  wire.Nonce
 }
 
 func (n *Node) decoy(h wire.Handle) decoy {
 	random := n.mac(wire.LabelFakeSalt, []byte(h))
 	// What follows never leaves the node; a slash is in no handle.
 	account := n.mac(wire.LabelFakeSalt, []byte(string(h)+"/account"))
-	slots := bytes.Clone(n.nobody.slots)
-	copy(slots[n.nobody.random:], random[:])
-	return decoy{wire.AccountID(account), slots}
+	return decoy{wire.AccountID(account), wire.Nonce(random)}
 }
 
-// nobody has the slots of all decoys, but for what differs. The keys in them never
-// leave the node, so they may be the same.
-type nobody struct {
-	slots  []byte // encoded
-	random int    // where the random bytes are in there
-}
-
-func (n *Node) makeNobody() nobody {
-	random := n.mac(wire.LabelFakeSalt, []byte("/random"))
-	slots := wire.EncodeCBOR(&wire.Slots{
-		Version: wire.Version, Suite: wire.Suite, Random: wire.Nonce(random), Argon2: wire.DefaultArgon2,
+// makeNobody encodes the slots of all decoys, but for their random bytes. They are
+// decoded in each log-in of one, as those of others are. The keys in them never leave
+// the node, so they may be the same.
+func (n *Node) makeNobody() []byte {
+	return wire.EncodeCBOR(&wire.Slots{
+		Version: wire.Version, Suite: wire.Suite, Argon2: wire.DefaultArgon2,
 		Login: n.nobodysKey("/login"), PasswordSlot: make([]byte, 128),
 		RecoveryLogin: n.nobodysKey("/recovery"), RecoverySlot: make([]byte, wire.SelfKeySize),
 	})
-	return nobody{slots, bytes.Index(slots, random[:])}
 }
 
 func (n *Node) nobodysKey(name string) wire.LoginKey {

@@ -82,7 +82,7 @@ type Node struct {
 	door     *door
 	secret   wire.Hidden[[32]byte] // for tags that only this node makes and checks
 	macs     sync.Pool             // of its hash.Hash, each with the secret in it
-	nobody   nobody
+	nobody   []byte                // encoded, the slots of decoys
 	document atomic.Pointer[wire.Signed]
 	ring     atomic.Pointer[ring]
 	client   *federation.Client

@@ -52,7 +52,9 @@ func (m *memoryPurses) change(_ context.Context, c claim, f func(*purse) error) 
 	if err := f(p); err != nil {
 		return err
 	}
-	m.of[c.name].Add(c.key, p)
+	if !ok {
+		m.of[c.name].Add(c.key, p)
+	}
 	return nil
 }
 

@@ -100,8 +100,9 @@ func (p *Person) EndSession(ctx context.Context) error {
 }
 
 // openSession spends the challenge and, in the same Apply and after it, writes
-// the session: of many answers to one challenge, one gets in.
-func (n *Node) openSession(ctx context.Context, c *wire.Challenge, account wire.AccountID, req wire.LoginRequest, known bool) (wire.LoginReply, error) {
+// the session: of many answers to one challenge, one gets in. The device is the key of
+// one that is known, or empty.
+func (n *Node) openSession(ctx context.Context, c *wire.Challenge, account wire.AccountID, req wire.LoginRequest, device string) (wire.LoginReply, error) {
 	now := n.now()
 	reply := wire.LoginReply{
 		Account: account,
@@ -112,11 +113,14 @@ func (n *Node) openSession(ctx context.Context, c *wire.Challenge, account wire.
 	// The hash tells whose answer spent the challenge, should the store make
 	// these changes twice (see store.Store.Apply).
 	changes := []store.Change{{Key: spentKey(c), Value: []byte(hash.String()), If: store.IfAbsent()}}
+	known := device != ""
 	if known {
 		reply.DeviceToken = *req.DeviceToken
+	} else {
+		device = deviceKey(account, &reply.DeviceToken)
 	}
 	defer n.door.entering.lock(account)()
-	devices, list, err := n.rememberDevice(ctx, account, reply.DeviceToken, known)
+	devices, list, err := n.rememberDevice(ctx, account, device, known)
 	if err != nil {
 		return wire.LoginReply{}, err
 	}
