@@ -82,8 +82,7 @@ type Store struct {
 
 	mu        sync.Mutex
 	waiting   []*request // calls of Apply that the writer has not taken
-	ready     *sync.Cond // on mu: waiting grew, writing ended, or closed or paused was set
-	writing   bool       // somebody writes a group: nobody else may
+	ready     *sync.Cond // on mu: waiting grew, or closed was set
 	closed    bool
 	failed    error         // of the last commit: the file has to be opened again
 	abandoned error         // why neither reading nor writing is possible any more
@@ -95,7 +94,7 @@ type Store struct {
 	layers     atomic.Pointer[layers]
 	lost       string // see replay
 
-	// Of who is writing, and from when the writer has ended, Close's.
+	// The writer's own, and from when it has ended, Close's.
 	log      *log   // nil: none was begun
 	move     *move  // nil: nothing is on its way into the file
 	active   table  // the same as that of layers

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -308,35 +307,6 @@ func TestCallsShareCommits(t *testing.T) {
 	}
 }
 
-// TestLoneCallWrites wants the goroutine of a call that nobody is before to write it,
-// and not to wait for another one.
-func TestLoneCallWrites(t *testing.T) {
-	var itself, others int
-	s, err := Open(filepath.Join(t.TempDir(), "node.db"), Options{disk: disk{sync: func(f *os.File) error {
-		stack := make([]byte, 64<<10)
-		if strings.Contains(string(stack[:runtime.Stack(stack, false)]), "(*Store).Apply(") {
-			itself++
-		} else {
-			others++
-		}
-		return datasync(f)
-	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	apply(t, s, put("first", ""))
-	itself, others = 0, 0
-	for range 10 {
-		apply(t, s, put("k", "v"))
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if itself != 10 || others != 0 {
-		t.Errorf("of the syncs of 10 calls, %d were made by who called, and %d by others", itself, others)
-	}
-}
-
 // TestCloseWaits closes a store while somebody writes: what they write is there.
 func TestCloseWaits(t *testing.T) {
 	s, release := holdUp(t)
@@ -383,8 +353,6 @@ func holdUp(t *testing.T) (s *Store, release func()) {
 	if err := s.Apply(t.Context(), put("before", "")); err != nil {
 		t.Fatal(err)
 	}
-	s.pause.Stop()
-	s.pause = time.AfterFunc(time.Hour, func() {}) // nothing else wakes the writer
 	held.Store(true)
 	first.Go(func() {
 		if err := s.Apply(t.Context(), put("first", "")); err != nil {

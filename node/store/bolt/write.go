@@ -19,10 +19,6 @@ import (
 // is no timer: a lone caller waits for its own frame only, and the busier the
 // store, the larger the groups.
 //
-// A call that comes while nothing is being written is a group of its own, and its
-// caller writes it: to wake another goroutine, and to be woken by it, is a good part
-// of what a lone call costs.
-//
 // The calls of a group are tried one after the other. All conditions of a call
 // are checked before its first change is made, so one that fails leaves
 // nothing behind, and the others go on.
@@ -62,17 +58,11 @@ func (s *Store) Apply(ctx context.Context, changes ...store.Change) error {
 	if err != nil {
 		return err
 	}
-	alone := false
 	if err = ctx.Err(); err == nil {
-		alone, err = s.enqueue(r)
+		err = s.enqueue(r)
 	}
 	if err != nil {
 		return fmt.Errorf("bolt: apply: %w", err)
-	}
-	if alone {
-		defer s.leave()
-		s.serve([]*request{r})
-		return r.err
 	}
 	select {
 	case <-r.done:
@@ -110,30 +100,15 @@ func newRequest(changes []store.Change) (*request, error) {
 	return r, nil
 }
 
-// enqueue lets a request wait for the writer, unless it is alone: then the caller
-// serves it, and leaves.
-func (s *Store) enqueue(r *request) (alone bool, err error) {
+func (s *Store) enqueue(r *request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false, store.ErrClosed
+		return store.ErrClosed
 	}
-	if !s.writing && len(s.waiting) == 0 {
-		s.writing = true
-		return true, nil
-	}
-	s.waiting = append(s.waiting, r) // whoever is writing wakes the writer
-	return false, nil
-}
-
-// leave lets the next write.
-func (s *Store) leave() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.writing = false
-	if len(s.waiting) > 0 || s.paused || s.closed {
-		s.ready.Signal()
-	}
+	s.waiting = append(s.waiting, r)
+	s.ready.Signal()
+	return nil
 }
 
 // withdraw takes a request back, if the writer has not taken it yet.
@@ -160,30 +135,24 @@ func (s *Store) write() {
 		}
 		if len(group) == 0 {
 			s.rest()
-		} else {
-			s.serve(group)
-			s.settle(len(group))
+			continue
 		}
-		s.leave()
-	}
-}
-
-// serve commits a group, and answers. The caller is the one who is writing.
-func (s *Store) serve(group []*request) {
-	err := s.commit(group)
-	if errors.Is(err, store.ErrDamaged) && len(group) > 1 {
-		for _, r := range group { // only those that concern the damaged page shall fail
-			if err := s.commit([]*request{r}); err != nil {
+		err := s.commit(group)
+		if errors.Is(err, store.ErrDamaged) && len(group) > 1 {
+			for _, r := range group { // only those that concern the damaged page shall fail
+				if err := s.commit([]*request{r}); err != nil {
+					r.err = err
+				}
+			}
+			err = nil
+		}
+		for _, r := range group {
+			if err != nil {
 				r.err = err
 			}
+			close(r.done)
 		}
-		err = nil
-	}
-	for _, r := range group {
-		if err != nil {
-			r.err = err
-		}
-		close(r.done)
+		s.settle(len(group))
 	}
 }
 
@@ -213,16 +182,16 @@ func (s *Store) settle(answered int) {
 	}
 }
 
-// nextGroup waits for requests, and until it may write, and takes them, up to
-// maxGroup. It returns none when nobody has written for a while, or when the store is
-// closed and all requests are taken; then it reports that.
+// nextGroup waits for requests and takes them, up to maxGroup. It returns
+// none when nobody has written for a while, or when the store is closed and all
+// requests are taken; then it reports that.
 func (s *Store) nextGroup() (group []*request, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.writing || len(s.waiting) == 0 && !s.closed && !s.paused {
+	for len(s.waiting) == 0 && !s.closed && !s.paused {
 		s.ready.Wait()
 	}
-	s.writing, s.paused = true, false
+	s.paused = false
 	n, size := 0, 0
 	for n < len(s.waiting) && (n == 0 || size+s.waiting[n].size <= maxGroup) {
 		size += s.waiting[n].size
