@@ -380,7 +380,7 @@ func (l *loginNode) guess(t *testing.T, purpose wire.Purpose, device *wire.Token
 // addresses: a device that was there before gets in, and so does recovery.
 func TestStrangerLocksNobodyOut(t *testing.T) {
 	l := newLoginNode(t, storetest.NewMemory())
-	device := l.logsIn(t).DeviceToken
+	device, second := l.logsIn(t).DeviceToken, l.logsIn(t).DeviceToken
 	throttled := 0
 	for range 100 {
 		if l.guess(t, wire.PurposeLogin, nil) == wire.Throttled {
@@ -419,6 +419,11 @@ func TestStrangerLocksNobodyOut(t *testing.T) {
 	made := l.newToken()
 	if kind := l.guess(t, wire.PurposeLogin, &made); kind != wire.Throttled {
 		t.Errorf("a made-up device token: got %v, want throttled", kind)
+	}
+	fresh = l.ann.answer(t, visitorNode, wire.PurposeLogin, l.challenges(t, "ann", wire.PurposeLogin), nil)
+	fresh.DeviceToken = &second
+	if _, err := l.Login(t.Context(), fresh, newAddress()); err != nil {
+		t.Errorf("another known device: %v", err)
 	}
 }
 
