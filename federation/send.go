@@ -43,12 +43,17 @@ type answer struct {
 }
 
 // send signs and sends m, again after failures that a restart of the peer
-// explains. All requests between nodes are idempotent. While this node changes its
+// explains, and at once after that of a kept connection. All requests between nodes
+// are idempotent. While this node changes its
 // request key, a peer that refuses one is shown the next.
 func (c *Client) send(ctx context.Context, m message) (answer, error) {
 	keys, refusals := c.keys(), 0
 	for i := 0; ; i++ {
-		a, err := c.attempt(ctx, m, keys[refusals%len(keys)])
+		key := keys[refusals%len(keys)]
+		a, err := c.attempt(ctx, m, key)
+		if errors.Is(err, errStale) {
+			a, err = c.attempt(ctx, m, key)
+		}
 		refused := err == nil && a.status == http.StatusUnauthorized
 		if refused {
 			refusals++
@@ -91,7 +96,7 @@ func (c *Client) mayRetry(node wire.NodeName, refused bool, i int) bool {
 
 // broken reports whether err is what a peer that restarts looks like.
 func broken(err error) bool {
-	for _, target := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF} {
+	for _, target := range []error{errStale, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF} {
 		if errors.Is(err, target) {
 			return true
 		}
@@ -104,13 +109,15 @@ func (c *Client) attempt(ctx context.Context, m message, key wire.NodeRequestSec
 	if err != nil {
 		return answer{}, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, m.host.Origin()+m.path, bytes.NewReader(m.body))
+	var u use
+	r, err := http.NewRequestWithContext(u.watch(ctx), http.MethodPost, m.host.Origin()+m.path, bytes.NewReader(m.body))
 	if err != nil {
 		return answer{}, err
 	}
 	delete(header, "Host")
 	r.Header, r.Host = header, string(m.host)
-	return c.do(r, m.node, m.limit)
+	a, err := c.do(r, m.node, m.limit)
+	return a, u.judge(err)
 }
 
 // do sends r to node and reads the answer. Redirects are answers like others.

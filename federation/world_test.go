@@ -158,6 +158,7 @@ type testNode struct {
 	document atomic.Pointer[wire.Signed]
 	fetches  atomic.Int64
 	override atomic.Pointer[func(RawRequest) []byte] // a raw answer instead of Serve
+	after    atomic.Pointer[func(*net.TCPConn)]      // what follows that
 
 	mu    sync.Mutex
 	ln    net.Listener
@@ -222,6 +223,18 @@ func (n *testNode) kill() {
 	n.wg.Wait()
 }
 
+// hangUp closes the connection that comes from an address, in peace.
+func (n *testNode) hangUp(from net.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.conns {
+		if c.RemoteAddr().String() == from.String() {
+			c.Close()
+			delete(n.conns, c)
+		}
+	}
+}
+
 func (n *testNode) restart() {
 	n.t.Helper()
 	addr := n.ln.Addr().String()
@@ -243,6 +256,9 @@ func (n *testNode) serve(c net.Conn, s *Server) {
 		}
 		if f := n.override.Load(); f != nil && r.Target != wire.PathDocument {
 			c.Write((*f)(r))
+			if f := n.after.Load(); f != nil {
+				(*f)(c.(*net.TCPConn))
+			}
 			continue
 		}
 		var a RawResponse
