@@ -61,7 +61,8 @@ type Client struct {
 	directory   *directory
 	gates       gates
 	troubles    *lru[troubles]
-	noticing    sync.Mutex // held to change one of states
+	rests       map[string]*lru[rest] // by path
+	noticing    sync.Mutex            // held to change one of states
 	states      *lru[PeerState]
 	end         context.CancelFunc
 	work        sync.WaitGroup // document fetches
@@ -104,6 +105,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		http:        newHTTP(o.Transport),
 		gates:       gates{m: map[wire.NodeName]*gate{}},
 		troubles:    newLRU[troubles](1024),
+		rests:       newRests(),
 		states:      newLRU[PeerState](maxStates),
 		end:         end,
 	}
@@ -174,9 +176,13 @@ func (r remote) Notice(ctx context.Context, in wire.NoticeRequest) (wire.NoticeR
 	return call[wire.NoticeReply](ctx, r, wire.PathPeerNotices, in, maxNoticeReply)
 }
 
-// call sends in to path and reads the answer of at most limit bytes.
+// call sends in to path and reads the answer of at most limit bytes. A node that
+// wants to be left alone is, and what it said is the answer.
 func call[T any](ctx context.Context, r remote, path string, in any, limit int64) (T, error) {
 	if err := r.c.checkPeer(r.node); err != nil {
+		return *new(T), err
+	}
+	if err := r.c.resting(r.node, path); err != nil {
 		return *new(T), err
 	}
 	out, err := ask[T](ctx, r, path, in, limit)
@@ -208,6 +214,7 @@ func ask[T any](ctx context.Context, r remote, path string, in any, limit int64)
 		return out, unreachable(r.node, err)
 	}
 	if err := a.problem(r.node); err != nil {
+		r.c.noteRest(r.node, path, err)
 		return out, err
 	}
 	if err := wire.DecodeJSON(a.body, &out); err != nil {

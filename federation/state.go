@@ -104,5 +104,8 @@ func (c *Client) Sweep() {
 	now := c.now()
 	c.directory.sweep(now)
 	c.troubles.sweep(func(t troubles) bool { return now.Sub(t.broken) > troubleMemory && now.Sub(t.refused) > troubleMemory })
+	for _, rests := range c.rests {
+		rests.sweep(func(r rest) bool { return !now.Before(r.until) })
+	}
 	c.states.sweep(func(s PeerState) bool { return now.Sub(s.last()) > stateKept })
 }

@@ -20,7 +20,8 @@ const (
 	deliverParked  = 5 * time.Minute // after that
 	deliverParkAt  = 2 * time.Hour   // without success
 	deliverAtOnce  = 4               // to one node
-	deliverNodes   = 16              // at once
+	deliverNodes   = 16              // at once, of those that were not tried in vain
+	deliverRetries = 16              // of the others
 )
 
 func deliverKey(node wire.NodeName, p pair) string {
@@ -35,17 +36,20 @@ func (n *Node) deliverNow(ctx context.Context, p pair, node wire.NodeName) {
 	defer cancel()
 	if err := n.deliver(ctx, p, node); err != nil {
 		n.log.Info("a friendship statement is not delivered yet", "to", string(node), "error", err)
-		n.tryLater(p, node)
+		n.tryLater(p, node, err)
 	}
 }
 
 // tryLater lets a pair be tried again, here or by the process that leads.
-func (n *Node) tryLater(p pair, node wire.NodeName) {
-	if n.leads() {
+func (n *Node) tryLater(p pair, node wire.NodeName, err error) {
+	switch after := saidWhen(err); {
+	case !n.leads():
+		n.queue.done(p)
+	case after > 0:
+		n.queue.asked(p, node, min(after, deliverParked))
+	default:
 		n.queue.later(p, node, n.dev)
-		return
 	}
-	n.queue.done(p)
 }
 
 // deliver hands over the statements that wait in the record of a pair, oldest
@@ -230,6 +234,15 @@ func (d *deliveries) later(p pair, node wire.NodeName, dev bool) {
 	d.look()
 }
 
+// asked lets a pair be tried when its node has said that it may be, or up to
+// deliverFirst later.
+func (d *deliveries) asked(p pair, node wire.NodeName, after time.Duration) {
+	d.mu.Lock()
+	d.waiting[p] = &delivery{node: node, at: time.Now().Add(after + d.jitter(deliverFirst))}
+	d.mu.Unlock()
+	d.look()
+}
+
 // back lets all that waits for a node that was heard of be tried at once.
 func (d *deliveries) back(node wire.NodeName) {
 	d.mu.Lock()
@@ -248,6 +261,13 @@ func (d *deliveries) back(node wire.NodeName) {
 	if found {
 		d.look()
 	}
+}
+
+// failed reports whether a node was tried in vain, and not heard of since.
+func (d *deliveries) failed(node wire.NodeName) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failing[node]
 }
 
 // nodes returns those that something waits for, some more than once.
@@ -350,12 +370,17 @@ func parseDeliverKey(key string) (pair, wire.NodeName, error) {
 }
 
 // deliverLoop tries what is due until the node closes. Each node has workers of
-// its own, so that one that hangs holds up no other.
+// its own, and those that were tried in vain have places of their own, so that such
+// as hang hold up no others.
 func (n *Node) deliverLoop() {
-	places := make(chan struct{}, deliverNodes)
+	good, failed := make(chan struct{}, deliverNodes), make(chan struct{}, deliverRetries)
 	for {
 		due, next := n.queue.due()
 		for node, pairs := range due {
+			places := good
+			if n.queue.failed(node) {
+				places = failed
+			}
 			n.work.Go(func() {
 				defer n.queue.free(node)
 				select {
@@ -396,7 +421,7 @@ func (n *Node) deliverAll(node wire.NodeName, pairs []pair) {
 				if errors.Is(err, wire.Unavailable) {
 					away()
 				}
-				n.tryLater(p, node)
+				n.tryLater(p, node, err)
 			}
 		})
 	}

@@ -230,6 +230,16 @@ func aboutKeys(node wire.NodeName, err error) error {
 	return wire.Errorf(wire.Unavailable, "node", "%q gave an answer that is none about keys: %v", node, err)
 }
 
+// saidWhen returns after what time, by the error, something may be tried again; 0 if it
+// does not say.
+func saidWhen(err error) time.Duration {
+	var e *wire.Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
+}
+
 // temporary reports whether what failed may succeed later, unchanged.
 func temporary(err error) bool {
 	switch wire.KindOf(err) {
