@@ -423,6 +423,15 @@ type pulled struct {
 	answered bool
 }
 
+// failed reports whether a node did not answer when it was asked last, and that is at
+// least so long ago.
+func (f *follows) failed(node wire.NodeName, ago time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last, ok := f.pulled[node]
+	return ok && !last.answered && time.Since(last.at) >= ago
+}
+
 // stale reports whether a node was not asked within the given time, or something
 // new is followed there since.
 func (f *follows) stale(node wire.NodeName, within time.Duration) bool {

@@ -25,6 +25,7 @@ var _ federation.API = peer{}
 func (n *Node) peer(name wire.NodeName) federation.API {
 	n.peerIsBack(name)
 	n.queue.back(name)
+	n.pullBack(name)
 	return peer{n, name}
 }
 

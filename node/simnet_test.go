@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -46,6 +47,35 @@ var randomFaults = []string{
 type simLink struct {
 	s    *simulation
 	from *simNode
+}
+
+// A simWay is from one node to another.
+type simWay struct{ from, to wire.NodeName }
+
+// begins counts a request on its way, and returns what ends that.
+func (s *simulation) begins(w simWay) (end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flying[w]++
+	s.most[w] = max(s.most[w], s.flying[w])
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.flying[w]--
+	}
+}
+
+// simPulls is what pulls of one node from another are counted under.
+func simPulls(from, to wire.NodeName) string { return fmt.Sprintf("pulls of %s from %s", from, to) }
+
+// mostAtOnce returns how many requests were on each way at once, and begins to count
+// anew.
+func (s *simulation) mostAtOnce() map[simWay]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	most := s.most
+	s.most = maps.Clone(s.flying)
+	return most
 }
 
 // A simSent is a request on its way.
@@ -92,6 +122,13 @@ func (l simLink) RoundTrip(r *http.Request) (*http.Response, error) {
 		sent.fault = randomFaults[dice.IntN(len(randomFaults))]
 	}
 	s.count("requests")
+	s.count(in.target)
+	if in.target == wire.PathPeerSync {
+		s.count(simPulls(l.from.name, sent.to.name))
+	}
+	if in.method == http.MethodPost {
+		defer s.begins(simWay{l.from.name, sent.to.name})()
+	}
 	s.work.Go(sent.travel)
 	select {
 	case a := <-back:
@@ -178,6 +215,7 @@ func (x *simSent) arrive(answer reply) {
 		answer, x.fault = *lie, faultLie
 	}
 	x.note(fmt.Sprint(x.fault, " ", answer.status))
+	x.s.count(fmt.Sprint("answers with ", answer.status))
 	x.back <- simAnswer{answer, nil, whole}
 }
 

@@ -43,6 +43,8 @@ type simulation struct {
 	trace    []simEvent
 	counts   map[string]int
 	failed   []string
+	flying   map[simWay]int // requests on their way, but for those of documents
+	most     map[simWay]int // of these at once
 	logged   []string
 	answers  map[string][]simSaid
 	requests []*incoming
@@ -65,6 +67,8 @@ type simPlan struct {
 
 // A simSpan is some time since the start.
 type simSpan struct{ from, to time.Duration }
+
+var simAlways = simSpan{0, 1000 * time.Hour}
 
 func (s simSpan) has(at time.Duration) bool { return s.from <= at && at < s.to }
 
@@ -90,6 +94,21 @@ const (
 )
 
 var simNames = []wire.NodeName{"north.example", "south.example", "west.example", "east.example"}
+
+// simName is the name of a node, each under a domain of its own.
+func simName(index int) wire.NodeName {
+	if index < len(simNames) {
+		return simNames[index]
+	}
+	return wire.NodeName(fmt.Sprintf("node%d.example", index))
+}
+
+func simHandle(node, person int) wire.Handle {
+	if node < 26 {
+		return wire.Handle(fmt.Sprintf("%c%d", 'a'+node, person))
+	}
+	return wire.Handle(fmt.Sprintf("n%d_%d", node, person))
+}
 
 type simEvent struct {
 	at   time.Duration
@@ -334,11 +353,11 @@ func (n *simNode) crash(c simCrash) {
 func newSimulation(t testing.TB, seed uint64, plan simPlan) *simulation {
 	s := &simulation{
 		t: t, seed: seed, plan: plan, start: time.Now(), byName: map[wire.NodeName]*simNode{}, people: map[wire.AccountID]*simPerson{},
-		counts: map[string]int{}, answers: map[string][]simSaid{},
+		counts: map[string]int{}, answers: map[string][]simSaid{}, flying: map[simWay]int{}, most: map[simWay]int{},
 	}
 	s.random = s.dice("keys")
 	for i, skew := range s.plan.skews {
-		n := &simNode{s: s, index: i, name: simNames[i], skew: skew, own: storetest.NewMemory(), copies: storetest.NewMemory()}
+		n := &simNode{s: s, index: i, name: simName(i), skew: skew, own: storetest.NewMemory(), copies: storetest.NewMemory()}
 		s.nodes, s.byName[n.name] = append(s.nodes, n), n
 		n.begin()
 		clock := newWorldClock()
@@ -346,7 +365,7 @@ func newSimulation(t testing.TB, seed uint64, plan simPlan) *simulation {
 		clock.ms.Store(s.dice("people", i).Int64N(100_000) - 50_000)
 		n.testNode = &testNode{Node: n.life.node, world: &world{t: t, clock: clock, random: s.random32}}
 		for j := range s.plan.people {
-			p := n.settle(wire.Handle(fmt.Sprintf("%c%d", 'a'+i, j)))
+			p := n.settle(simHandle(i, j))
 			s.people[p.account], s.order = p, append(s.order, p)
 		}
 	}

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	pullAtOnce  = 4                       // nodes
+	pullAtOnce  = 4                       // nodes, of those that answered last
+	pullRetries = 4                       // of the others
 	pullTimeout = 20 * time.Second        // for one answer
 	pullStale   = 250 * time.Millisecond  // a reader is not content with less
 	pullRetry   = 2 * time.Second         // but of a node that did not answer
@@ -120,13 +121,19 @@ func (n *Node) askSync(ctx context.Context, node wire.NodeName, request wire.Syn
 }
 
 // syncLoop pulls from each node, at intervals that differ, until the node closes.
+// Nodes that do not answer have places of their own: they keep only each other
+// waiting.
 func (n *Node) syncLoop() {
 	<-n.warmed // what is followed is known, as far as it can be
-	places := make(chan struct{}, pullAtOnce)
+	good, silent := make(chan struct{}, pullAtOnce), make(chan struct{}, pullRetries)
 	for {
 		for _, node := range n.follows.at() {
 			if !n.leads() || n.blocks(node) || !n.follows.begin(node) {
 				continue
+			}
+			places := good
+			if n.follows.failed(node, 0) {
+				places = silent
 			}
 			n.work.Go(func() {
 				defer n.follows.end(node)
@@ -152,6 +159,14 @@ func untilPull(every time.Duration, j jitter) time.Duration { return every*4/5 +
 // pullSoon pulls something that is newly followed, without waiting for the loop.
 func (n *Node) pullSoon(node wire.NodeName) {
 	_ = n.spawn(func() { n.pullNow(node) })
+}
+
+// pullBack pulls from a node that is heard of and did not answer when it was asked
+// last, without waiting for its turn among those.
+func (n *Node) pullBack(node wire.NodeName) {
+	if n.follows.failed(node, pullRetry) {
+		_ = n.spawn(func() { _ = n.pull(n.ctx, node) }) // which logs
+	}
 }
 
 // pullNow pulls what is new by what follows knows.
