@@ -116,11 +116,17 @@ func testBackupUnderLoad(w *world, posts int64, restored func(), processes ...*s
 }
 
 // wholeStream reads one's own stream to its end, and wants it without a gap.
-func (m *member) wholeStream() (ids []wire.EntryID) {
+func (m *member) wholeStream() []wire.EntryID {
+	m.Helper()
+	return m.wholeStreamOf(m)
+}
+
+// wholeStreamOf reads the stream of a friend.
+func (m *member) wholeStreamOf(author *member) (ids []wire.EntryID) {
 	m.Helper()
 	for {
 		var r wire.StreamReply
-		m.ask("GET", fmt.Sprintf("/v1/streams/%s/%s?after=%d", m.account, m.audience, len(ids)), nil, &r)
+		m.ask("GET", fmt.Sprintf("/v1/streams/%s/%s?after=%d", author.account, author.audience, len(ids)), nil, &r)
 		for _, e := range r.Entries {
 			ids = append(ids, e.ID())
 		}
