@@ -195,6 +195,14 @@ func (n *Node) begin(node wire.NodeName, b *outbox) {
 
 // tellAll tells a node until nothing waits, or it cannot be told.
 func (n *Node) tellAll(node wire.NodeName, b *outbox) {
+	for n.tellNext(node, b) {
+	}
+}
+
+// tellNext sends a node one notice, when it is its turn, and reports whether there may
+// be more to tell. Its place is for whoever waits then: while there is always something
+// new, no node is told twice before others were once.
+func (n *Node) tellNext(node wire.NodeName, b *outbox) bool {
 	o := &n.notices
 	places := o.places
 	if !b.failing.IsZero() {
@@ -204,23 +212,22 @@ func (n *Node) tellAll(node wire.NodeName, b *outbox) {
 	case places <- struct{}{}:
 		defer func() { <-places }()
 	case <-n.ctx.Done():
-		return
+		return false
 	}
-	for {
-		o.mu.Lock()
-		if b.empty() {
-			delete(o.peers, node) // b.busy stays: whoever has b has seen it under o.mu
-			o.mu.Unlock()
-			return
-		}
-		names, news, more := b.take()
+	o.mu.Lock()
+	if b.empty() {
+		delete(o.peers, node) // b.busy stays: whoever has b has seen it under o.mu
 		o.mu.Unlock()
-		if err := n.tell(n.ctx, node, names, news, more); err != nil {
-			n.tellAgain(node, b, names, news, more, err)
-			return
-		}
-		b.failing, b.wait = time.Time{}, 0
+		return false
 	}
+	names, news, more := b.take()
+	o.mu.Unlock()
+	if err := n.tell(n.ctx, node, names, news, more); err != nil {
+		n.tellAgain(node, b, names, news, more, err)
+		return false
+	}
+	b.failing, b.wait = time.Time{}, 0
+	return true
 }
 
 // tellAgain puts back what a node could not be told, and tries again later.

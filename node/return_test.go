@@ -233,10 +233,10 @@ func TestSilentPeers(t *testing.T) {
 		}
 		time.Sleep(3 * time.Minute) // in which each was asked once
 		const span = 2 * time.Minute
-		pulls := s.counted(simPulls(home.name, good.at.name))
+		pulls := s.counted(simAsked(home.name, good.at.name, wire.PathPeerSync))
 		time.Sleep(span)
 		most := home.life.node.every * 6 / 5
-		if got := s.counted(simPulls(home.name, good.at.name)) - pulls; got < int(span/most) {
+		if got := s.counted(simAsked(home.name, good.at.name, wire.PathPeerSync)) - pulls; got < int(span/most) {
 			t.Errorf("a node that answers was asked %d times in %v, want at least %d", got, span, span/most)
 		}
 	})
@@ -249,7 +249,7 @@ func TestPullsFromWhoIsBack(t *testing.T) {
 		home, ann, ben := s.nodes[0], s.order[0], s.order[1]
 		ann.befriends(ben)
 		s.within("all is there before", func() bool { return s.exchanged(ann, []*simPerson{ben}) })
-		pulls := func() int { return s.counted(simPulls(home.name, ben.at.name)) }
+		pulls := func() int { return s.counted(simAsked(home.name, ben.at.name, wire.PathPeerSync)) }
 		hears := func() int {
 			before := pulls()
 			for range 9 {

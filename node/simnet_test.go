@@ -65,8 +65,10 @@ func (s *simulation) begins(w simWay) (end func()) {
 	}
 }
 
-// simPulls is what pulls of one node from another are counted under.
-func simPulls(from, to wire.NodeName) string { return fmt.Sprintf("pulls of %s from %s", from, to) }
+// simAsked is what requests of one node to another are counted under.
+func simAsked(from, to wire.NodeName, path string) string {
+	return fmt.Sprintf("%s of %s to %s", path, from, to)
+}
 
 // mostAtOnce returns how many requests were on each way at once, and begins to count
 // anew.
@@ -123,9 +125,7 @@ func (l simLink) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	s.count("requests")
 	s.count(in.target)
-	if in.target == wire.PathPeerSync {
-		s.count(simPulls(l.from.name, sent.to.name))
-	}
+	s.count(simAsked(l.from.name, sent.to.name, in.target))
 	if in.method == http.MethodPost {
 		defer s.begins(simWay{l.from.name, sent.to.name})()
 	}
@@ -331,7 +331,12 @@ type simSaid struct {
 func (n *simNode) serve(r *incoming) (answer reply, up bool) {
 	life := n.enter()
 	if life == nil {
-		return reply{}, false
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.stub == nil {
+			return reply{}, false
+		}
+		return n.stub(r.target), true
 	}
 	defer life.busy.Done()
 	in := *r

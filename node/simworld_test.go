@@ -236,7 +236,21 @@ type simNode struct {
 	dying atomic.Bool
 
 	mu   sync.Mutex
-	life *simLife // nil while it is away
+	life *simLife                // nil while it is away
+	stub func(path string) reply // who answers for it then; nil for nobody
+}
+
+// stands ends a node and leaves somebody in its place who takes all that it is told.
+func (n *simNode) stands() {
+	n.end()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stub = func(path string) reply {
+		if path != wire.PathPeerNotices {
+			return problemReply(wire.ProblemOf(wire.Unavailable))
+		}
+		return reply{status: http.StatusOK, contentType: wire.MediaJSON, body: wire.EncodeJSON(wire.NoticeReply{})}
+	}
 }
 
 // A simStore makes a part of what it is asked for while its node dies, all or nothing
