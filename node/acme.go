@@ -92,10 +92,10 @@ func (a *acmeCertificate) tend(ctx context.Context) {
 	hups := make(chan os.Signal, 1)
 	signal.Notify(hups, syscall.SIGHUP)
 	defer signal.Stop(hups)
-	for pause := acmePause; ; pause = min(2*pause, acmeMostPause) {
-		wait := acmeLook
-		if err := a.obtain(ctx); err != nil && ctx.Err() == nil {
-			wait = pause
+	for tries := new(acmeTries); ; {
+		err := a.obtain(ctx)
+		wait := tries.next(err)
+		if err != nil && ctx.Err() == nil {
 			a.log.Error("no certificate; the host has to lead to this node at port 443", "host", a.host, "again", wait, "error", err)
 		}
 		select {
@@ -105,6 +105,19 @@ func (a *acmeCertificate) tend(ctx context.Context) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// acmeTries tell when to look again.
+type acmeTries struct{ pause time.Duration } // after the last failure, 0 after a success
+
+// next returns how long to wait after a try that ended with err.
+func (t *acmeTries) next(err error) time.Duration {
+	if err == nil {
+		t.pause = 0
+		return acmeLook
+	}
+	t.pause = min(max(2*t.pause, acmePause), acmeMostPause)
+	return t.pause
 }
 
 // obtain waits for the certificate, or for ctx. autocert cannot be told to end:

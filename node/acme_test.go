@@ -320,3 +320,21 @@ func TestACMEHangs(t *testing.T) {
 		t.Errorf("an end is taken for a failure: %s", log)
 	}
 }
+
+// TestACMETries wants pauses to grow with failures in a row, and a failure after weeks
+// of success to be followed by a short one.
+func TestACMETries(t *testing.T) {
+	var tries acmeTries
+	failure := errors.New("no")
+	for i, test := range []struct {
+		err  error
+		want time.Duration
+	}{
+		{failure, acmePause}, {failure, 2 * acmePause}, {failure, 4 * acmePause}, {nil, acmeLook}, {nil, acmeLook}, {nil, acmeLook},
+		{failure, acmePause}, {failure, 2 * acmePause}, {failure, 4 * acmePause}, {failure, 8 * acmePause}, {failure, 16 * acmePause}, {failure, acmeMostPause}, {failure, acmeMostPause},
+	} {
+		if got := tries.next(test.err); got != test.want {
+			t.Errorf("try %d: %v later, want %v", i, got, test.want)
+		}
+	}
+}
