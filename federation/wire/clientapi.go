@@ -41,9 +41,20 @@ const (
 // HeaderLastEvent is the header with the id of the last event that was received.
 const HeaderLastEvent = "Last-Event-ID"
 
-// NodeDocumentReply carries the node's signed document.
+// NodeDocumentReply carries the node's signed document and, oldest first, the
+// changes of the root key that led to the root in it, at most MaxRootChanges.
 type NodeDocumentReply struct {
-	Document Signed `json:"document"`
+	Document    Signed   `json:"document"`
+	RootChanges []Signed `json:"root_changes,omitempty"`
+}
+
+// Open opens the document of the node called name. Whoever pinned another root than
+// the one in it opens the changes as well (OpenRootChanges); to others they mean nothing.
+func (r *NodeDocumentReply) Open(name NodeName) (*NodeDocument, error) {
+	if len(r.RootChanges) > MaxRootChanges {
+		return nil, Errorf(TooLarge, "root changes", "at most %d", MaxRootChanges)
+	}
+	return OpenNodeDocument(r.Document, name)
 }
 
 // Health says that a node serves, and which one it is.

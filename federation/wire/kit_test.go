@@ -137,6 +137,13 @@ func nodeDocument() *NodeDocument {
 	}
 }
 
+func rootChange() *RootChange {
+	return &RootChange{
+		Version: Version, Suite: Suite, Name: "node.example", Old: rootKey.Public(),
+		New: NewNodeRootSecret(seedOf("next node root")).Public(), Created: t0,
+	}
+}
+
 // A sample is a valid statement of one kind with the key that opens it. fields
 // is a fresh copy that a test may spoil before raw signs it without a check.
 type sample struct {
@@ -176,6 +183,8 @@ func samples() []sample {
 			func(s Signed) (any, error) { return some(OpenHeadQuery(s, aliceKey.Public())) }},
 		{"node document", LabelNodeDocument, rootKey.seed, MaxNodeDocument, func() checker { return nodeDocument() },
 			func(s Signed) (any, error) { return some(OpenNodeDocument(s, "node.example")) }},
+		{"root change", LabelRootChange, rootKey.seed, MaxStatement, func() checker { return rootChange() },
+			func(s Signed) (any, error) { return some(OpenRootChange(s, "node.example")) }},
 	}
 }
 

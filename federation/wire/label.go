@@ -19,6 +19,7 @@ const (
 	LabelLogin        Label = "peerbrain/v1/login-challenge"
 	LabelHeadQuery    Label = "peerbrain/v1/head-query"
 	LabelNodeDocument Label = "peerbrain/v1/node-document"
+	LabelRootChange   Label = "peerbrain/v1/root-change"
 	LabelMove         Label = "peerbrain/v1/move"
 	LabelTombstone    Label = "peerbrain/v1/tombstone"
 	LabelComment      Label = "peerbrain/v1/comment"
@@ -73,7 +74,7 @@ const (
 func Labels() []Label {
 	return []Label{
 		LabelKeyStatement, LabelEntry, LabelOffer, LabelAccept, LabelEnd, LabelVaultHead, LabelLogin,
-		LabelHeadQuery, LabelNodeDocument, LabelMove, LabelTombstone, LabelComment, LabelReaction,
+		LabelHeadQuery, LabelNodeDocument, LabelRootChange, LabelMove, LabelTombstone, LabelComment, LabelReaction,
 		LabelBodyHash, LabelVaultHash, LabelSlotsHash, LabelContentCommit, LabelChainCommit, LabelLoginSalt,
 		LabelDirectAudience, LabelRecoveryCheck, LabelFakeSalt, LabelChallengeTag, LabelCursorTag, LabelToken, LabelDeviceToken,
 		LabelLoginSeed, LabelSlotKey, LabelRecoverySeed, LabelRecoveryEncryption, LabelRecoveryLogin,

@@ -13,6 +13,7 @@ const (
 	MaxWraps        = 5000     // wraps of one epoch
 	MaxWrapBatch    = 400      // wraps of one upload
 	MaxNodeDocument = 64 << 10
+	MaxRootChanges  = 16            // of the root key of one node, ever
 	MaxVault        = 2<<20 + 4<<10 // sealed vault: 2 MiB of padded plaintext and what sealing adds (2,120 bytes)
 	MaxSlots        = 8 << 10
 	MaxKeyChain     = 256 // key statements of one account

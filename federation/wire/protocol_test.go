@@ -61,6 +61,7 @@ func TestProtocolMembers(t *testing.T) {
 	}{
 		{"### Key statement", 0, KeyStatement{}}, {"### Entry", 0, EntryHeader{}}, {"### Epoch body", 0, EpochBody{}}, {"### Vault head", 0, VaultHead{}},
 		{"### Vault head", 1, HeadQuery{}}, {"### Slots", 0, Slots{}}, {"### Log-in challenge", 0, Challenge{}}, {"### Node document", 0, NodeDocument{}},
+		{"### Root change", 0, RootChange{}},
 	} {
 		var want, got []string
 		for i := range reflect.TypeOf(c.object).NumField() {
@@ -140,6 +141,7 @@ func TestProtocolLimits(t *testing.T) {
 	want := map[string]string{
 		"signed statement":                       fmt.Sprintf("%d bytes, signature included", MaxStatement),
 		"node document":                          fmt.Sprintf("%d bytes", MaxNodeDocument),
+		"changes of a node's root key":           fmt.Sprint(MaxRootChanges),
 		"text of a post":                         fmt.Sprintf("%d bytes of UTF-8; sealed %d", MaxPost, MaxSealedPost),
 		"epoch body":                             fmt.Sprintf("%d bytes; %d links", MaxEpochBody, MaxLinks),
 		"page":                                   fmt.Sprintf("%d items or %d bytes", MaxPage, MaxPageBytes),

@@ -129,14 +129,15 @@ func TestVersions(t *testing.T) {
 
 func TestSignChecks(t *testing.T) {
 	k, h, o, a, e, v, c, q, d := keyStatement(), epochEntry([]byte("b")), offer(), accept(), end(), vaultHead(), challenge(), headQuery(), nodeDocument()
-	k.Version, h.Version, o.Version, a.Version, e.Version, v.Version, c.Version, q.Version, d.Version = 2, 2, 2, 2, 2, 2, 2, 2, 2
+	r := rootChange()
+	k.Version, h.Version, o.Version, a.Version, e.Version, v.Version, c.Version, q.Version, d.Version, r.Version = 2, 2, 2, 2, 2, 2, 2, 2, 2, 2
 	for name, sign := range map[string]func() (Signed, error){
 		"key statement": func() (Signed, error) { return k.Sign(aliceKey) }, "recovery": func() (Signed, error) { return k.SignRecovery(aliceRecovery) },
 		"entry": func() (Signed, error) { return h.Sign(aliceKey) }, "offer": func() (Signed, error) { return o.Sign(aliceKey) },
 		"accept": func() (Signed, error) { return a.Sign(bobKey) }, "end": func() (Signed, error) { return e.Sign(bobKey) },
 		"vault head": func() (Signed, error) { return v.Sign(aliceKey) }, "challenge": func() (Signed, error) { return c.Sign(loginKey) },
 		"recovery challenge": func() (Signed, error) { return c.SignRecovery(codeKey) }, "head query": func() (Signed, error) { return q.Sign(aliceKey) },
-		"node document": func() (Signed, error) { return d.Sign(rootKey) },
+		"node document": func() (Signed, error) { return d.Sign(rootKey) }, "root change": func() (Signed, error) { return r.Sign(rootKey) },
 	} {
 		s, err := sign()
 		wantKind(t, name, err, Update)

@@ -80,7 +80,7 @@ func vectorFiles() map[string]*vectorFile {
 	return map[string]*vectorFile{
 		"names.json": nameVectors(), "ids.json": idVectors(), "cbor.json": cborVectors(), "signature.json": signatureVectors(), "json.json": jsonVectors(), "problem.json": problemVectors(),
 		"key-statement.json": keyStatementVectors(), "entry.json": entryVectors(), "epoch-body.json": epochBodyVectors(), "friendship.json": friendshipVectors(),
-		"vault-head.json": vaultHeadVectors(), "slots.json": slotsVectors(), "login.json": loginVectors(), "node-document.json": nodeDocumentVectors(),
+		"vault-head.json": vaultHeadVectors(), "slots.json": slotsVectors(), "login.json": loginVectors(), "node-document.json": nodeDocumentVectors(), "root-change.json": rootChangeVectors(),
 	}
 }
 
@@ -362,6 +362,22 @@ var openers = map[string]func(v vector) (any, error){
 	"slots":         func(v vector) (any, error) { return DecodeSlots(unhex(v.Payload)) },
 	"challenge":     func(v vector) (any, error) { return OpenChallenge(v.signed(), v.key()) },
 	"node-document": func(v vector) (any, error) { return OpenNodeDocument(v.signed(), NodeName(v.With["name"])) },
+	"root-change":   func(v vector) (any, error) { return OpenRootChange(v.signed(), NodeName(v.With["name"])) },
+	"root-changes": func(v vector) (any, error) {
+		var list []Signed
+		for i := 0; v.With[fmt.Sprint("change_", i)] != ""; i++ {
+			list = append(list, unhex(v.With[fmt.Sprint("change_", i)]))
+		}
+		roots, err := OpenRootChanges(list, NodeName(v.With["name"]), NodeRootKey(unhex(v.With["root"])))
+		got := ""
+		for _, r := range roots {
+			got += hex.EncodeToString(r[:])
+		}
+		if err == nil {
+			err = expect(got, v.With["roots_before"])
+		}
+		return nil, err
+	},
 }
 
 func expect(got, want string) error {
