@@ -71,7 +71,7 @@ func openHost(node wire.NodeName, answer *Response) (host wire.NodeName, busy bo
 	if err := wire.DecodeJSON(answer.Body, &reply); err != nil {
 		return "", false, wire.Errorf(wire.Unavailable, "node", "the document of %s is not understood (%s)", node, reason(err))
 	}
-	d, err := wire.OpenNodeDocument(reply.Document, node)
+	d, err := reply.Open(node) // the changes of the root mean nothing where none is pinned
 	switch {
 	case errors.Is(err, wire.Update):
 		return "", false, err

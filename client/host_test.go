@@ -17,7 +17,7 @@ import (
 )
 
 // documentOf is the answer of a node with its document.
-func documentOf(t *testing.T, name, host wire.NodeName) []byte {
+func documentOf(t *testing.T, name, host wire.NodeName, changes ...wire.Signed) []byte {
 	t.Helper()
 	root, request := wire.NewNodeRootSecret([32]byte{1}), wire.NewNodeRequestSecret([32]byte{2})
 	d := &wire.NodeDocument{
@@ -29,7 +29,7 @@ func documentOf(t *testing.T, name, host wire.NodeName) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return wire.EncodeJSON(wire.NodeDocumentReply{Document: signed})
+	return wire.EncodeJSON(wire.NodeDocumentReply{Document: signed, RootChanges: changes})
 }
 
 // TestDelegatedHost sends everything to the host that the document names, and
@@ -52,7 +52,7 @@ func TestDelegatedHost(t *testing.T) {
 		}
 		w.Write(document)
 	})
-	document = documentOf(t, name, host)
+	document = documentOf(t, name, host, wire.Signed("of a root that nobody has pinned"))
 	token := wire.NewToken([32]byte{1})
 	for range 3 {
 		a, err := tr.Do(t.Context(), &Request{Method: "POST", Node: name, Path: "/v1/x", Token: token, Body: []byte("{}")})
@@ -103,6 +103,7 @@ func TestWrongDocuments(t *testing.T) {
 		says   string
 	}{
 		{"another node's", 200, func(wire.NodeName) []byte { return documentOf(t, "localhost:1", "localhost:1") }, wire.Tampered, "is not right"},
+		{"one with 17 changes of its root", 200, func(n wire.NodeName) []byte { return documentOf(t, n, n, make([]wire.Signed, 17)...) }, wire.Tampered, "is not right"},
 		{"a page", 200, func(wire.NodeName) []byte { return []byte("<html>") }, wire.Unavailable, "the document of localhost"},
 		{"one with more in it", 200, func(n wire.NodeName) []byte { return append(good(n), ' ', '1') }, wire.Unavailable, "the document of localhost"},
 		{"no page", 404, func(wire.NodeName) []byte { return []byte("<html>") }, wire.Unavailable, "status 404 and nothing that is understood"},

@@ -49,7 +49,7 @@ var (
 // by the budget and the number of known peers.
 type directory struct {
 	peers PeerStore
-	fetch func(context.Context, wire.NodeName) (wire.Signed, error)
+	fetch func(context.Context, wire.NodeName) (*wire.NodeDocumentReply, error)
 	now   func() time.Time
 	log   *slog.Logger
 	ctx   context.Context // ends fetches
@@ -71,6 +71,7 @@ type known struct {
 	doc     *wire.NodeDocument
 	signed  wire.Signed
 	fetched time.Time
+	changes []wire.Signed // that led to its root, oldest first
 }
 
 func (k known) quarantined() bool { return k.doc != nil && k.fetched.Unix() <= 0 }
@@ -112,7 +113,7 @@ type flight struct {
 	err   error
 }
 
-func newDirectory(ctx context.Context, work *sync.WaitGroup, peers PeerStore, fetch func(context.Context, wire.NodeName) (wire.Signed, error), now func() time.Time, log *slog.Logger) *directory {
+func newDirectory(ctx context.Context, work *sync.WaitGroup, peers PeerStore, fetch func(context.Context, wire.NodeName) (*wire.NodeDocumentReply, error), now func() time.Time, log *slog.Logger) *directory {
 	return &directory{
 		peers: peers, fetch: fetch, now: now, log: log, ctx: ctx, work: work,
 		documents: newLRU[known](maxDocuments),
@@ -189,11 +190,14 @@ func (d *directory) known(ctx context.Context, node wire.NodeName) (known, error
 	if err == nil && doc.Root != r.Root {
 		err = errors.New("its root key is not the pinned one")
 	}
+	if err == nil {
+		_, err = wire.OpenRootChanges(r.Changes, node, r.Root)
+	}
 	if err != nil {
 		d.log.Error("the stored record of a peer is damaged", "peer", node, "error", err)
 		return known{}, wire.Errorf(wire.Internal, "", "the record of a peer is damaged")
 	}
-	k := known{doc, r.Document, r.Fetched}
+	k := known{doc, r.Document, r.Fetched, r.Changes}
 	d.documents.set(node, k)
 	return k, nil
 }
@@ -246,9 +250,9 @@ func (d *directory) takeOff(node wire.NodeName, pinned bool, budget *bucket, pau
 
 // fly fetches for all who wait. It depends on none of them.
 func (d *directory) fly(node wire.NodeName, f *flight) {
-	signed, err := d.fetch(d.ctx, node)
+	reply, err := d.fetch(d.ctx, node)
 	if err == nil {
-		f.doc, err = d.accept(d.ctx, node, signed)
+		f.doc, err = d.accept(d.ctx, node, reply)
 	}
 	f.err = err
 	d.mu.Lock()
@@ -266,17 +270,17 @@ func (d *directory) fly(node wire.NodeName, f *flight) {
 // accept judges a document that was fetched from node against what is known, and
 // stores it. One fetch from a node is under way at a time, but for those of other
 // processes of this node: what one of them has stored meanwhile is what is known.
-func (d *directory) accept(ctx context.Context, node wire.NodeName, signed wire.Signed) (*wire.NodeDocument, error) {
-	doc, err := d.judge(ctx, node, signed)
+func (d *directory) accept(ctx context.Context, node wire.NodeName, reply *wire.NodeDocumentReply) (*wire.NodeDocument, error) {
+	doc, err := d.judge(ctx, node, reply)
 	if errors.Is(err, wire.Conflict) {
 		d.documents.drop(node)
-		doc, err = d.judge(ctx, node, signed)
+		doc, err = d.judge(ctx, node, reply)
 	}
 	return doc, err
 }
 
-func (d *directory) judge(ctx context.Context, node wire.NodeName, signed wire.Signed) (*wire.NodeDocument, error) {
-	doc, err := wire.OpenNodeDocument(signed, node)
+func (d *directory) judge(ctx context.Context, node wire.NodeName, reply *wire.NodeDocumentReply) (*wire.NodeDocument, error) {
+	doc, err := reply.Open(node)
 	if err != nil {
 		return nil, err
 	}
@@ -284,28 +288,40 @@ func (d *directory) judge(ctx context.Context, node wire.NodeName, signed wire.S
 	if err != nil {
 		return nil, err
 	}
-	now := d.now()
-	switch {
-	case k.doc == nil:
+	if k.doc == nil {
 		d.log.Info("a new peer", "peer", node, "root", wire.Nonce(doc.Root))
-		err = d.save(ctx, node, known{doc, signed, now})
-	case k.doc.Root != doc.Root:
-		d.log.Error(quarantineLog, "peer", node, "pinned", wire.Nonce(k.doc.Root), "shown", wire.Nonce(doc.Root))
-		if err := d.save(ctx, node, known{k.doc, k.signed, time.Time{}}); err != nil {
-			return nil, err
-		}
-		return nil, wire.Errorf(wire.Tampered, "node", "node %s shows another root key than at first contact; it is in quarantine", node)
-	case doc.Number < k.doc.Number || doc.Number == k.doc.Number && string(signed) != string(k.signed):
+		return doc, d.save(ctx, node, known{doc, reply.Document, d.now(), nil}, doc.Root)
+	}
+	older := doc.Number < k.doc.Number || doc.Number == k.doc.Number && string(reply.Document) != string(k.signed)
+	changes, err := k.leads(doc, reply.RootChanges)
+	switch {
+	case older && (err == nil || k.left(doc.Root)): // as a process that has not heard of a new root shows
 		d.log.Warn("a peer shows an older document: the newer one is kept", "peer", node, "known", k.doc.Number, "shown", doc.Number)
 		return nil, wire.Errorf(wire.Unavailable, "", "node %s shows an older document than before", node)
-	default:
-		err = d.save(ctx, node, known{doc, signed, now})
+	case err != nil:
+		return nil, d.quarantine(ctx, node, k, doc.Root, err)
 	}
-	return doc, err
+	if err := d.save(ctx, node, known{doc, reply.Document, d.now(), changes}, k.doc.Root); err != nil {
+		return nil, err
+	}
+	if doc.Root != k.doc.Root {
+		d.log.Warn("a peer has another root key, announced by the one that was pinned: it is pinned instead", "peer", node, "pinned", wire.Nonce(k.doc.Root), "now", wire.Nonce(doc.Root))
+	}
+	return doc, nil
 }
 
-func (d *directory) save(ctx context.Context, node wire.NodeName, k known) error {
-	err := d.peers.SavePeer(ctx, PeerRecord{Name: node, Root: k.doc.Root, Document: k.signed, Fetched: k.fetched})
+// quarantine notes that node shows another root, and why that is not its own.
+func (d *directory) quarantine(ctx context.Context, node wire.NodeName, k known, shown wire.NodeRootKey, why error) error {
+	d.log.Error(quarantineLog, "peer", node, "pinned", wire.Nonce(k.doc.Root), "shown", wire.Nonce(shown), "changes", why)
+	if err := d.save(ctx, node, known{k.doc, k.signed, time.Time{}, k.changes}, k.doc.Root); err != nil {
+		return err
+	}
+	return wire.Errorf(wire.Tampered, "node", "node %s shows another root key than at first contact; it is in quarantine", node)
+}
+
+// save stores what is known of node, where that root is the one that was pinned.
+func (d *directory) save(ctx context.Context, node wire.NodeName, k known, pinned wire.NodeRootKey) error {
+	err := d.peers.SavePeer(ctx, PeerRecord{Name: node, Root: k.doc.Root, Document: k.signed, Fetched: k.fetched, Changes: k.changes}, pinned)
 	if errors.Is(err, wire.Conflict) {
 		return err
 	}

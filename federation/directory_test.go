@@ -20,6 +20,7 @@ type web struct {
 	shelf   *peerShelf
 	mu      sync.Mutex
 	docs    map[wire.NodeName]wire.Signed // absent: unavailable
+	changes []wire.Signed                 // of the root key, shown with each document
 	fetches map[wire.NodeName]int
 	delay   time.Duration
 }
@@ -45,13 +46,13 @@ func (w *web) restart() {
 	w.client = c
 }
 
-func (w *web) fetch(_ context.Context, n wire.NodeName) (wire.Signed, error) {
+func (w *web) fetch(_ context.Context, n wire.NodeName) (*wire.NodeDocumentReply, error) {
 	time.Sleep(w.delay)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.fetches[n]++
 	if d, ok := w.docs[n]; ok {
-		return d, nil
+		return &wire.NodeDocumentReply{Document: d, RootChanges: w.changes}, nil
 	}
 	return nil, wire.Errorf(wire.Unavailable, "", "no such node")
 }
@@ -420,8 +421,11 @@ func TestStoreFails(t *testing.T) {
 		w.want("a pin that cannot be stored", w.key(nodeA, testSecrets("a")), wire.Internal)
 		w.shelf.fail = nil
 		r := PeerRecord{Name: nodeA, Root: testSecrets("other").Root.Public(), Document: w.docs[nodeA], Fetched: time.Now()}
-		w.shelf.SavePeer(w.t.Context(), r)
+		w.shelf.SavePeer(w.t.Context(), r, r.Root)
 		w.want("a record that contradicts itself", w.key(nodeA, testSecrets("a")), wire.Internal)
+		r.Root, r.Changes = testSecrets("a").Root.Public(), along(w.t, 0, 1)
+		w.shelf.m[nodeA] = r
+		w.want("changes that lead to another root", w.key(nodeA, testSecrets("a")), wire.Internal)
 	})
 }
 

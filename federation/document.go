@@ -56,11 +56,11 @@ func MakeDocument(o DocumentOptions) (wire.Signed, error) {
 	return d.Sign(o.Secrets.Root)
 }
 
-// Relist makes the document that follows last and differs from it in its request
-// keys only.
+// Relist makes the document that follows last, under root, and differs from it in its
+// request keys and its root only.
 func Relist(last *wire.NodeDocument, root wire.NodeRootSecret, keys []wire.NodeKey, now time.Time) (*wire.NodeDocument, wire.Signed, error) {
 	d := *last
-	d.Keys, d.Number, d.Created = keys, nextNumber(last.Number, now), now.UnixMilli()
+	d.Root, d.Keys, d.Number, d.Created = root.Public(), keys, nextNumber(last.Number, now), now.UnixMilli()
 	signed, err := d.Sign(root)
 	return &d, signed, err
 }

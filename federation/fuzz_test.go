@@ -64,7 +64,7 @@ func FuzzServe(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(c.Close)
-	c.directory.fetch = func(context.Context, wire.NodeName) (wire.Signed, error) { return nil, wire.Unavailable }
+	c.directory.fetch = func(context.Context, wire.NodeName) (*wire.NodeDocumentReply, error) { return nil, wire.Unavailable }
 	routes := forgeryRoutes()
 	f.Fuzz(func(t *testing.T, route, op, at byte, name, value string) {
 		p := forgery.NewPen(signer(nodeA, testSecrets(string(nodeA))), nodeB, routes[int(route)%len(routes)], time.Now())

@@ -15,24 +15,26 @@ type Secrets struct {
 }
 
 // A PeerRecord is what a node remembers of another for ever: the root key that
-// it had at first contact, and the newest document seen under it.
+// it had at first contact, or that it was led to from there, and the newest
+// document seen under it.
 type PeerRecord struct {
 	Name     wire.NodeName
 	Root     wire.NodeRootKey
 	Document wire.Signed
 	Fetched  time.Time
+	Changes  []wire.Signed // that led from there to Root, oldest first; the last wire.MaxRootChanges
 }
 
 // A PeerStore keeps PeerRecords. It is safe for concurrent use.
 type PeerStore interface {
 	// Peer returns the record of a node, or an error of kind wire.NotExist.
 	Peer(context.Context, wire.NodeName) (PeerRecord, error)
-	// SavePeer stores a record durably, over the one of the same name: but for one
-	// with another root key or a later document, which another process of this node
-	// may have stored meanwhile. Then it is an error of kind wire.Conflict. The first
-	// record of a node may be refused with one of kind wire.Limit: there are many of
-	// its domain (DomainOf).
-	SavePeer(context.Context, PeerRecord) error
+	// SavePeer stores a record durably, over the one of the same name that has the
+	// root pinned: but for one with another root or a later document, which another
+	// process of this node may have stored meanwhile. Then it is an error of kind
+	// wire.Conflict. The first record of a node may be refused with one of kind
+	// wire.Limit: there are many of its domain (DomainOf).
+	SavePeer(ctx context.Context, r PeerRecord, pinned wire.NodeRootKey) error
 }
 
 // A ReplayStore keeps one number: no request that was created at or before it

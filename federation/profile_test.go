@@ -34,7 +34,7 @@ func newServer(t testing.TB, marks ReplayStore) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	c.directory.fetch = func(context.Context, wire.NodeName) (wire.Signed, error) { return nil, wire.Unavailable }
+	c.directory.fetch = func(context.Context, wire.NodeName) (*wire.NodeDocumentReply, error) { return nil, wire.Unavailable }
 	return serverOf(t, c, marks)
 }
 
@@ -165,7 +165,7 @@ func TestContentLength(t *testing.T) {
 func TestImpossibleNames(t *testing.T) {
 	s := newServer(t, &markShelf{})
 	asked := 0
-	s.client.directory.fetch = func(context.Context, wire.NodeName) (wire.Signed, error) {
+	s.client.directory.fetch = func(context.Context, wire.NodeName) (*wire.NodeDocumentReply, error) {
 		asked++
 		return nil, wire.Unavailable
 	}

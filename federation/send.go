@@ -143,7 +143,7 @@ func (c *Client) do(r *http.Request, node wire.NodeName, limit int64) (answer, e
 }
 
 // fetchDocument asks node for its document, at its own name.
-func (c *Client) fetchDocument(ctx context.Context, node wire.NodeName) (wire.Signed, error) {
+func (c *Client) fetchDocument(ctx context.Context, node wire.NodeName) (*wire.NodeDocumentReply, error) {
 	if err := c.checkPeer(node); err != nil {
 		return nil, err
 	}
@@ -164,5 +164,5 @@ func (c *Client) fetchDocument(ctx context.Context, node wire.NodeName) (wire.Si
 	if err := wire.DecodeJSON(a.body, &reply); err != nil {
 		return nil, wire.Errorf(wire.Unavailable, "", "node %s has a document that is not understood here", node)
 	}
-	return reply.Document, nil
+	return &reply, nil
 }

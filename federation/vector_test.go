@@ -188,13 +188,13 @@ func judge(t *testing.T, v vectors, r vectorRequest, want int) {
 	}
 	shelf := newShelf()
 	now := func() time.Time { return time.Unix(r.Now, 0) }
-	shelf.m[v.From] = PeerRecord{v.From, doc.Root, v.Document, now()}
+	shelf.m[v.From] = PeerRecord{Name: v.From, Root: doc.Root, Document: v.Document, Fetched: now()}
 	c, err := NewClient(ClientOptions{Self: v.To, Secrets: testSecrets("b"), Peers: shelf, Now: now, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.directory.fetch = func(context.Context, wire.NodeName) (wire.Signed, error) { return nil, wire.Unavailable }
+	c.directory.fetch = func(context.Context, wire.NodeName) (*wire.NodeDocumentReply, error) { return nil, wire.Unavailable }
 	s, err := NewServer(ServerOptions{Self: v.To, Client: c, Replay: &markShelf{}, Now: now, Log: quiet, For: new(recorder).bind})
 	if err != nil {
 		t.Fatal(err)

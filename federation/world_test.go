@@ -46,12 +46,15 @@ func (p *peerShelf) Peer(_ context.Context, n wire.NodeName) (PeerRecord, error)
 	return r, nil
 }
 
-func (p *peerShelf) SavePeer(_ context.Context, r PeerRecord) error {
+func (p *peerShelf) SavePeer(_ context.Context, r PeerRecord, pinned wire.NodeRootKey) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.first != nil {
 		p.m[r.Name], p.first = *p.first, nil
 		return wire.Errorf(wire.Conflict, "", "another process was first")
+	}
+	if before, ok := p.m[r.Name]; ok && before.Root != pinned {
+		return wire.Errorf(wire.Conflict, "", "another root is pinned")
 	}
 	if p.fail == nil {
 		p.m[r.Name] = r

@@ -34,7 +34,7 @@ func TestDomainRows(t *testing.T) {
 	save := func(p *peerStore, name wire.NodeName) error {
 		r := root
 		r.Name, r.Fetched = name, clock.now()
-		return p.SavePeer(t.Context(), r)
+		return p.SavePeer(t.Context(), r, r.Root)
 	}
 	full := func() {
 		t.Helper()
@@ -90,7 +90,7 @@ func TestPeersAreSwept(t *testing.T) {
 		t.Helper()
 		r := root
 		r.Name, r.Fetched = name, fetched
-		if err := n.known.SavePeer(t.Context(), r); err != nil {
+		if err := n.known.SavePeer(t.Context(), r, r.Root); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -56,7 +56,7 @@ func newCheckable(t *testing.T) *checkable {
 	document := ben.home.Document()
 	root := must(wire.OpenNodeDocument(document, south)).Root
 	if err := own.Apply(t.Context(),
-		put("peer/"+string(south), &peerRecord{recordVersion, root, document, now}),
+		put("peer/"+string(south), &peerRecord{Version: recordVersion, Root: root, Document: document, Fetched: now}),
 		put(domainKey(south), &domainRecord{recordVersion}),
 		put(ruleKey("evil.example"), &ruleRecord{recordVersion, RuleBlock, now}),
 		put(highWaterKey, &highWaterRecord{recordVersion, now}),
@@ -529,7 +529,7 @@ func TestFsckQuarantine(t *testing.T) {
 	n := w.open(north, nil, nil)
 	r := somePeer(t, south, 1, 1)
 	r.Fetched = time.Time{}
-	if err := n.known.SavePeer(t.Context(), r); err != nil {
+	if err := n.known.SavePeer(t.Context(), r, r.Root); err != nil {
 		t.Fatal(err)
 	}
 	n.person("ann")

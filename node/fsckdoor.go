@@ -132,8 +132,8 @@ func (d *side) judgeSpent(_ context.Context, rec store.Record) error {
 	return nil
 }
 
-// judgePeer checks peer/<node>. It is what a node was known by first, and only
-// its operator can tell another that it is right.
+// judgePeer checks peer/<node>. It is what a node was known by first, and what that
+// led to: only its operator can tell another that it is right.
 func (d *side) judgePeer(_ context.Context, rec store.Record) error {
 	name, err := wire.ParseNodeName(strings.TrimPrefix(rec.Key, peerPrefix))
 	if err != nil {
@@ -144,11 +144,14 @@ func (d *side) judgePeer(_ context.Context, rec store.Record) error {
 	problem := decodeStrictly(rec, &r)
 	if problem == "" {
 		doc, err := wire.OpenNodeDocument(r.Document, name)
+		_, led := wire.OpenRootChanges(r.Changes, name, r.Root)
 		switch {
 		case err != nil:
 			problem = fmt.Sprintf("its document does not verify: %v", err)
 		case doc.Root != r.Root:
 			problem = "its document is signed with another root key than the node is known by"
+		case led != nil:
+			problem = fmt.Sprintf("the changes of its root key do not lead to the one that it is known by: %v", led)
 		case r.Fetched != (time.Time{}).UnixMilli(): // as it is in quarantine
 			problem = d.past(r.Fetched)
 		}

@@ -24,19 +24,19 @@ func (p *peerStore) Peer(ctx context.Context, name wire.NodeName) (federation.Pe
 	if _, err := read(ctx, p.s, peerPrefix+string(name), &r); err != nil {
 		return federation.PeerRecord{}, err
 	}
-	return federation.PeerRecord{Name: name, Root: r.Root, Document: r.Document, Fetched: time.UnixMilli(r.Fetched)}, nil
+	return federation.PeerRecord{Name: name, Root: r.Root, Document: r.Document, Fetched: time.UnixMilli(r.Fetched), Changes: r.Changes}, nil
 }
 
 // SavePeer implements federation.PeerStore.
-func (p *peerStore) SavePeer(ctx context.Context, r federation.PeerRecord) error {
-	key, rec := peerPrefix+string(r.Name), peerRecord{recordVersion, r.Root, r.Document, r.Fetched.UnixMilli()}
+func (p *peerStore) SavePeer(ctx context.Context, r federation.PeerRecord, pinned wire.NodeRootKey) error {
+	key, rec := peerPrefix+string(r.Name), peerRecord{recordVersion, r.Root, r.Document, r.Fetched.UnixMilli(), r.Changes}
 	for entered := false; ; {
 		var before peerRecord
 		rev, err := read(ctx, p.s, key, &before)
 		if ignoreAbsent(err) != nil {
 			return err
 		}
-		if rev != 0 && (before.Root != r.Root || documentNumber(before.Document, r.Name) > documentNumber(r.Document, r.Name)) {
+		if rev != 0 && (before.Root != pinned || documentNumber(before.Document, r.Name) > documentNumber(r.Document, r.Name)) {
 			return wire.Errorf(wire.Conflict, "", "something else of %q was stored before", r.Name)
 		}
 		if rev == 0 && !entered {

@@ -68,7 +68,7 @@ func testOnePin(t *testing.T, s store.Store) {
 	for i := range errs {
 		records[i] = somePeer(t, south, byte(i+1), later)
 		process := &peerStore{s: m, now: time.Now}
-		all.Go(func() { errs[i] = process.SavePeer(t.Context(), records[i]) })
+		all.Go(func() { errs[i] = process.SavePeer(t.Context(), records[i], records[i].Root) })
 	}
 	all.Wait()
 	pinned := must(p.Peer(t.Context(), south))
@@ -87,11 +87,57 @@ func testOnePin(t *testing.T, s store.Store) {
 		t.Fatalf("%d was stored, and another one is there", won)
 	}
 	newer := somePeer(t, south, byte(won+1), later+5)
-	if err := p.SavePeer(t.Context(), newer); err != nil {
+	if err := p.SavePeer(t.Context(), newer, newer.Root); err != nil {
 		t.Fatal(err)
 	}
-	kind(t, p.SavePeer(t.Context(), records[won]), wire.Conflict)
+	kind(t, p.SavePeer(t.Context(), records[won], newer.Root), wire.Conflict)
 	if got := must(p.Peer(t.Context(), south)); string(got.Document) != string(newer.Document) {
 		t.Error("an older document took the place of a newer one")
+	}
+	next, another := somePeer(t, south, 100, later+9), somePeer(t, south, 101, later+9)
+	next.Changes = []wire.Signed{wire.Signed("kept as it is")}
+	kind(t, p.SavePeer(t.Context(), next, another.Root), wire.Conflict)
+	kind(t, p.SavePeer(t.Context(), next, next.Root), wire.Conflict)
+	kind(t, p.SavePeer(t.Context(), somePeer(t, south, 100, later+1), newer.Root), wire.Conflict) // older
+	if got := must(p.Peer(t.Context(), south)); got.Root != newer.Root {
+		t.Fatal("the pin was replaced")
+	}
+	if err := p.SavePeer(t.Context(), next, newer.Root); err != nil {
+		t.Fatal(err)
+	}
+	kind(t, p.SavePeer(t.Context(), another, newer.Root), wire.Conflict)
+	if got := must(p.Peer(t.Context(), south)); got.Root != next.Root || len(got.Changes) != 1 || string(got.Changes[0]) != "kept as it is" {
+		t.Errorf("got %+v, want the root that followed the pinned one", got)
+	}
+}
+
+// TestOneNextRoot lets several processes replace a pin at once, all from the same
+// root: one of them does, and the others are told.
+func TestOneNextRoot(t *testing.T) {
+	const later = 1 << 40
+	first := somePeer(t, south, 1, later)
+	m := &meeting{Store: storetest.NewMemory(), all: new(sync.WaitGroup)}
+	if err := (&peerStore{s: m.Store, now: time.Now}).SavePeer(t.Context(), first, first.Root); err != nil {
+		t.Fatal(err)
+	}
+	errs := make([]error, 8)
+	m.left.Store(int64(len(errs)))
+	m.all.Add(len(errs))
+	var all sync.WaitGroup
+	for i := range errs {
+		r := somePeer(t, south, byte(i+2), later+1)
+		all.Go(func() { errs[i] = (&peerStore{s: m, now: time.Now}).SavePeer(t.Context(), r, first.Root) })
+	}
+	all.Wait()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+			continue
+		}
+		kind(t, err, wire.Conflict)
+	}
+	if won != 1 {
+		t.Errorf("%d were stored", won)
 	}
 }

@@ -166,7 +166,8 @@ type peerRecord struct {
 	Version  uint64           `cbor:"1,keyasint"`
 	Root     wire.NodeRootKey `cbor:"2,keyasint"`
 	Document wire.Signed      `cbor:"3,keyasint"`
-	Fetched  int64            `cbor:"4,keyasint"` // ms since 1970
+	Fetched  int64            `cbor:"4,keyasint"`           // ms since 1970
+	Changes  []wire.Signed    `cbor:"5,keyasint,omitempty"` // that led to Root from that of the first contact
 }
 
 // ruleRecord: rule/<name>. What the operator decided about a node and those under it,
