@@ -52,6 +52,9 @@ func backedUp(t *testing.T) (c Config, r *running, ann *visitor, reply wire.Logi
 	ann = newVisitor(t, r.name, "ann", time.Now())
 	r.succeeds(t, "POST", wire.PathRegister, nil, ann.request, nil)
 	reply = r.logsIn(t, ann)
+	if _, err := RotateRoot(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
 	file = filepath.Join(t.TempDir(), "backup")
 	report, err := Backup(t.Context(), c, file, nil)
 	if err != nil {
@@ -103,6 +106,9 @@ func TestBackupAndRestore(t *testing.T) {
 		was, now := opened(t, before, r.name), opened(t, after, r.name)
 		if was.Root != now.Root || now.Number <= was.Number {
 			t.Errorf("got document %d of root %x, want more than %d of %x", now.Number, now.Root, was.Number, was.Root)
+		}
+		if got, want := rootsIn(t, after, r.name), rootsIn(t, before, r.name); len(got) != 2 || !slices.Equal(got, want) {
+			t.Errorf("got the roots %x, want %x", got, want)
 		}
 		if status, _ := again.asks(t, "GET", wire.PathSession, &first.Token, nil, nil); status != 401 {
 			t.Errorf("a session from before the copy: got %d, want 401", status)

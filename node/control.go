@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -27,16 +28,18 @@ import (
 // "no ", the reason and "\n". What was asked for: of "backup" an archive (package
 // archive), whose end proves that it is whole; of "rotate" a line of the node's name
 // and of two times, in ms since 1970: when the new key signs, and when the old one
-// ends; of "peer ..." (admin.go) JSON.
+// ends; of "rotate root" one of its name, of the old and the new root key in hex, and
+// of how many changes are left; of "peer ..." (admin.go) JSON.
 const (
-	controlFile    = "control.sock"
-	controlBackup  = "backup"
-	controlRotate  = "rotate"
-	controlAtOnce  = 4                // connections
-	controlTimeout = 5 * time.Second  // for the request
-	controlStalled = 30 * time.Second // for somebody to take what was sent
-	controlEnding  = time.Second      // for a backup that nobody reads any more to end
-	maxControlLine = 8 << 10
+	controlFile       = "control.sock"
+	controlBackup     = "backup"
+	controlRotate     = "rotate"
+	controlRotateRoot = "rotate root"
+	controlAtOnce     = 4                // connections
+	controlTimeout    = 5 * time.Second  // for the request
+	controlStalled    = 30 * time.Second // for somebody to take what was sent
+	controlEnding     = time.Second      // for a backup that nobody reads any more to end
+	maxControlLine    = 8 << 10
 )
 
 var errUnknownRequest = errors.New("this release of peerbrain-node does not know the request")
@@ -134,6 +137,8 @@ func (c *control) answer(ctx context.Context, conn net.Conn) {
 		err = c.answerBackup(ctx, conn)
 	case request == controlRotate:
 		err = c.answerRotate(ctx, conn)
+	case request == controlRotateRoot:
+		err = c.answerRotateRoot(ctx, conn)
 	default:
 		err = c.answerOperator(ctx, conn, request)
 	}
@@ -198,6 +203,32 @@ func readRotation(reply *controlReply) (r Rotation, err error) {
 		return r, fmt.Errorf("%q was its answer", line)
 	}
 	r.Signs, r.Ends = time.UnixMilli(signs), time.UnixMilli(ends)
+	return r, nil
+}
+
+// answerRotateRoot gives the node another root key, or returns why it has none.
+func (c *control) answerRotateRoot(ctx context.Context, conn net.Conn) error {
+	r, err := c.node.RotateRoot(ctx)
+	if err != nil {
+		c.log.Error("the root key could not be changed", "error", err)
+		return err
+	}
+	fmt.Fprintf(conn, "ok\n%s %x %x %d\n", r.Node, r.Old, r.New, r.Left) // who does not hear it may look at the document
+	return nil
+}
+
+// readRootRotation reads the answer.
+func readRootRotation(reply *controlReply) (r RootRotation, err error) {
+	defer func() { err = errors.Join(err, reply.Close()) }()
+	line, err := readControlLine(reply.Reader)
+	if err != nil {
+		return r, err
+	}
+	var old, next []byte
+	if n, err := fmt.Sscanf(line, "%s %x %x %d", &r.Node, &old, &next, &r.Left); err != nil || n != 4 || len(old) != len(r.Old) || len(next) != len(r.New) {
+		return r, fmt.Errorf("%q was its answer", line)
+	}
+	r.Old, r.New = wire.NodeRootKey(old), wire.NodeRootKey(next)
 	return r, nil
 }
 

@@ -21,11 +21,15 @@ const (
 // would be said now, so that all processes of a node show the same. Else it makes
 // a new one, numbered after the last. What the last one said of the request keys
 // holds (federation.ListKeys), so a start does not make them younger.
-func (n *Node) openDocument(ctx context.Context, o Options, keys *nodeKeys) error {
+func (n *Node) openDocument(ctx context.Context, o Options) error {
 	for {
 		var last documentRecord
 		rev, err := read(ctx, n.own, documentKey, &last)
 		if ignoreAbsent(err) != nil {
+			return err
+		}
+		keys, _, err := storedKeys(ctx, n.own) // after the document, as in publishKeys
+		if err != nil {
 			return err
 		}
 		var listed []wire.NodeKey
@@ -86,10 +90,10 @@ func (n *Node) loadDocument(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("record %q: %v", documentKey, err)
 	}
-	var keys nodeKeys // read after the document: what that lists was there before
-	if _, err := read(ctx, n.own, keysKey, &keys); err != nil {
+	keys, _, err := storedKeys(ctx, n.own) // after the document: what that lists was there before
+	if err != nil {
 		return err
 	}
-	n.show(r.Document, d, &keys)
+	n.show(r.Document, d, keys)
 	return nil
 }

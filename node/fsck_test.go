@@ -53,10 +53,17 @@ func newCheckable(t *testing.T) *checkable {
 	ann.rotate(ben, cid)
 	logIn(t, ann)
 	own, now := c.stores["north own"], c.w.clock.now().UnixMilli()
-	document := ben.home.Document()
+	for _, n := range []*testNode{ann.home, ben.home} {
+		for range 2 {
+			if _, err := n.RotateRoot(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	document, changes := ben.home.Document(), ben.home.document.Load().RootChanges
 	root := must(wire.OpenNodeDocument(document, south)).Root
 	if err := own.Apply(t.Context(),
-		put("peer/"+string(south), &peerRecord{Version: recordVersion, Root: root, Document: document, Fetched: now}),
+		put("peer/"+string(south), &peerRecord{Version: recordVersion, Root: root, Document: document, Fetched: now, Changes: changes}),
 		put(domainKey(south), &domainRecord{recordVersion}),
 		put(ruleKey("evil.example"), &ruleRecord{recordVersion, RuleBlock, now}),
 		put(highWaterKey, &highWaterRecord{recordVersion, now}),
@@ -203,7 +210,7 @@ func blank(t *testing.T, key string, value []byte) string {
 	case "node":
 		var k nodeKeys
 		if key == "node/keys" {
-			return as(&k, func() { k = nodeKeys{Version: k.Version, Root: k.Root} })
+			return as(&k, func() { k = nodeKeys{Version: k.Version, Root: k.Root, Changes: k.Changes} })
 		}
 	case "news", "process", "throttle":
 		var n newsRecord

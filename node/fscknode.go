@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -64,8 +65,8 @@ func (d *side) judgeNode(ctx context.Context, rec store.Record) error {
 	switch rec.Key {
 	case keysKey:
 		var keys nodeKeys
-		if one.Problem = decodeStrictly(rec, &keys); one.Problem == "" && len(distinct(keys)) < 3+len(keys.Newer) {
-			one.Problem = "its seeds are none"
+		if one.Problem = decodeStrictly(rec, &keys); one.Problem == "" {
+			one.Problem = d.keysProblem(&keys)
 		}
 	case documentKey:
 		var r documentRecord
@@ -113,10 +114,31 @@ func (d *side) documentProblem(ctx context.Context, r *documentRecord) (string, 
 	}
 	var keys nodeKeys
 	_, legible, err := d.get(ctx, keysKey, &keys)
-	if err == nil && legible && doc.Root != wire.NewNodeRootSecret(keys.Root.Reveal()).Public() {
+	if err != nil || !legible {
+		return "", err
+	}
+	root := keys.root().Public()
+	before, err := wire.OpenRootChanges(keys.Changes, d.f.report.Name, root)
+	if err == nil && doc.Root != root && !slices.Contains(before, doc.Root) { // one before is followed by another document at the next start
 		return "the document is not signed with the node's own key: this record or node/keys is wrong", nil
 	}
-	return "", err
+	return "", nil // what is wrong with the keys is said of them
+}
+
+// keysProblem says what is wrong with the seeds of the node, and with what led to
+// its root.
+func (d *side) keysProblem(keys *nodeKeys) string {
+	if len(distinct(*keys)) < 3+len(keys.Newer) {
+		return "its seeds are none"
+	}
+	if len(keys.Changes) > 0 && d.f.report.Name == "" {
+		d.loose++
+		return ""
+	}
+	if _, err := wire.OpenRootChanges(keys.Changes, d.f.report.Name, keys.root().Public()); err != nil {
+		return fmt.Sprintf("the changes of the root key do not lead to it: %v", err)
+	}
+	return ""
 }
 
 // distinct returns the seeds that are not zero, each once.

@@ -13,7 +13,7 @@ import (
 // or the person, and does no more.
 
 func serveDocument(_ context.Context, a *api, _ *incoming) (any, error) {
-	return wire.NodeDocumentReply{Document: a.node.Document()}, nil
+	return *a.node.document.Load(), nil
 }
 
 func serveHealth(_ context.Context, a *api, _ *incoming) (any, error) {

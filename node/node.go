@@ -83,7 +83,7 @@ type Node struct {
 	secret   wire.Hidden[[32]byte] // for tags that only this node makes and checks
 	macs     sync.Pool             // of its hash.Hash, each with the secret in it
 	nobody   []byte                // encoded, the slots of decoys
-	document atomic.Pointer[wire.Signed]
+	document atomic.Pointer[wire.NodeDocumentReply]
 	ring     atomic.Pointer[ring]
 	client   *federation.Client
 	server   *federation.Server
@@ -227,7 +227,7 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := n.openDocument(ctx, o, keys); err != nil {
+	if err := n.openDocument(ctx, o); err != nil {
 		return err
 	}
 	if err := n.openPeers(o, keys.secrets()); err != nil {
@@ -311,7 +311,7 @@ func (n *Node) share(p pace) {
 }
 
 // Document returns the node's signed document.
-func (n *Node) Document() wire.Signed { return *n.document.Load() }
+func (n *Node) Document() wire.Signed { return n.document.Load().Document }
 
 // federationServer answers the requests of other nodes.
 func (n *Node) federationServer() *federation.Server { return n.server }

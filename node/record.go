@@ -25,13 +25,14 @@ type schemaRecord struct {
 
 // nodeKeys: node/keys. The seeds of the node's own keys. Request is the oldest of
 // its request keys, Newer the others, oldest first: there are some while it changes
-// them.
+// them. Changes led to Root, oldest first.
 type nodeKeys struct {
 	Version uint64                  `cbor:"1,keyasint"`
 	Root    wire.Hidden[[32]byte]   `cbor:"2,keyasint"`
 	Request wire.Hidden[[32]byte]   `cbor:"3,keyasint"`
 	Secret  wire.Hidden[[32]byte]   `cbor:"4,keyasint"`
 	Newer   []wire.Hidden[[32]byte] `cbor:"5,keyasint,omitempty"`
+	Changes []wire.Signed           `cbor:"6,keyasint,omitempty"`
 }
 
 // documentRecord: node/document. The last document, which the first release did

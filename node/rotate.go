@@ -74,7 +74,7 @@ func (n *Node) show(document wire.Signed, d *wire.NodeDocument, keys *nodeKeys) 
 		secret := wire.NewNodeRequestSecret(seed.Reveal())
 		r.secrets[secret.Public()] = secret
 	}
-	n.document.Store(&document)
+	n.document.Store(&wire.NodeDocumentReply{Document: document, RootChanges: keys.changesTo(n.name, d.Root)})
 	n.ring.Store(r)
 }
 
@@ -117,62 +117,23 @@ func (n *Node) rotate(ctx context.Context, after *wire.NodeRequestKey) (Rotation
 // Rotate gives a node another request key: the one that serves c.Data or, if there
 // is none, the one that lies there; or, of one on MongoDB, all its processes.
 func Rotate(ctx context.Context, c Config) (r Rotation, err error) {
-	if c.Store.Kind == StoreMongoDB {
-		return rotateDatabase(ctx, c)
-	}
-	running, own, err := reachNode(ctx, c.Data, controlRotate)
-	if err != nil {
+	running, err := rekey(ctx, c, controlRotate, func(own store.Store, name wire.NodeName) (err error) {
+		r, err = rotateKeys(ctx, own, name, nil, time.Now())
+		return err
+	})
+	if err != nil || running == nil {
 		return r, err
 	}
-	if running != nil {
-		return readRotation(running)
-	}
-	defer func() { err = errors.Join(err, own.Close()) }()
-	return rotateStored(ctx, c, own)
-}
-
-func rotateDatabase(ctx context.Context, c Config) (r Rotation, err error) {
-	own, copies, err := visitDatabase(ctx, c)
-	if err != nil {
-		return r, err
-	}
-	defer func() { err = errors.Join(err, own.Close(), copies.Close()) }()
-	return rotateTold(ctx, c, own)
-}
-
-// rotateTold changes the key of a node of several processes, and lets them hear of
-// it as if one of them had.
-func rotateTold(ctx context.Context, c Config, own store.Store) (r Rotation, err error) {
-	news := newNews(own, usualPace)
-	news.forget = func(bool, string) {} // nothing is remembered here
-	go news.run()                       // until end
-	defer func() { err = errors.Join(err, news.end()) }()
-	return rotateStored(ctx, c, &toldStore{own, news, false})
-}
-
-// rotateStored changes the key of a node that this process does not serve.
-func rotateStored(ctx context.Context, c Config, own store.Store) (r Rotation, err error) {
-	if err := checkSchema(ctx, own); err != nil {
-		return r, err
-	}
-	name, err := own.Get(ctx, nameKey)
-	if err != nil {
-		return r, err
-	}
-	if err := ofNode(c, wire.NodeName(name.Value)); err != nil {
-		return r, err
-	}
-	return rotateKeys(ctx, own, wire.NodeName(name.Value), nil, time.Now())
+	return readRotation(running)
 }
 
 // rotateKeys adds a key and publishes it. If after is not nil, it does so only
 // where that is the newest key: of those who notice that it is old, one is first.
 func rotateKeys(ctx context.Context, own store.Store, name wire.NodeName, after *wire.NodeRequestKey, now time.Time) (r Rotation, err error) {
-	keys, err := addSeed(ctx, own, wire.Hide(random32()), after)
-	if err != nil {
+	if err := addSeed(ctx, own, wire.Hide(random32()), after); err != nil {
 		return r, err
 	}
-	d, err := publishKeys(ctx, own, name, keys, now)
+	d, err := publishKeys(ctx, own, name, now)
 	if err != nil {
 		return r, err
 	}
@@ -188,38 +149,49 @@ func rotateKeys(ctx context.Context, own store.Store, name wire.NodeName, after 
 }
 
 // addSeed adds a seed to node/keys, once: the store may do the same twice.
-func addSeed(ctx context.Context, own store.Store, seed wire.Hidden[[32]byte], after *wire.NodeRequestKey) (*nodeKeys, error) {
+func addSeed(ctx context.Context, own store.Store, seed wire.Hidden[[32]byte], after *wire.NodeRequestKey) error {
 	for {
-		var keys nodeKeys
-		rev, err := read(ctx, own, keysKey, &keys)
-		if errors.Is(err, wire.NotExist) {
-			err = errNeverServed
-		}
+		keys, rev, err := storedKeys(ctx, own)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		all, public := keys.seeds(), keys.public()
 		added := slices.ContainsFunc(all, func(s wire.Hidden[[32]byte]) bool { return s.Reveal() == seed.Reveal() })
 		if added || after != nil && public[len(public)-1] != *after {
-			return &keys, nil
+			return nil
 		}
 		if len(all) >= maxRequestKeys {
-			return nil, wire.Errorf(wire.Limit, "request keys", "%d of them count at once, which are all that may; try again in five minutes", len(all))
+			return wire.Errorf(wire.Limit, "request keys", "%d of them count at once, which are all that may; try again in five minutes", len(all))
 		}
 		keys.Newer = append(keys.Newer, seed)
-		err = own.Apply(ctx, putIf(keysKey, &keys, store.IfRevision(rev)))
-		if err != nil && !errors.Is(err, store.ErrConflict) {
-			return nil, err
+		err = own.Apply(ctx, putIf(keysKey, keys, store.IfRevision(rev)))
+		if !errors.Is(err, store.ErrConflict) {
+			return err
 		}
 	}
 }
 
-// publishKeys stores a document that lists exactly the keys of the node, if the
-// last one does not, and returns what the last one says.
-func publishKeys(ctx context.Context, own store.Store, name wire.NodeName, keys *nodeKeys, now time.Time) (*wire.NodeDocument, error) {
+// storedKeys returns the seeds of the node.
+func storedKeys(ctx context.Context, own store.Store) (*nodeKeys, uint64, error) {
+	var keys nodeKeys
+	rev, err := read(ctx, own, keysKey, &keys)
+	if errors.Is(err, wire.NotExist) {
+		err = errNeverServed
+	}
+	return &keys, rev, err
+}
+
+// publishKeys stores a document that is made of the keys of the node, if the last
+// one is not, and returns what the last one says. The keys are read after the document
+// that they may replace: so no document with earlier ones follows one with later ones.
+func publishKeys(ctx context.Context, own store.Store, name wire.NodeName, now time.Time) (*wire.NodeDocument, error) {
 	for {
 		d, rev, err := storedDocument(ctx, own, name)
-		if err != nil || listsKeys(d, keys) {
+		if err != nil {
+			return nil, err
+		}
+		keys, _, err := storedKeys(ctx, own)
+		if err != nil || showsKeys(d, keys) {
 			return d, err
 		}
 		d, made, err := federation.Relist(d, keys.root(), federation.ListKeys(d.Keys, keys.public(), now), now)
@@ -234,11 +206,6 @@ func publishKeys(ctx context.Context, own store.Store, name wire.NodeName, keys 
 		if !errors.Is(err, store.ErrConflict) {
 			return nil, err
 		}
-		var newer nodeKeys // whoever was first may have changed both
-		if _, err := read(ctx, own, keysKey, &newer); err != nil {
-			return nil, err
-		}
-		keys = &newer
 	}
 }
 
@@ -262,10 +229,10 @@ func storedDocument(ctx context.Context, own store.Store, name wire.NodeName) (*
 // errNeverServed is about a store without keys, or without a document of them.
 var errNeverServed = errors.New("the node was not served yet since it was made or restored; serve it first")
 
-// listsKeys reports whether a document lists the request keys of the node, and no
-// others.
-func listsKeys(d *wire.NodeDocument, keys *nodeKeys) bool {
-	return slices.EqualFunc(d.Keys, keys.public(), func(k wire.NodeKey, key wire.NodeRequestKey) bool { return k.Key == key })
+// showsKeys reports whether a document is under the root of the node, and lists its
+// request keys and no others.
+func showsKeys(d *wire.NodeDocument, keys *nodeKeys) bool {
+	return d.Root == keys.root().Public() && slices.EqualFunc(d.Keys, keys.public(), func(k wire.NodeKey, key wire.NodeRequestKey) bool { return k.Key == key })
 }
 
 // rotateLoop does what is to be done about the request keys, until the node ends.
@@ -299,11 +266,10 @@ func (n *Node) keepKeys(ctx context.Context) error {
 			return err
 		}
 	}
-	keys, err := forgetSeeds(ctx, n.own, n.name, n.now())
-	if err != nil {
+	if err := forgetSeeds(ctx, n.own, n.name, n.now()); err != nil {
 		return err
 	}
-	if _, err := publishKeys(ctx, n.own, n.name, keys, n.now()); err != nil {
+	if _, err := publishKeys(ctx, n.own, n.name, n.now()); err != nil {
 		return err
 	}
 	return n.loadDocument(ctx)
@@ -316,17 +282,16 @@ func lifetimeOf(key wire.NodeRequestKey, lifetime time.Duration) time.Duration {
 	return time.Duration(float64(lifetime) * (0.9 + 0.2*part))
 }
 
-// forgetSeeds removes the seeds of keys whose end is past, and returns what is left.
-func forgetSeeds(ctx context.Context, own store.Store, name wire.NodeName, now time.Time) (*nodeKeys, error) {
+// forgetSeeds removes the seeds of keys whose end is past.
+func forgetSeeds(ctx context.Context, own store.Store, name wire.NodeName, now time.Time) error {
 	for {
 		d, _, err := storedDocument(ctx, own, name)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		var keys nodeKeys
-		rev, err := read(ctx, own, keysKey, &keys)
+		keys, rev, err := storedKeys(ctx, own)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		all, public := keys.seeds(), keys.public()
 		gone := 0
@@ -334,15 +299,12 @@ func forgetSeeds(ctx context.Context, own store.Store, name wire.NodeName, now t
 			gone++
 		}
 		if gone == 0 {
-			return &keys, nil
+			return nil
 		}
 		keys.Request, keys.Newer = all[gone], all[gone+1:]
-		err = own.Apply(ctx, putIf(keysKey, &keys, store.IfRevision(rev)))
-		if err == nil {
-			return &keys, nil
-		}
+		err = own.Apply(ctx, putIf(keysKey, keys, store.IfRevision(rev)))
 		if !errors.Is(err, store.ErrConflict) {
-			return nil, err
+			return err
 		}
 	}
 }

@@ -293,7 +293,7 @@ func TestTwoProcessesRotate(t *testing.T) {
 	for round := range 4 {
 		o.w.clock.advance(2 * DefaultKeyLifetime)
 		for _, n := range workers { // as the last round has left it
-			if _, err := forgetSeeds(t.Context(), n.Node.own, north, o.w.clock.now()); err != nil {
+			if err := forgetSeeds(t.Context(), n.Node.own, north, o.w.clock.now()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -323,11 +323,15 @@ func TestTwoProcessesRotate(t *testing.T) {
 	if err := o.own.Apply(t.Context(), store.Change{Key: nameKey, Value: []byte(north)}); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := rotateTold(t.Context(), Config{Name: north}, o.own); err != nil || r.Node != north {
-		t.Errorf("by command: got %+v, %v", r, err)
+	command := func(own store.Store, name wire.NodeName) error {
+		_, err := rotateKeys(t.Context(), own, name, nil, time.Now())
+		return err
+	}
+	if err := rekeyTold(t.Context(), Config{Name: north}, o.own, command); err != nil {
+		t.Errorf("by command: %v", err)
 	}
 	alike("by command", 4)
-	if _, err := rotateTold(t.Context(), Config{Name: south}, o.own); err == nil || !strings.Contains(err.Error(), "it is of node") {
+	if err := rekeyTold(t.Context(), Config{Name: south}, o.own, command); err == nil || !strings.Contains(err.Error(), "it is of node") {
 		t.Errorf("under another name: got %v", err)
 	}
 }
@@ -380,48 +384,72 @@ func TestRotateCommand(t *testing.T) {
 	refuses(t, c.Data, "holds no node", func() error { _, err := Rotate(t.Context(), c); return err })
 }
 
+// rotations change the keys of a node that no process serves.
+var rotations = map[string]func(context.Context, store.Store, wire.NodeName, time.Time) error{
+	"request key": func(ctx context.Context, own store.Store, name wire.NodeName, now time.Time) error {
+		_, err := rotateKeys(ctx, own, name, nil, now)
+		return err
+	},
+	"root key": func(ctx context.Context, own store.Store, name wire.NodeName, now time.Time) error {
+		_, err := rotateRoot(ctx, own, name, now)
+		return err
+	},
+}
+
+// rotatesStored does one of them.
+func rotatesStored(t *testing.T, own store.Store, what string) error {
+	t.Helper()
+	return rekeyStored(t.Context(), Config{}, own, func(own store.Store, name wire.NodeName) error {
+		return rotations[what](t.Context(), own, name, time.Now())
+	})
+}
+
 // TestRotateRefuses what has no document to go on with: it was not served since it
 // was restored, or never.
 func TestRotateRefuses(t *testing.T) {
-	for name, spoil := range map[string]func(own *storetest.Memory) store.Change{
-		"no keys":     func(*storetest.Memory) store.Change { return store.Change{Key: keysKey} },
-		"no document": func(*storetest.Memory) store.Change { return store.Change{Key: documentKey} },
-		"a restored one": func(*storetest.Memory) store.Change {
-			return put(documentKey, &documentRecord{Version: recordVersion, Number: 1 << 31})
-		},
-	} {
+	for what := range rotations {
+		for name, spoil := range map[string]store.Change{
+			"no keys":        {Key: keysKey},
+			"no document":    {Key: documentKey},
+			"a restored one": put(documentKey, &documentRecord{Version: recordVersion, Number: 1 << 31}),
+		} {
+			w := newWorld(t)
+			own := storetest.NewMemory()
+			w.open(north, own, nil).close()
+			if err := own.Apply(t.Context(), store.Change{Key: nameKey, Value: []byte(north)}, spoil); err != nil {
+				t.Fatal(err)
+			}
+			changes := own.Changes()
+			if err := rotatesStored(t, own, what); !errors.Is(err, errNeverServed) {
+				t.Errorf("%s, %s: got %v", what, name, err)
+			}
+			if what == "root key" && own.Changes() != changes {
+				t.Errorf("%s, %s: something was written", what, name)
+			}
+		}
 		w := newWorld(t)
 		own := storetest.NewMemory()
 		w.open(north, own, nil).close()
-		if err := own.Apply(t.Context(), store.Change{Key: nameKey, Value: []byte(north)}, spoil(own)); err != nil {
-			t.Fatal(err)
+		for name, test := range map[string]struct {
+			spoil store.Change
+			want  string
+		}{
+			"a later schema":     {put("schema", &schemaRecord{recordVersion, recordSchema + 1}), "of a later release"},
+			"a damaged document": {put(documentKey, &documentRecord{Version: recordVersion, Number: 1, Document: wire.Signed("?")}), documentKey},
+		} {
+			before := own.Snapshot()
+			if err := own.Apply(t.Context(), store.Change{Key: nameKey, Value: []byte(north)}, test.spoil); err != nil {
+				t.Fatal(err)
+			}
+			changes := own.Changes()
+			if err := rotatesStored(t, own, what); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s, %s: got %v, want %q", what, name, err, test.want)
+			}
+			if (name == "a later schema" || what == "root key") && own.Changes() != changes {
+				t.Errorf("%s, %s: something was written", what, name)
+			}
+			own.Restore(before)
 		}
-		if _, err := rotateStored(t.Context(), Config{}, own); !errors.Is(err, errNeverServed) {
-			t.Errorf("%s: got %v", name, err)
-		}
-	}
-	w := newWorld(t)
-	own := storetest.NewMemory()
-	w.open(north, own, nil).close()
-	for what, test := range map[string]struct {
-		spoil store.Change
-		want  string
-	}{
-		"a later schema":     {put("schema", &schemaRecord{recordVersion, recordSchema + 1}), "of a later release"},
-		"a damaged document": {put(documentKey, &documentRecord{Version: recordVersion, Number: 1, Document: wire.Signed("?")}), documentKey},
-	} {
-		before := own.Snapshot()
-		if err := own.Apply(t.Context(), store.Change{Key: nameKey, Value: []byte(north)}, test.spoil); err != nil {
-			t.Fatal(err)
-		}
-		changes := own.Changes()
-		if _, err := rotateStored(t.Context(), Config{}, own); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: got %v, want %q", what, err, test.want)
-		}
-		if what == "a later schema" && own.Changes() != changes {
-			t.Errorf("%s: something was written", what)
-		}
-		own.Restore(before)
 	}
 }
 

@@ -323,7 +323,7 @@ func testNewsOfEachKind(t *testing.T, o *office, here *worker, there func() *wor
 	}
 
 	// The document.
-	if err := here.openDocument(t.Context(), Options{Contact: "ann"}, must(here.openKeys(t.Context()))); err != nil {
+	if err := here.openDocument(t.Context(), Options{Contact: "ann"}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the document is shown", func() bool { return string(there().Document()) == string(here.Document()) })
