@@ -202,6 +202,12 @@ func TestOldRoot(t *testing.T) {
 			w.stands("the new one again", 2, true)
 		}
 		time.Sleep(10 * time.Minute)
+		w.docs[nodeA] = testDocument(t, nodeA, underRoot(9), 0, time.Now().Add(-5*time.Hour))
+		w.stands("somebody's, of an early date", 2, false)
+		w.docs[nodeA] = newer
+		time.Sleep(10 * time.Minute)
+		w.stands("the new one again", 2, true)
+		time.Sleep(10 * time.Minute)
 		w.docs[nodeA] = testDocument(t, nodeA, underRoot(3), 0, time.Now().Add(-5*time.Hour))
 		w.changes = along(t, 0, 1, 2, 3)
 		w.stands("an older document under an announced root", 2, true)

@@ -28,8 +28,7 @@ import (
 // "no ", the reason and "\n". What was asked for: of "backup" an archive (package
 // archive), whose end proves that it is whole; of "rotate" a line of the node's name
 // and of two times, in ms since 1970: when the new key signs, and when the old one
-// ends; of "rotate root" one of its name, of the old and the new root key in hex, and
-// of how many changes are left; of "peer ..." (admin.go) JSON.
+// ends; of "rotate root" a line of JSON; of "peer ..." (admin.go) JSON.
 const (
 	controlFile       = "control.sock"
 	controlBackup     = "backup"
@@ -213,7 +212,7 @@ func (c *control) answerRotateRoot(ctx context.Context, conn net.Conn) error {
 		c.log.Error("the root key could not be changed", "error", err)
 		return err
 	}
-	fmt.Fprintf(conn, "ok\n%s %x %x %d\n", r.Node, r.Old, r.New, r.Left) // who does not hear it may look at the document
+	fmt.Fprintf(conn, "ok\n%s\n", wire.EncodeJSON(r)) // who does not hear it may look at the document
 	return nil
 }
 
@@ -224,11 +223,9 @@ func readRootRotation(reply *controlReply) (r RootRotation, err error) {
 	if err != nil {
 		return r, err
 	}
-	var old, next []byte
-	if n, err := fmt.Sscanf(line, "%s %x %x %d", &r.Node, &old, &next, &r.Left); err != nil || n != 4 || len(old) != len(r.Old) || len(next) != len(r.New) {
+	if err := wire.DecodeJSON([]byte(line), &r); err != nil {
 		return r, fmt.Errorf("%q was its answer", line)
 	}
-	r.Old, r.New = wire.NodeRootKey(old), wire.NodeRootKey(next)
 	return r, nil
 }
 

@@ -30,10 +30,10 @@ func (k *nodeKeys) changesTo(name wire.NodeName, root wire.NodeRootKey) []wire.S
 
 // A RootRotation is what became of the root key of a node.
 type RootRotation struct {
-	Node wire.NodeName
-	Old  wire.NodeRootKey
-	New  wire.NodeRootKey
-	Left int // how often it can be changed still
+	Node wire.NodeName    `json:"node"`
+	Old  wire.NodeRootKey `json:"old"`
+	New  wire.NodeRootKey `json:"new"`
+	Left int              `json:"left"` // how often it can be changed still
 }
 
 // RotateRoot gives the node another root key.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -82,6 +83,27 @@ func TestRotateRoot(t *testing.T) {
 	}
 	if got := fsckStores(t, own, copies, w.clock.now(), false); len(got.findings) > 0 {
 		t.Errorf("fsck: %s", got)
+	}
+}
+
+// TestDamagedRootChanges: a node whose changes do not lead to its root adds none.
+func TestDamagedRootChanges(t *testing.T) {
+	w := newWorld(t)
+	n := w.open(north, nil, nil)
+	if _, err := n.RotateRoot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	keys, _, err := storedKeys(t.Context(), n.own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys.Changes = []wire.Signed{wire.Signed("?")}
+	if err := n.own.Apply(t.Context(), put(keysKey, keys)); err != nil {
+		t.Fatal(err)
+	}
+	before := contentsOf(t, n.own)
+	if _, err := n.RotateRoot(t.Context()); err == nil || !maps.Equal(before, contentsOf(t, n.own)) {
+		t.Errorf("got %v, or something was changed", err)
 	}
 }
 
@@ -257,10 +279,10 @@ func TestRotateRootCommand(t *testing.T) {
 
 // TestOddRootRotation is an answer of a node that is not understood.
 func TestOddRootRotation(t *testing.T) {
-	key := strings.Repeat("ab", 32)
-	for line, good := range map[string]bool{
-		"north.example " + key + " " + key + " 3\n": true, "north.example " + key + " " + key + "\n": false, "\n": false,
-		"north.example ab " + key + " 3\n": false, "north.example " + key + " xy 3\n": false, "north.example " + key + " " + key + " 3": false,
+	good := RootRotation{Node: north, Old: wire.NodeRootKey{1}, New: wire.NodeRootKey{2}, Left: 3}
+	text := string(wire.EncodeJSON(good))
+	for line, fits := range map[string]bool{
+		text + "\n": true, text: false, "\n": false, "{}x\n": false, `{"old":"x"}` + "\n": false, strings.Replace(text, "node", "name", 1) + "\n": false,
 	} {
 		here, there := net.Pipe()
 		go func() {
@@ -268,7 +290,7 @@ func TestOddRootRotation(t *testing.T) {
 			there.Close()
 		}()
 		r, err := readRootRotation(&controlReply{bufio.NewReader(here), here, func() bool { return true }})
-		if (err == nil) != good || good && (r.Node != north || r.Left != 3 || r.New[31] != 0xab) {
+		if (err == nil) != fits || fits && r != good {
 			t.Errorf("%q: got %+v, %v", line, r, err)
 		}
 	}

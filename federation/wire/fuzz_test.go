@@ -102,7 +102,7 @@ func FuzzIDs(f *testing.F) {
 		for _, v := range []interface {
 			encoding.TextUnmarshaler
 			encoding.TextMarshaler
-		}{new(Hash), new(AccountID), new(EntryID), new(AudienceID), new(Commitment), new(Nonce), new(Bytes), new(Signed)} {
+		}{new(Hash), new(AccountID), new(EntryID), new(AudienceID), new(Commitment), new(Nonce), new(NodeRootKey), new(Bytes), new(Signed)} {
 			if err := v.UnmarshalText([]byte(s)); err != nil {
 				continue
 			}

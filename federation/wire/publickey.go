@@ -34,6 +34,12 @@ func (k NodeRootKey) MarshalText() ([]byte, error)    { return []byte(encode32(k
 func (k NodeRequestKey) MarshalText() ([]byte, error) { return []byte(encode32(k)), nil }
 func (k IdentityKey) MarshalText() ([]byte, error)    { return []byte(encode32(k)), nil }
 
+// UnmarshalText accepts exactly what MarshalText writes.
+func (k *NodeRootKey) UnmarshalText(b []byte) (err error) {
+	*(*[32]byte)(k), err = parse32("node root key", string(b))
+	return err
+}
+
 // KEM returns the key encapsulation of suite 1.
 func KEM() hpke.KEM { return hpke.MLKEM768X25519() }
 

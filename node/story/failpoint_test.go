@@ -275,7 +275,7 @@ func TestFailpointsFit(t *testing.T) {
 			t.Errorf("failpoint %s is listed twice", p.name)
 		}
 		names[p.name] = true
-		if !slices.Contains(slices.Concat(deedKinds, []string{underBegin, underServe, underEnd, underRotate}), p.under) {
+		if !slices.Contains(slices.Concat(deedKinds, []string{underBegin, underServe, underEnd, underRotate, underRotateRoot}), p.under) {
 			t.Errorf("failpoint %s: nothing is called %q", p.name, p.under)
 		}
 		text, err := p.put(string(must(os.ReadFile(sourceOf(root, p.file)))))

@@ -21,8 +21,11 @@ import (
 	"github.com/peerbrain/peerbrain/node/store/bolt"
 )
 
-// underRotate is the command that changes the key.
-const underRotate = "rotate"
+// The commands that change the keys.
+const (
+	underRotate     = "rotate"
+	underRotateRoot = "rotate --root"
+)
 
 // A rotating is two nodes whose times are a sixtieth of the usual, and what they ask
 // of each other.
@@ -32,10 +35,11 @@ type rotating struct {
 	ada, bob    *member // friends, on the left and on the right
 }
 
-// TestRotation changes the keys with which two nodes sign requests, three times each,
-// while they bring each other posts and friendships: no request between them fails,
-// and afterwards a request that was signed with the first key is refused. Then a node
-// is killed at each step of a change, and goes on.
+// TestRotation changes the keys with which two nodes sign requests, and their root
+// keys, three times each, while they bring each other posts and friendships: no
+// request between them fails, and afterwards a request that was signed with the first
+// key is refused. Then a node is killed at each step of a change, and goes on, and one
+// is away while the other changes its root three times.
 func TestRotation(t *testing.T) {
 	undetected(t)
 	r := &rotating{TB: t}
@@ -68,10 +72,24 @@ func TestRotation(t *testing.T) {
 			r.killedAt(p)
 		})
 	}
+	t.Run("while away", func(t *testing.T) {
+		r.TB = t
+		must(0, r.right.stop())
+		for range 3 {
+			r.rotates(r.left, underRotateRoot)
+		}
+		must(0, r.right.start())
+		r.bothWays()
+	})
 	t.Run("in the end", func(t *testing.T) {
 		r.TB = t
 		r.hasOneKey(r.left)
 		r.bothWays()
+		for _, s := range []*server{r.left, r.right} {
+			if log := string(must(os.ReadFile(s.log))); !strings.Contains(log, "announced by the one that was pinned") || strings.Contains(log, "it is in quarantine") {
+				t.Errorf("%s: the log tells of no other root of the other, or of a quarantine", s.name)
+			}
+		}
 	})
 }
 
@@ -102,9 +120,8 @@ func (r *rotating) underLoad() {
 	repeat(func(i int) { r.meet(i) })
 	for range 3 {
 		for _, s := range []*server{r.left, r.right} {
-			if out, err := r.rotate(s); err != nil {
-				r.Errorf("%v: %s", err, out)
-			}
+			r.rotates(s, underRotate)
+			r.rotates(s, underRotateRoot)
 		}
 		time.Sleep(2 * time.Second) // the load goes on, and the keys have their time
 	}
@@ -132,7 +149,7 @@ func (r *rotating) killedAt(p failpoint) {
 	must(0, r.left.stop())
 	r.left.env = []string{fmt.Sprintf("%s=%s:%d", failpointVariable, p.name, p.passes)}
 	must(0, r.left.start())
-	_, _ = r.rotate(r.left) // which does not hear of it, if the node dies before it is done
+	_, _ = r.rotate(r.left, p.under) // which does not hear of it, if the node dies before it is done
 	var exit *exec.ExitError
 	if err := r.left.ended(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		r.Fatalf("it did not die there: %v", err)
@@ -186,9 +203,16 @@ func (r *rotating) refused(s *server) int {
 	return strings.Count(string(must(os.ReadFile(s.log))), "a request between nodes is refused")
 }
 
-// rotate types the command.
-func (r *rotating) rotate(s *server) (string, error) {
-	cmd := exec.Command(filepath.Join(s.bin, "peerbrain-node"), "admin", "rotate", "--data", s.data)
+// rotates types a command that succeeds.
+func (r *rotating) rotates(s *server, command string) {
+	if out, err := r.rotate(s, command); err != nil {
+		r.Errorf("%s: %v: %s", command, err, out)
+	}
+}
+
+// rotate types a command.
+func (r *rotating) rotate(s *server, command string) (string, error) {
+	cmd := exec.Command(filepath.Join(s.bin, "peerbrain-node"), append(append([]string{"admin"}, strings.Fields(command)...), "--data", s.data)...)
 	cmd.Env = bare()
 	out, err := cmd.CombinedOutput()
 	return string(out), err
