@@ -173,7 +173,7 @@ func TestLimits(t *testing.T) {
 		"notice":                          noticeBounds(t),
 	}
 	elsewhere := map[string][]string{
-		"node document": {"TestStatementLimits", "TestHostileAnswers"}, "page": {"TestPagesOverHTTP", "TestPageBytes", "TestStreamPages"}, "wrap": {"TestWraps"},
+		"node document": {"TestStatementLimits", "TestHostileAnswers"}, "changes of a node's root key": {"TestRootChanges", "TestManyChanges", "TestRotateRoot"}, "page": {"TestPagesOverHTTP", "TestPageBytes", "TestStreamPages"}, "wrap": {"TestWraps"},
 		"key statements of one account": {"TestParseChainRefuses", "TestChain"}, "offers named by one end": {"TestFriendshipForgets"},
 		"vault heads in one answer": {"TestManyVaults"}, "request signature": {"TestTimes"}, "text of a post": {"TestPostRefusals"}, "statements waiting for a friend's node": {"TestDeliveryWaits"},
 	}

@@ -58,6 +58,9 @@ var foreign = []struct {
 		return Document(d)
 	}},
 	{"a document with a low order key", func(n, _ *Node) http.Handler { return Document(n.Next(n.Name, n.Good(), Entry(lowOrder))) }},
+	{"a document with more changes of its root than there may be", func(n, _ *Node) http.Handler {
+		return shown(wire.NodeDocumentReply{Document: n.Next(n.Name, n.Good()), RootChanges: make([]wire.Signed, wire.MaxRootChanges+1)})
+	}},
 	{"no document", func(*Node, *Node) http.Handler { return http.NotFoundHandler() }},
 	{"no answer", func(*Node, *Node) http.Handler {
 		return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })

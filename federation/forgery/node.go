@@ -84,8 +84,10 @@ func (n *Node) Next(name wire.NodeName, keys ...wire.NodeKey) wire.Signed {
 }
 
 // Document serves a document as nodes do.
-func Document(d wire.Signed) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, wire.NodeDocumentReply{Document: d}) })
+func Document(d wire.Signed) http.Handler { return shown(wire.NodeDocumentReply{Document: d}) }
+
+func shown(r wire.NodeDocumentReply) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, r) })
 }
 
 // Serve lets h answer whoever asks for the document.

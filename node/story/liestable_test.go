@@ -668,6 +668,9 @@ var answerLies = []lie{
 		return []told{swallow(onDocument, func(*exchange) any { return d })}
 	}, wire.Tampered, "is not right", nil, nil},
 	{"a document that nobody has signed", onDocument, "feed", "old", one(onDocument, func(_ *liesScene, r *wire.NodeDocumentReply) { r.Document[0] ^= 1 }), wire.Tampered, "is not right", nil, nil},
+	{"a document with 17 changes of its root key", onDocument, "feed", "old", one(onDocument, func(_ *liesScene, r *wire.NodeDocumentReply) {
+		r.RootChanges = make([]wire.Signed, wire.MaxRootChanges+1)
+	}), wire.Tampered, "is not right", nil, nil},
 	{"a document that leads to another node", onDocument, "feed", "old", func(s *liesScene, _ string) []told {
 		d := documentOf(s.t, s.right.name, s.left.name)
 		return []told{swallow(onDocument, func(*exchange) any { return d })}
