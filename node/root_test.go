@@ -397,3 +397,41 @@ func TestRootChangesWhileRead(t *testing.T) {
 		}
 	}
 }
+
+// An unsure is a store that makes a change once, says that it did not, and lets
+// something happen in between.
+type unsure struct {
+	store.Store
+	f func()
+}
+
+func (u *unsure) Apply(ctx context.Context, changes ...store.Change) error {
+	err := u.Store.Apply(ctx, changes...)
+	if f := u.f; f != nil && err == nil {
+		u.f = nil
+		f()
+		return store.ErrConflict
+	}
+	return err
+}
+
+// TestRootIsChangedOnce: a change that was made, and was said not to be, is not made
+// again, though another has followed it.
+func TestRootIsChangedOnce(t *testing.T) {
+	for _, follows := range []int{0, 1} {
+		w := newWorld(t)
+		n := w.open(north, nil, nil)
+		own := n.Node.own
+		r, err := changeRoot(t.Context(), &unsure{own, func() {
+			for range follows {
+				if _, err := rotateRoot(t.Context(), own, north, w.clock.now()); err != nil {
+					t.Error(err)
+				}
+			}
+		}}, north, wire.Hide(random32()), w.clock.now())
+		keys, _, stored := storedKeys(t.Context(), own)
+		if err != nil || stored != nil || len(keys.Changes) != 1+follows || must(wire.OpenRootChange(keys.Changes[0], north)).New != r.New {
+			t.Errorf("%d follow: got %+v and %d changes, %v", follows, r, len(keys.Changes), err)
+		}
+	}
+}
