@@ -42,6 +42,7 @@ func TestRotateRoot(t *testing.T) {
 	w := newWorld(t)
 	own, copies := storetest.NewMemory(), storetest.NewMemory()
 	n := w.open(north, own, copies)
+	n.person("ann") // by whom fsck knows the name of the node
 	listed, signs, roots := n.lists(), n.signsWith(), n.roots()
 	for i := range wire.MaxRootChanges {
 		keys, _, err := storedKeys(t.Context(), own)
@@ -115,6 +116,7 @@ func TestRootChangesAreInterrupted(t *testing.T) {
 		w := newWorld(t)
 		own, copies := storetest.NewMemory(), storetest.NewMemory()
 		n := w.open(north, own, copies)
+		n.person("ann") // by whom fsck knows the name of the node
 		for range before {
 			if _, err := n.RotateRoot(t.Context()); err != nil {
 				t.Fatal(err)
