@@ -163,7 +163,7 @@ func (n *Node) unmark(ctx context.Context, p pair, node wire.NodeName) error {
 type deliveries struct {
 	mu      sync.Mutex
 	waiting map[pair]*delivery
-	busy    map[wire.NodeName]bool // the loop is at it
+	busy    map[wire.NodeName]bool // the loop is at it; whether it is one of the failing
 	failing map[wire.NodeName]bool // something was tried there in vain, and it was not heard of since
 	wake    chan struct{}          // the loop looks again
 	jitter  jitter
@@ -263,13 +263,6 @@ func (d *deliveries) back(node wire.NodeName) {
 	}
 }
 
-// failed reports whether a node was tried in vain, and not heard of since.
-func (d *deliveries) failed(node wire.NodeName) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.failing[node]
-}
-
 // nodes returns those that something waits for, some more than once.
 func (d *deliveries) nodes() (list []wire.NodeName) {
 	d.mu.Lock()
@@ -289,6 +282,7 @@ func (d *deliveries) look() {
 
 // due returns the pairs to be tried now, by node, and when to look again. They
 // are not due again before done or later, nor are others of the node before free.
+// What waits for a node without a place is due when one is free.
 func (d *deliveries) due() (map[wire.NodeName][]pair, time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -296,19 +290,37 @@ func (d *deliveries) due() (map[wire.NodeName][]pair, time.Duration) {
 	next := time.Hour
 	due := make(map[wire.NodeName][]pair)
 	for p, one := range d.waiting {
+		_, busy := d.busy[one.node]
 		switch wait := one.at.Sub(now); {
-		case one.at.IsZero(), d.busy[one.node]:
-		case wait <= 0:
+		case one.at.IsZero(), busy && due[one.node] == nil:
+		case wait > 0:
+			next = min(next, wait)
+		case busy || d.place(one.node):
 			one.at = time.Time{}
 			due[one.node] = append(due[one.node], p)
-		default:
-			next = min(next, wait)
 		}
 	}
-	for node := range due {
-		d.busy[node] = true
-	}
 	return due, next
+}
+
+// place has a node be busy, if there is a place for it. Those that were tried in vain
+// have places of their own, so that such as hang hold up no others. The caller holds
+// d.mu.
+func (d *deliveries) place(node wire.NodeName) bool {
+	failing, free := d.failing[node], deliverNodes
+	if failing {
+		free = deliverRetries
+	}
+	for _, f := range d.busy {
+		if f == failing {
+			free--
+		}
+	}
+	if free <= 0 {
+		return false
+	}
+	d.busy[node] = failing
+	return true
 }
 
 // free lets what waits for a node be due again.
@@ -370,25 +382,14 @@ func parseDeliverKey(key string) (pair, wire.NodeName, error) {
 }
 
 // deliverLoop tries what is due until the node closes. Each node has workers of
-// its own, and those that were tried in vain have places of their own, so that such
-// as hang hold up no others.
+// its own.
 func (n *Node) deliverLoop() {
-	good, failed := make(chan struct{}, deliverNodes), make(chan struct{}, deliverRetries)
 	for {
 		due, next := n.queue.due()
 		for node, pairs := range due {
-			places := good
-			if n.queue.failed(node) {
-				places = failed
-			}
 			n.work.Go(func() {
 				defer n.queue.free(node)
-				select {
-				case places <- struct{}{}:
-					defer func() { <-places }()
-					n.deliverAll(node, pairs)
-				case <-n.ctx.Done():
-				}
+				n.deliverAll(node, pairs)
 			})
 		}
 		select {
