@@ -32,7 +32,7 @@ const (
 	callBurst     = 100
 	callRate      = 10
 	quarantineLog = "a peer shows another root key than at first contact: it is in quarantine; " +
-		"ask its operator, and if the key was lost there, delete the stored record of the peer"
+		"ask its operator, and if the key was lost there, pin the one that it shows with admin peer trust"
 )
 
 var (
@@ -310,11 +310,14 @@ func (d *directory) judge(ctx context.Context, node wire.NodeName, reply *wire.N
 	return doc, nil
 }
 
-// quarantine notes that node shows another root, and why that is not its own.
+// quarantine notes that node shows another root, and why that is not its own; once,
+// since it is looked at again and again.
 func (d *directory) quarantine(ctx context.Context, node wire.NodeName, k known, shown wire.NodeRootKey, why error) error {
-	d.log.Error(quarantineLog, "peer", node, "pinned", wire.Nonce(k.doc.Root), "shown", wire.Nonce(shown), "changes", why)
-	if err := d.save(ctx, node, known{k.doc, k.signed, time.Time{}, k.changes}, k.doc.Root); err != nil {
-		return err
+	if !k.quarantined() {
+		d.log.Error(quarantineLog, "peer", node, "pinned", wire.Nonce(k.doc.Root), "shown", wire.Nonce(shown), "changes", why)
+		if err := d.save(ctx, node, known{k.doc, k.signed, time.Time{}, k.changes}, k.doc.Root); err != nil {
+			return err
+		}
 	}
 	return wire.Errorf(wire.Tampered, "node", "node %s shows another root key than at first contact; it is in quarantine", node)
 }

@@ -22,6 +22,7 @@ const (
 	adminRules  = "rules"  // RuleReport
 	adminReload = "reload" // nothing
 	adminDrop   = "drop"   // and a name; nothing
+	adminTrust  = "trust"  // and a name and a root key; nothing
 )
 
 // A RuleReport is what the operator decided about other nodes.
@@ -34,7 +35,7 @@ type RuleReport struct {
 // answered, as JSON.
 func (n *Node) administer(ctx context.Context, line string) ([]byte, error) {
 	words := strings.Split(line, " ")
-	if words[0] != "peer" || len(words) < 2 || len(words) > 3 {
+	if words[0] != "peer" || len(words) < 2 || len(words) > 4 {
 		return nil, errUnknownRequest
 	}
 	var said any
@@ -50,6 +51,8 @@ func (n *Node) administer(ctx context.Context, line string) ([]byte, error) {
 		err = n.DropRule(ctx, words[2])
 	case len(words) == 3 && isRule(Rule(verb)):
 		err = n.SetRule(ctx, words[2], Rule(verb))
+	case len(words) == 4 && verb == adminTrust:
+		err = n.TrustRoot(ctx, words[2], words[3])
 	default:
 		err = errUnknownRequest
 	}
@@ -122,6 +125,11 @@ func (o Operator) SetRule(ctx context.Context, name string, rule Rule) error {
 // DropRule takes a rule back.
 func (o Operator) DropRule(ctx context.Context, name string) error {
 	return o.asks(ctx, new(any), adminDrop, name)
+}
+
+// Trust ends the quarantine of a node that shows the given root key.
+func (o Operator) Trust(ctx context.Context, name, root string) error {
+	return o.asks(ctx, new(any), adminTrust, name, root)
 }
 
 // ReloadRules lets the node read its file of rules again.

@@ -16,7 +16,7 @@ import (
 )
 
 // somePeer is a record of a peer under a key of its own.
-func somePeer(t *testing.T, name wire.NodeName, seed byte, number uint64) federation.PeerRecord {
+func somePeer(t testing.TB, name wire.NodeName, seed byte, number uint64) federation.PeerRecord {
 	t.Helper()
 	secrets := federation.Secrets{Root: wire.NewNodeRootSecret([32]byte{seed}), Request: wire.NewNodeRequestSecret([32]byte{seed, 1})}
 	now := time.Now()

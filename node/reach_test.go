@@ -56,6 +56,16 @@ func ways(n *testNode, ann *testPerson) map[string]map[string]func(name wire.Nod
 			p := pair{ann.account, random32()}
 			return n.handOver(ctx, p, &friendRecord{Handle: "eve", Node: name}, queuedRecord{Kind: wire.FriendOffer, Statement: []byte("?")})
 		}},
+		"TrustRoot": {"a root that the operator trusts": func(name wire.NodeName) error {
+			if _, err := wire.ParseNodeName(string(name)); err == nil {
+				r := somePeer(n.world.t, name, 1, 1)
+				r.Fetched = time.Time{} // in quarantine
+				if err := n.known.SavePeer(ctx, r, r.Root); err != nil {
+					return err
+				}
+			}
+			return n.TrustRoot(ctx, string(name), wire.Nonce(somePeer(n.world.t, south, 2, 1).Root).String())
+		}},
 		"tell":    {"a notice": func(name wire.NodeName) error { return n.tell(ctx, name, nil, nil, true) }},
 		"askSync": {"a stream to copy": func(name wire.NodeName) error { _, err := n.askSync(ctx, name, wire.SyncRequest{}); return err }},
 	}

@@ -153,12 +153,17 @@ func (n *Node) unblocked(before ruleBook) {
 			continue
 		}
 		n.log.Info("a node is not blocked any more", "peer", string(node))
-		n.queue.back(node)
-		if n.follows.from(node) {
-			n.tellMore(node)
-			n.follows.renew(node)
-			n.pullSoon(node)
-		}
+		n.resume(node)
+	}
+}
+
+// resume takes up what waited for a node that may be spoken to again.
+func (n *Node) resume(node wire.NodeName) {
+	n.queue.back(node)
+	if n.follows.from(node) {
+		n.tellMore(node)
+		n.follows.renew(node)
+		n.pullSoon(node)
 	}
 }
 

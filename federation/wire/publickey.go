@@ -20,6 +20,13 @@ type LoginKey [32]byte
 // NodeRootKey verifies node documents.
 type NodeRootKey [32]byte
 
+// ParseNodeRootKey accepts the one spelling in which root keys are shown to operators:
+// 52 characters of base32, as of an id.
+func ParseNodeRootKey(s string) (NodeRootKey, error) {
+	b, err := parse32("root", s)
+	return b, err
+}
+
 // NodeRequestKey verifies requests between nodes.
 type NodeRequestKey [32]byte
 

@@ -52,7 +52,7 @@ stand in the file that peers.file names, and count before those set by command.`
 		Example: `  peerbrain-node admin peer list --data /var/lib/peerbrain
   peerbrain-node admin peer block evil.example --data /var/lib/peerbrain
   peerbrain-node admin peer block '*' --config /etc/peerbrain/config.yaml`,
-		RunE: wants("list, rules, block, silence, allow, unblock or reload"),
+		RunE: wants("list, rules, block, silence, allow, unblock, trust or reload"),
 	}
 	peer.AddCommand(
 		newPeerList(), newPeerRules(),
@@ -61,7 +61,7 @@ stand in the file that peers.file names, and count before those set by command.`
 		newPeerRule(node.RuleSilence, "silenced", "Take no friend requests from a node",
 			"Friendships that there are go on, and people here may ask people there."),
 		newPeerRule(node.RuleAllow, "allowed", "Except a node from a rule about more", ""),
-		newPeerUnblock(), newPeerReload(),
+		newPeerUnblock(), newPeerTrust(), newPeerReload(),
 	)
 	return peer
 }
@@ -95,6 +95,24 @@ func newPeerUnblock() *cobra.Command {
 			return err
 		}
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "no rule any more: %s\n", args[0])
+		return err
+	})
+}
+
+func newPeerTrust() *cobra.Command {
+	cmd := &cobra.Command{Use: "trust NAME ROOT", Short: "End the quarantine of a node that shows a root key",
+		Long: `End the quarantine of a node that shows a root key.
+
+A node is in quarantine while it shows another root key than it was known by, and the
+old one has not announced it: it might be somebody else's. If its operator says that
+this is theirs, and tells you ROOT in another way than by the node, the key is pinned
+in place of the old one. The log names both, as does "admin rotate --root" there.`,
+		Example: "  peerbrain-node admin peer trust some.example rswgtc4fgtbicz3mqm7dwsp2aw7j4qsrwchdm2sjmgrbiwvh5v4q --data /var/lib/peerbrain"}
+	return asking(cmd, nameAndRoot, func(ctx context.Context, o node.Operator, args []string) error {
+		if err := o.Trust(ctx, args[0], args[1]); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "trusted: %s with the root key %s\n", args[0], args[1])
 		return err
 	})
 }
@@ -203,6 +221,13 @@ func writeList[T any](w io.Writer, lines bool, head string, list []T, row func(T
 func oneName(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return usageError{errors.New(`one name was expected, of a node or a domain, or "*"`)}
+	}
+	return nil
+}
+
+func nameAndRoot(_ *cobra.Command, args []string) error {
+	if len(args) != 2 {
+		return usageError{errors.New("two arguments were expected: the name of a node, and the root key that it shows")}
 	}
 	return nil
 }

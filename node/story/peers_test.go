@@ -35,6 +35,8 @@ type peerLine struct {
 	Deliveries int    `json:"deliveries"`
 	Ahead      *int64 `json:"clock_ahead_ms"`
 	Software   string `json:"software"`
+
+	Quarantined bool `json:"quarantined"`
 }
 
 func (w *world) peer(name string) (p peerLine) {
@@ -123,4 +125,53 @@ func TestOperatorBlocks(t *testing.T) {
 		t.Errorf("got %q", out)
 	}
 	w.sees("bob", "ada", "three", "two", "one")
+}
+
+// TestOperatorTrusts begins a node anew under the name it had: it is in quarantine at
+// the other until the operator there trusts its new root key, by its spelling alone.
+func TestOperatorTrusts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.plays("ada: register ada@", "bob: register bob@", "ada: friend add bob@", "bob: friend accept ada@")
+	w.refuses(w.right.name+" is not in quarantine", "trust", w.right.name, strings.Repeat("a", 52))
+	for _, s := range []*server{w.left, w.right} { // the left one, so that it looks at the other's document again
+		if err := s.kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(w.right.data); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*server{w.left, w.right} {
+		if err := s.start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.plays("eve: register eve@")
+	for deadline := time.Now().Add(newsArrive); !w.peer(w.right.name).Quarantined; time.Sleep(nextLook) {
+		if _, _, err := w.types("eve", "friend", "add", w.address("ada")); err == nil {
+			t.Fatal("a node with another root was believed")
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("a node with another root is not in quarantine:\n%s", w.left.tail())
+		}
+	}
+	w.refuses("two arguments were expected", "trust", w.right.name)
+	w.refuses(`"short" is no root key`, "trust", w.right.name, "short")
+	w.refuses(`"Evil_Node" is no name of a node`, "trust", "Evil_Node", strings.Repeat("a", 52))
+	out, err := w.tries(w.left, "admin", "peer", "trust", w.right.name, strings.Repeat("a", 52), "--data", w.left.data)
+	_, after, _ := strings.Cut(out, "shows the root key ")
+	root, _, found := strings.Cut(after, ",")
+	if err == nil || !found {
+		t.Fatalf("another root: got %v, %s", err, out)
+	}
+	if out := w.decides("trust", w.right.name, root); !strings.Contains(out, "trusted: "+w.right.name+" with the root key "+root) {
+		t.Errorf("got %q", out)
+	}
+	if w.peer(w.right.name).Quarantined {
+		t.Error("it is still in quarantine")
+	}
+	w.refuses(w.right.name+" is not in quarantine", "trust", w.right.name, root)
+	w.plays("eve: friend add ada@", "ada: friend accept eve@", "ada: post one")
+	w.sees("eve", "ada", "one")
 }
