@@ -18,9 +18,6 @@ func (n *Node) TrustRoot(ctx context.Context, name, root string) error {
 	if err != nil {
 		return fmt.Errorf("%q is no root key: 52 characters of a-z and 2-7 were expected", clip(root))
 	}
-	if n.blocks(node) {
-		return fmt.Errorf("%s is blocked: unblock it first", node)
-	}
 	ctx, cancel := context.WithTimeout(ctx, controlTimeout*4/5) // who asks hears how it ended
 	defer cancel()
 	if err := n.client.Trust(ctx, node, key); err != nil {
