@@ -18,6 +18,7 @@ const nobody = 65534
 // one sentence, and touches nothing. Since root may do everything, root's tests
 // run it as somebody else.
 func TestDataFolders(t *testing.T) {
+	undetected(t)
 	bin := built(t)
 	for _, test := range []struct {
 		name    string

@@ -54,6 +54,7 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // else. Its people, and those of another node, notice no difference, and the
 // server at the name is asked for the file alone.
 func TestDelegatedName(t *testing.T) {
+	undetected(t)
 	t.Parallel()
 	site := &static{file: filepath.Join(t.TempDir(), "peerbrain")}
 	w := newWorld(t, func(s *server) error {

@@ -11,6 +11,7 @@ import (
 // kill -9 leaves no time to write anything: what was acknowledged is there
 // afterwards, and a command that failed is typed again until it does not.
 func TestKilled(t *testing.T) {
+	undetected(t)
 	for _, test := range []struct {
 		name string
 		step func(*world, act) error

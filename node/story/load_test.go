@@ -297,6 +297,7 @@ func publishedEntry(x *exchange) (e wire.Entry, h wire.EntryHeader) {
 // TestLoadCatches: whatever a node loses, doubles, changes or hides ends the load
 // with status 1, and is named.
 func TestLoadCatches(t *testing.T) {
+	undetected(t)
 	t.Parallel()
 	w, l := newLiedWorld(t)
 	for _, test := range loadLies {

@@ -13,6 +13,7 @@ import (
 // in the right ways. Each command fails, and neither what it prints nor the log of
 // the node repeats any of them: terminals are recorded, and logs are sent on.
 func TestMistakesRepeatNoPassword(t *testing.T) {
+	undetected(t)
 	t.Parallel()
 	w := newWorld(t)
 	ada, nobody := w.address("ada"), w.address("nobody")

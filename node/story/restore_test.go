@@ -194,6 +194,7 @@ func (c cut) RoundTrip(r *http.Request) (*http.Response, error) {
 // copy: each hands in its part. A post that has not reached the node yet waits
 // meanwhile, and comes after all that.
 func TestOldCopyTwoDevices(t *testing.T) {
+	undetected(t)
 	t.Parallel()
 	testOldCopyTwoDevices(t)
 }
