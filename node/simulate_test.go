@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -103,7 +104,9 @@ func (a *simTotal) add(s *simulation) {
 func (a *simTotal) String() string {
 	var list []string
 	for what, n := range a.counts {
-		list = append(list, fmt.Sprintf("%s: %d", what, n))
+		if !strings.HasPrefix(what, "/") { // by path and by node
+			list = append(list, fmt.Sprintf("%s: %d", what, n))
+		}
 	}
 	slices.Sort(list)
 	return fmt.Sprintf("%d seeds: %q", a.seeds, list)
