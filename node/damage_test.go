@@ -214,6 +214,7 @@ const flips = 60 // of which 45 while the node does not run
 // TestFlips flips single bits of the file of a node, also while it is open, and
 // counts what comes of it.
 func TestFlips(t *testing.T) {
+	undetected(t)
 	w := newWorld(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "own.db")

@@ -58,6 +58,7 @@ func TestStreamPages(t *testing.T) {
 }
 
 func TestPageBytes(t *testing.T) {
+	undetected(t)
 	n := newWorld(t).open(north, nil, nil)
 	ann, ben := n.person("ann"), n.person("ben")
 	ann.befriend(ben)
