@@ -72,27 +72,31 @@ func TestBudgetOfBoth(t *testing.T) {
 		both = append(both, newThrottle(clock.now, false, storedPurses{m, testPurseKey}))
 	}
 	var got atomic.Int64
-	var all sync.WaitGroup
-	try := func(th *throttle) {
-		if _, err := th.attempt(t.Context(), claim{guessAccount, "ann"}); err == nil {
+	try := func(th *throttle, handle string) {
+		if _, err := th.attempt(t.Context(), claim{guessAccount, handle}); err == nil {
 			got.Add(1)
 		}
 	}
 	between := func(store.Change) { // the other's look and its change
 		if m.before.Swap(nil) != nil {
-			try(both[1])
+			try(both[1], "ann")
 		}
 	}
-	for range 3 {
-		m.before.Store(&between)
-		try(both[0])
+	for range 9 {
+		try(both[0], "ann")
 	}
+	m.before.Store(&between) // both have seen that one is left
+	try(both[0], "ann")
+	if n := got.Swap(0); n != 10 {
+		t.Errorf("%d guesses, of which two wanted the last at once, want 10", n)
+	}
+	var all sync.WaitGroup
 	for i := range 32 {
-		all.Go(func() { try(both[i%2]) })
+		all.Go(func() { try(both[i%2], "ben") })
 	}
 	all.Wait()
 	for i := range 32 { // those who were not let in because so many came at once
-		try(both[i%2])
+		try(both[i%2], "ben")
 	}
 	if got.Load() != 10 {
 		t.Errorf("%d guesses at once, want 10", got.Load())
