@@ -451,8 +451,13 @@ func TestOneBackupAtATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dialControl(t.Context(), dir, controlBackup); err == nil || !strings.Contains(err.Error(), "another backup of this node is under way") {
-		t.Errorf("a second one: got %v", err)
+	defer first.Close()
+	second, err := dialControl(t.Context(), dir, controlBackup)
+	if err == nil { // and its end would be waited for
+		second.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "another backup of this node is under way") {
+		t.Fatalf("a second one: got %v", err)
 	}
 	if err := c.close(); err != nil { // while one is under way
 		t.Fatal(err)
