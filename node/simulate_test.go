@@ -32,12 +32,12 @@ func number(t testing.TB, name string, otherwise int) int {
 	return n
 }
 
-// TestSimulate plays SEEDS simulations, or the one of SEED: on one processor, since of
+// TestSimulate plays SEEDS simulations, from SEED on, or that one: on one processor, since of
 // goroutines that wake at the same moment, another order may be another story.
 func TestSimulate(t *testing.T) {
 	first, count := 0, number(t, "SEEDS", defaultSeeds/stride)
 	if os.Getenv("SEED") != "" {
-		first, count = number(t, "SEED", 0), 1
+		first, count = number(t, "SEED", 0), number(t, "SEEDS", 1)
 	}
 	var total simTotal
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))

@@ -175,7 +175,7 @@ func (s *simulation) parted(from, to *simNode) (parted, hangs bool) {
 }
 
 func (s *simulation) lying(n *simNode) bool {
-	return s.plan.liar == n.index && s.plan.lies.has(s.now())
+	return s.begun && s.plan.liar == n.index && s.plan.lies.has(s.now())
 }
 
 func (s *simulation) count(what string) {
