@@ -44,6 +44,9 @@ again; in an open loop (--rate, --ramp) requests come whatever the node does, an
 latency counts from when each was due. What could not be sent is told as unsent,
 429 and 503 as refused.
 
+With --watch people hold event streams, as who leaves feed --follow open: rows of
+their own tell how long a post took from when it was due until they had opened it.
+
 --find-capacity looks for the highest rate at which 99 of 100 operations are done
 within --p99: about ten steps of --warmup and --seconds. --overload 5 lets a
 closed loop and five times its rate take three turns each, and compares them.
@@ -52,6 +55,7 @@ A checker reads beside the load, and reads everything back at the end: what was
 acknowledged is there, once, as it was written. If it is not, the status is 1.`,
 		Example: `  peerbrain load --node http://localhost:8081
   peerbrain load --node http://localhost:8081 --node http://localhost:8082 --people 1000 --friends 20 --seconds 60
+  peerbrain load --node http://localhost:8081 --node http://localhost:8082 --people 200 --friends 20 --watch 100 --rate 50
   peerbrain load --node http://localhost:8081 --rate 500 --mix posts=10,feeds=80,logins=5,friendships=5 --plot load.svg
   peerbrain load --node http://localhost:8081 --ramp 10:5000:60 --report load.json
   peerbrain load --node http://localhost:8081 --posts 10000 --presign --clients 64 --json
@@ -76,6 +80,7 @@ func (f *loadFlags) define(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.Nodes, "node", nil, "`URL` of a node, such as http://localhost:8081; once for each")
 	flags.IntVar(&o.People, "people", 0, "how many people there are on all nodes together; 0 for those of --state, else 100")
 	flags.IntVar(&o.Friends, "friends", -1, "how many friends each has; -1 for as many as in --state, else 10")
+	flags.IntVar(&o.Watch, "watch", 0, "how many of the people hold an event stream, and see what friends post")
 	flags.IntVar(&o.Posts, "posts", 0, "end after so many posts; 0 for no such end; with --overload, how many are signed before each turn")
 	flags.Float64Var(&f.seconds, "seconds", 10, "how long is measured, in `seconds`")
 	flags.Float64Var(&f.warmup, "warmup", 2, "how long the load is on before that, in `seconds`")
@@ -233,7 +238,7 @@ func (a *app) explainLoad(f *loadFlags, err error) error {
 		return failure("the node registers nobody: "+e.Detail, "open the registration of the node for as long as the load needs (registration: open)")
 	case wire.Limit:
 		if e.Field == "files" {
-			return failure(e.Detail, "raise it (ulimit -n), or ask less at once: --clients, --outstanding")
+			return failure(e.Detail, "raise it (ulimit -n), or ask less at once: --clients, --outstanding, --watch")
 		}
 	case wire.Unavailable:
 		if f.o.State != "" {

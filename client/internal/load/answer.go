@@ -31,25 +31,41 @@ type refusal struct {
 	err *wire.Error
 }
 
+// A head is what the head of an answer says of its body and its connection.
+type head struct {
+	length  int // of the body, -1 if it does not say
+	chunked bool
+	keep    bool // the connection can go on
+}
+
 // readAnswer reads one answer of HTTP/1.1 (RFC 9112). It knows the headers that
 // matter here, and allocates the body alone. keep says whether the connection can
 // go on.
 func readAnswer(in *bufio.Reader) (a answer, keep bool, err error) {
-	line, err := readLine(in)
+	a, h, err := readHead(in)
 	if err != nil {
 		return a, false, err
 	}
+	a.body, err = h.body(in)
+	return a, h.keep && h.length >= 0 && !h.chunked, err
+}
+
+// readHead reads an answer up to its body.
+func readHead(in *bufio.Reader) (a answer, h head, err error) {
+	line, err := readLine(in)
+	if err != nil {
+		return a, h, err
+	}
 	if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.")) || line[8] != ' ' {
-		return a, false, fmt.Errorf("what came back is not HTTP: %q", line[:min(len(line), 40)])
+		return a, h, fmt.Errorf("what came back is not HTTP: %q", line[:min(len(line), 40)])
 	}
 	if a.status = number(line[9:12]); a.status < 200 {
-		return a, false, fmt.Errorf("what came back has the status %q", line[9:12])
+		return a, h, fmt.Errorf("what came back has the status %q", line[9:12])
 	}
-	keep = line[7] == '1'
-	length, chunked := -1, false
+	h = head{length: -1, keep: line[7] == '1'}
 	for {
 		if line, err = readLine(in); err != nil {
-			return a, false, err
+			return a, h, err
 		}
 		if len(line) == 0 {
 			break
@@ -58,13 +74,13 @@ func readAnswer(in *bufio.Reader) (a answer, keep bool, err error) {
 		value = bytes.TrimSpace(value)
 		switch {
 		case is(name, "Content-Length"):
-			if length = number(value); length < 0 || length > maxAnswer {
-				return a, false, fmt.Errorf("what came back has the length %q", value)
+			if h.length = number(value); h.length < 0 || h.length > maxAnswer {
+				return a, h, fmt.Errorf("what came back has the length %q", value)
 			}
 		case is(name, "Transfer-Encoding"):
-			chunked = true
+			h.chunked = true
 		case is(name, "Connection"):
-			keep = keep && !is(value, "close")
+			h.keep = h.keep && !is(value, "close")
 		case is(name, "Retry-After"):
 			if seconds := number(value); seconds >= 0 { // a date is not what a node sends
 				a.told, a.retry = true, time.Duration(seconds)*time.Second
@@ -74,21 +90,20 @@ func readAnswer(in *bufio.Reader) (a answer, keep bool, err error) {
 		}
 	}
 	if a.status == http.StatusNoContent || a.status == http.StatusNotModified {
-		length, chunked = 0, false // whatever else it says
+		h.length, h.chunked = 0, false // whatever else it says
 	}
-	a.body, err = readBody(in, length, chunked)
-	return a, keep && length >= 0 && !chunked, err
+	return a, h, nil
 }
 
-// readBody reads a body of a known length, in chunks, or up to the end.
-func readBody(in *bufio.Reader, length int, chunked bool) (body []byte, err error) {
-	if length >= 0 && !chunked {
-		body = make([]byte, length)
+// body reads a body of a known length, in chunks, or up to the end.
+func (h *head) body(in *bufio.Reader) (body []byte, err error) {
+	if h.length >= 0 && !h.chunked {
+		body = make([]byte, h.length)
 		_, err = io.ReadFull(in, body)
 		return body, err
 	}
 	var r io.Reader = in
-	if chunked {
+	if h.chunked {
 		r = httputil.NewChunkedReader(in)
 	}
 	if body, err = io.ReadAll(io.LimitReader(r, maxAnswer+1)); err == nil && len(body) > maxAnswer {

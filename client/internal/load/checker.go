@@ -26,6 +26,7 @@ const (
 	doubled    = "doubled"       // there more than once, or never written
 	changed    = "changed"       // other than it was written
 	unowned    = "wrong answer"  // of another entry than was asked about
+	unseen     = "not seen"      // acknowledged, and a friend who watches was not told of it
 )
 
 // A checker reads beside the load what nodes have acknowledged. It may be used

@@ -15,14 +15,17 @@
 // depend on the answers, and the latency counts from the time at which the
 // request was due: a stall is in the figures of all who wait behind it
 // (TestCoordinatedOmission). What could not be sent is counted as unsent, never
-// left out. Latencies are kept with 3 digits from 1 us to 100 s.
+// left out. People who watch hold an event stream, and what they see of posts is
+// timed from when those were due. Latencies are kept with 3 digits from 1 us to
+// 100 s.
 //
 // # What it checks
 //
 // A checker reads beside the load, and everything back at its end: own writes are
 // read at once, feeds never go back, nothing that was acknowledged is lost, there
-// twice, or not what was written. What it finds is a violation, and the run has
-// failed. What it could not read is counted too.
+// twice, or not what was written, and who watches is told of all of it. What it
+// finds is a violation, and the run has failed. What it could not read is counted
+// too.
 //
 // # What it refuses
 //

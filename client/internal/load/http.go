@@ -113,6 +113,8 @@ type request struct {
 	from         int
 	token        wire.Token
 	body         []byte // JSON, nil for none
+	accept       string // a media type, "" for JSON
+	last         string // id of the last event, "" for none
 }
 
 // ask sends a request and reads the answer to its end. A connection that the node
@@ -191,7 +193,10 @@ func (c *connection) exchange(ctx context.Context, deadline time.Time, host wire
 func (r *request) append(b []byte, host wire.NodeName) []byte {
 	b = append(append(append(b, r.method...), ' '), r.path...)
 	b = append(append(b, " HTTP/1.1\r\nHost: "...), host...)
-	b = append(b, "\r\nAccept: "+wire.MediaJSON+"\r\nUser-Agent: peerbrain\r\n"...)
+	b = append(append(append(b, "\r\nAccept: "...), cmp.Or(r.accept, wire.MediaJSON)...), "\r\nUser-Agent: peerbrain\r\n"...)
+	if r.last != "" {
+		b = append(append(append(b, wire.HeaderLastEvent+": "...), r.last...), "\r\n"...)
+	}
 	if !r.token.IsZero() {
 		b = append(append(append(b, "Authorization: Bearer "...), r.token.Reveal()...), "\r\n"...)
 	}

@@ -51,7 +51,7 @@ func Open(ctx context.Context, o Options) (*Load, error) {
 // gather gets the people.
 func (l *Load) gather(ctx context.Context, kept *stateFile) error {
 	o, c := &l.o, l.crowd
-	if err := checkFiles(o.connections() * len(c.nodes)); err != nil {
+	if err := checkFiles(o.connections(len(c.nodes))); err != nil {
 		return err
 	}
 	if kept != nil {
@@ -98,7 +98,12 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 	}
-	report := newRun(l, check).all(ctx)
+	r := newRun(l, check)
+	var err error
+	if r.watch, err = l.newWatch(ctx, check); err != nil {
+		return nil, err
+	}
+	report := r.all(ctx)
 	l.finish(ctx, check, report)
 	return report, nil
 }

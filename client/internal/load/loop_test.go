@@ -2,6 +2,7 @@ package load
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 // synctest, over pipes: time is virtual, and what is tested exact.
 type pretender struct {
 	answer func(r *http.Request) (status int, header string, body any)
+	events func(r *http.Request, c net.Conn) (end bool) // answers who watches, in place of answer, unless it is nil or not the end
 
 	mu          sync.Mutex
 	now, most   int // requests that are being answered
@@ -38,9 +40,12 @@ func (p *pretender) dial(context.Context, net.Addr) (net.Conn, error) {
 			if err != nil {
 				return
 			}
-			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			sent, err := io.ReadAll(r.Body)
+			if err != nil || r.URL.Path == wire.PathEvents && p.events != nil && p.events(r, far) {
+				far.Close()
 				return
 			}
+			r.Body = io.NopCloser(bytes.NewReader(sent))
 			p.count(1)
 			status, header, body := p.answer(r)
 			p.count(-1)

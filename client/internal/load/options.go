@@ -15,6 +15,7 @@ type Options struct {
 	Mine    bool     // whoever runs this operates the nodes: they may be other than development nodes
 	People  int      // on all nodes together; 0 for those of the state, else 100
 	Friends int      // of each; less than 0 for as in the state, else 10
+	Watch   int      // how many people hold an event stream
 	State   string   // file that keeps the people for later runs; "" for none
 
 	Loop
@@ -44,12 +45,14 @@ type Loop struct {
 	Outstanding int     // requests of an open loop at once; as many again wait
 }
 
-// connections is how many there are to each node at most.
-func (o *Options) connections() int {
+// connections is how many there are at most, to so many nodes. Who watches has one
+// for events, and asks by another.
+func (o *Options) connections(nodes int) int {
+	each := max(o.Clients, setters)
 	if o.open() || o.Varies {
-		return max(o.Outstanding, o.Clients, setters)
+		each = max(o.Outstanding, each)
 	}
-	return max(o.Clients, setters)
+	return each*nodes + 2*o.Watch
 }
 
 func (l *Loop) open() bool { return l.Rate > 0 || l.Ramp != (Ramp{}) }
@@ -86,9 +89,14 @@ const (
 	logins
 	friendships
 	operations // how many there are
+
+	// What those who watch see of posts is counted like operations, and is none.
+	seen       = operations     // of friends on other nodes
+	seenAtHome = operations + 1 // of friends on their own
+	kinds      = operations + 2
 )
 
-var operationNames = [operations]string{"posts", "feeds", "logins", "friendships"}
+var operationNames = [kinds]string{"posts", "feeds", "logins", "friendships", "seen elsewhere", "seen at home"}
 
 func (o operation) String() string { return operationNames[o] }
 
@@ -107,7 +115,7 @@ func ParseMix(s string) (m Mix, err error) {
 		}
 		seen[name] = true
 		known := false
-		for o, other := range operationNames {
+		for o, other := range operationNames[:operations] {
 			if name == other {
 				m[o], known = n, true
 			}
@@ -166,6 +174,7 @@ const (
 	maxRate        = 1_000_000
 	maxSeconds     = 7 * 24 * 3600
 	maxOutstanding = 10_000
+	maxWatch       = 10_000
 	maxPosts       = 100_000_000
 	minText        = 64 // bytes, so that each text is another
 )
@@ -180,7 +189,7 @@ func (o *Options) Check() error {
 	}
 	for _, err := range []error{
 		in("people", o.People, 2, maxPeople), in("friends", o.Friends, 0, min(o.People-1, maxFriends)),
-		in("posts", o.Posts, 0, maxPosts), in("size", o.Size, minText, wire.MaxPost),
+		in("watch", o.Watch, 0, min(o.People, maxWatch)), in("posts", o.Posts, 0, maxPosts), in("size", o.Size, minText, wire.MaxPost),
 		in("clients", o.Clients, 1, maxOutstanding), in("outstanding", o.Outstanding, 1, maxOutstanding),
 		in("check-every", o.CheckEvery, 0, 1_000_000), in("check-posts", o.CheckPosts, 0, maxPosts),
 		in("seconds", int(o.Length.Seconds()), 1, maxSeconds), in("warmup", int(o.Warmup.Seconds()), 0, maxSeconds),
@@ -207,6 +216,10 @@ func (o *Options) checkTogether() error {
 		return wire.Errorf(wire.Invalid, "presign", "how many posts are to be signed has to be said with --posts")
 	case o.Mix.sum() == 0:
 		return wire.Errorf(wire.Invalid, "mix", "at least one operation was expected")
+	case o.Watch > 0 && o.Varies:
+		return wire.Errorf(wire.Invalid, "watch", "one load was expected: without --find-capacity and --overload")
+	case o.Watch > 0 && (o.Friends == 0 || o.Mix[posts] == 0):
+		return wire.Errorf(wire.Invalid, "watch", "friends (--friends) who post (--mix) were expected: there is nothing else to see")
 	}
 	return nil
 }

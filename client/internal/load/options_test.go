@@ -20,7 +20,7 @@ func TestParseMix(t *testing.T) {
 	if picked != m {
 		t.Errorf("%v was picked of %v", picked, m)
 	}
-	for _, s := range []string{"", "posts", "posts=", "posts=-1", "posts=0", "posts=1,posts=2", "likes=3", "posts=1,", "posts=1e3", "posts=9999999"} {
+	for _, s := range []string{"", "posts", "posts=", "posts=-1", "posts=0", "posts=1,posts=2", "likes=3", "seen elsewhere=3", "posts=1,", "posts=1e3", "posts=9999999"} {
 		if m, err := ParseMix(s); wire.KindOf(err) != wire.Invalid || m != (Mix{}) {
 			t.Errorf("%q: got %v, %v", s, m, err)
 		}
@@ -51,6 +51,12 @@ func TestOptions(t *testing.T) {
 	if err := fine.Check(); err != nil {
 		t.Fatal(err)
 	}
+	fine.Watch = 3
+	for _, rate := range []float64{0, 5} { // of an open loop
+		if fine.Rate = rate; fine.connections(2) != 2*setters+6 {
+			t.Errorf("%d connections, want as many as set up on two nodes, and two for each who watches", fine.connections(2))
+		}
+	}
 	for flag, change := range map[string]func(*Options){
 		"node":        func(o *Options) { o.Nodes = nil },
 		"people":      func(o *Options) { o.People = 1 },
@@ -69,10 +75,14 @@ func TestOptions(t *testing.T) {
 		"ramp":        func(o *Options) { o.Rate, o.Ramp = 1, Ramp{1, 2, time.Second} },
 		"presign":     func(o *Options) { o.Presign = true },
 		"mix":         func(o *Options) { o.Mix = Mix{} },
+		"watch":       func(o *Options) { o.Watch = 11 },
+		"watch ":      func(o *Options) { o.Watch, o.Friends = 1, 0 },
+		"watch  ":     func(o *Options) { o.Watch, o.Mix = 1, Mix{feeds: 1} },
+		"watch   ":    func(o *Options) { o.Watch, o.Varies = 1, true },
 	} {
 		o := someOptions()
 		change(&o)
-		if err := o.Check(); wire.KindOf(err) != wire.Invalid || !strings.HasPrefix(err.Error(), flag+": ") {
+		if err := o.Check(); wire.KindOf(err) != wire.Invalid || !strings.HasPrefix(err.Error(), strings.TrimSpace(flag)+": ") {
 			t.Errorf("%s: got %v", flag, err)
 		}
 	}

@@ -40,6 +40,7 @@ type person struct {
 	created int64           // of that entry, ms
 	before  uint64          // seq of the newest entry before this run
 	broken  bool            // the node has refused what must follow: nothing more can be written
+	dues    dues            // of what those who watch have not seen yet
 
 	friends map[int]bool // by number
 	feed    feed
@@ -97,6 +98,9 @@ func (c *crowd) newPerson(number int) (*person, error) {
 
 func (p *person) address() wire.Address { return wire.Address{Handle: p.handle, Node: p.home.name} }
 
+// from is which address of their node's people they come from.
+func (p *person) from() int { return p.number / len(p.crowd.nodes) }
+
 func (p *person) streamID() streamID { return streamID{p.account, p.audience} }
 
 // call asks the home node, in the name of p, and decodes the answer into out
@@ -117,7 +121,7 @@ func (p *person) call(ctx context.Context, method, path string, in, out any) (an
 
 // try is call with one token, zero for none.
 func (p *person) try(ctx context.Context, token wire.Token, method, path string, in, out any) (answer, error) {
-	r := &request{method: method, path: path, from: p.number / len(p.crowd.nodes), token: token}
+	r := &request{method: method, path: path, from: p.from(), token: token}
 	switch in := in.(type) {
 	case nil:
 	case []byte:

@@ -25,7 +25,7 @@ const (
 
 // colours of the operations, which can be told apart on white and on black, and
 // with any kind of eyes.
-var colours = [operations]string{posts: "#2f7ed8", feeds: "#1b9e6b", logins: "#d98200", friendships: "#a35bd1"}
+var colours = [kinds]string{posts: "#2f7ed8", feeds: "#1b9e6b", logins: "#d98200", friendships: "#a35bd1", seen: "#d4497e", seenAtHome: "#8a7a1f"}
 
 const plotStyle = `
 svg { background: #fff; --ink: #1c2024; --soft: #666d75; --grid: #e3e6ea; --shade: #f2f4f6; --bad: #d03030; --gone: #8a919a }
@@ -108,13 +108,27 @@ type curve struct {
 // of is a curve of one operation.
 func (o operation) curve(name, class string, value func(*OperationReport) float64) curve {
 	return curve{name, class, colours[o], func(s *Second) (float64, bool) {
-		for i := range s.Operations {
-			if s.Operations[i].Operation == o.String() {
-				return value(&s.Operations[i]), s.Operations[i].Done > 0
-			}
+		if r := s.of(o); r != nil {
+			return value(r), r.Done > 0
 		}
 		return 0, false
 	}}
+}
+
+// of is what is told of one kind, nil for nothing.
+func (s *Second) of(o operation) *OperationReport {
+	for i := range s.Operations {
+		if s.Operations[i].Operation == o.String() {
+			return &s.Operations[i]
+		}
+	}
+	switch {
+	case o == seen && s.Seen != nil:
+		return s.Seen.operation()
+	case o == seenAtHome && s.SeenAtHome != nil:
+		return s.SeenAtHome.operation()
+	}
+	return nil
 }
 
 func (p *plot) rates() {
@@ -154,10 +168,15 @@ func (p *plot) rates() {
 
 func (p *plot) latencies() {
 	var curves []curve
+	legend := []curve{{name: "p99", class: "ink"}, {name: "p50", class: "ink half"}}
 	low, high := math.Inf(1), 0.0
-	for o := range operations {
-		if done := o.curve("", "", func(r *OperationReport) float64 { return float64(r.Done) }); !p.any(done) {
+	for o := range kinds {
+		done := o.curve(o.String(), "", func(r *OperationReport) float64 { return float64(r.Done) })
+		if !p.any(done) {
 			continue
+		}
+		if o >= operations { // the others are named above the rates
+			legend = append(legend, done)
 		}
 		half := o.curve("", "half", func(r *OperationReport) float64 { return r.P50 })
 		most := o.curve("", "", func(r *OperationReport) float64 { return r.P99 })
@@ -175,7 +194,7 @@ func (p *plot) latencies() {
 	for e := from; e <= to; e++ {
 		p.tick(y(math.Pow(10, e)), millis(math.Pow(10, e)))
 	}
-	p.draw("Latency (logarithmic)", timeTop, []curve{{name: "p99", class: "ink"}, {name: "p50", class: "ink half"}}, curves, y)
+	p.draw("Latency (logarithmic)", timeTop, legend, curves, y)
 }
 
 // draw draws curves, with a head and a legend above them.

@@ -14,8 +14,8 @@ type recorder struct {
 	within     time.Duration // how long what is good takes at most
 
 	mu      sync.Mutex
-	totals  [operations]tally
-	current [operations]tally // of the second that is not over yet
+	totals  [kinds]tally
+	current [kinds]tally // of the second that is not over yet
 	second  int
 	series  []Second
 	reasons map[string]uint64
@@ -99,6 +99,11 @@ func (r *recorder) roll(now int) {
 		for o := range operations {
 			if t := &r.current[o]; t.any() {
 				s.Operations = append(s.Operations, t.report(o, 1))
+			}
+		}
+		s.Seen, s.SeenAtHome = r.current[seen].sights(1), r.current[seenAtHome].sights(1)
+		for o := range kinds {
+			if t := &r.current[o]; t.any() {
 				*t = tally{}
 			}
 		}

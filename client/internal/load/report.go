@@ -35,6 +35,9 @@ type Report struct {
 
 	LoggedInAgain int64        `json:"logged_in_again"` // sessions that a node had ended before their time, warm-up included
 	FreshPages    int64        `json:"fresh_pages"`     // of the feed, that asked for all streams and not for what changed
+	Watch         *WatchReport `json:"watch,omitempty"`
+	Seen          *SeenReport  `json:"seen,omitempty"`         // posts of friends on other nodes
+	SeenAtHome    *SeenReport  `json:"seen_at_home,omitempty"` // of friends on one's own
 	Check         *CheckReport `json:"check,omitempty"`
 	Interrupted   bool         `json:"interrupted"`
 
@@ -81,6 +84,8 @@ type Second struct {
 	Second     int               `json:"second"`
 	Warmup     bool              `json:"warmup,omitempty"`
 	Operations []OperationReport `json:"operations"`
+	Seen       *SeenReport       `json:"seen,omitempty"`
+	SeenAtHome *SeenReport       `json:"seen_at_home,omitempty"`
 }
 
 // sum adds the counts of all operations of a second.
@@ -159,6 +164,9 @@ func (r *Report) Table(w io.Writer) error {
 		fmt.Fprintf(&b, "of the feed pages %d asked for all streams, the others for what changed\n", r.FreshPages)
 	}
 	fmt.Fprintf(&b, "latency %s\n", r.Latency)
+	if r.Watch != nil {
+		r.Watch.words(&b, r)
+	}
 	if r.ClientCPU > 0 { // else it is not known here
 		fmt.Fprintf(&b, "this tool took %.0f %% of this machine's processors\n", 100*r.ClientCPU)
 	}
@@ -177,13 +185,15 @@ func (r *Report) operations(b *strings.Builder) {
 		fmt.Fprintf(b, "\nnothing was measured: all was done within the warm-up (--warmup)\n")
 		return
 	}
-	const row = "%-12s %10s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n"
+	const row = "%-14s %10s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n"
 	fmt.Fprintf(b, "\n"+row, "", "per s", "done", "refused", "failed", "unsent", "p50", "p90", "p99", "p99.9", "max")
 	for _, o := range r.Operations {
 		count := func(n uint64) string { return fmt.Sprint(n) }
 		fmt.Fprintf(b, row, o.Operation, fmt.Sprintf("%.1f", o.PerS), count(o.Done), count(o.Refused), count(o.Failed), count(o.Unsent),
 			millis(o.P50), millis(o.P90), millis(o.P99), millis(o.P999), millis(o.Max))
 	}
+	r.Seen.row(b, row, seen)
+	r.SeenAtHome.row(b, row, seenAtHome)
 	b.WriteString("\n")
 	for _, o := range r.Operations {
 		if o.Refused > 0 {

@@ -18,6 +18,9 @@ func someReport() *Report {
 	rec := newRecorder(begin, 2*time.Second, 10*time.Second, 10*time.Millisecond)
 	for i := range 1200 {
 		due := begin.Add(time.Duration(i) * 10 * time.Millisecond)
+		if i%2 == 0 { // of three, two are seen elsewhere
+			rec.done(seen+operation(i%6/4), due, due.Add(time.Duration(i)*25*time.Microsecond))
+		}
 		switch {
 		case i == 300:
 			rec.unsent(posts, due)
@@ -31,6 +34,9 @@ func someReport() *Report {
 		}
 	}
 	r := &Report{Loop: "closed loop, <4> clients", Latency: "is & is", Nodes: []string{"localhost:8081"}, Mix: "posts=1", WarmupS: 2}
+	r.Watch = &WatchReport{People: 7, Resumed: 3}
+	r.fillSeen(rec, 10)
+	r.SeenAtHome.Missed = 2
 	r.fill(rec, 10*time.Second, begin.Add(12*time.Second))
 	return r
 }
@@ -50,6 +56,14 @@ func TestReport(t *testing.T) {
 	var b strings.Builder
 	if err := r.Table(&b); err != nil || !strings.Contains(b.String(), "\nposts ") || !strings.Contains(b.String(), "<broken>") {
 		t.Errorf("got %v and\n%s", err, b.String())
+	}
+	if seen := r.Seen; seen.Count != 333 || seen.PerS < 33 || seen.P50 < 16 || seen.P50 > 18 || seen.Max != 29.9 || r.SeenAtHome.Count != 167 {
+		t.Errorf("got %+v and %+v", seen, r.SeenAtHome)
+	}
+	for _, words := range []string{"\nseen elsewhere ", "\nseen at home ", "7 people watched: ", "; 2 were not seen\n", "3 event streams had ended"} {
+		if !strings.Contains(b.String(), words) {
+			t.Errorf("there is no %q in\n%s", words, b.String())
+		}
 	}
 	var fields map[string]any
 	text, err := json.Marshal(r)
@@ -74,9 +88,9 @@ func TestPlot(t *testing.T) {
 		words []string
 		paths int
 	}{
-		"a run":    {r, []string{"Operations each second", "Latency", "posts", "feeds", "refused", "failed", "unsent", "p99", "100 us", "warm-up", "&lt;4&gt;"}, 9},
-		"a search": {search, []string{"Capacity", "green ones held"}, 9},
-		"overload": {both, []string{"5 times as much", "80 % of that", "bars are what was due"}, 9},
+		"a run":    {r, []string{">seen elsewhere<", ">seen at home<", "Operations each second", "Latency", "posts", "feeds", "refused", "failed", "unsent", "p99", "100 us", "warm-up", "&lt;4&gt;"}, 13},
+		"a search": {search, []string{"Capacity", "green ones held"}, 13},
+		"overload": {both, []string{"5 times as much", "80 % of that", "bars are what was due"}, 13},
 		"nothing":  {&Report{Loop: "closed loop"}, []string{"Operations each second", "Latency"}, 0},
 	} {
 		svg := test.Plot()

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type run struct {
 	budget   atomic.Int64 // posts that may still be sent
 	end      time.Time    // nothing is sent after
 	stop     context.CancelFunc
+	watch    *watch // nil when nobody watches
 }
 
 func newRun(l *Load, check *checker) *run {
@@ -40,20 +42,27 @@ func (r *run) all(ctx context.Context) *Report {
 	sending, stop := context.WithDeadline(ctx, r.end)
 	defer stop()
 	r.stop = stop
-	watched := make(chan struct{})
-	go r.watch(sending, watched)
+	told := make(chan struct{})
+	go r.tell(sending, told)
+	if r.watch != nil {
+		r.watch.start(r.recorder)
+	}
 	if r.schedule.open() {
 		r.openLoop(sending, ctx)
 	} else {
 		r.closedLoop(sending, ctx)
 	}
 	stop()
-	<-watched
+	<-told
 	now := time.Now()
 	report := r.report(begin)
 	report.LoggedInAgain, report.FreshPages = r.crowd.renewed.Load()-renewed, r.crowd.fresh.Load()-fresh
 	report.ClientCPU = share(processorTime()-cpu, now.Sub(begin))
-	report.fill(r.recorder, max(0, min(now.Sub(begin)-r.warm, r.seconds)), now)
+	seconds := max(0, min(now.Sub(begin)-r.warm, r.seconds))
+	if r.watch != nil {
+		r.watch.finish(ctx, report, seconds.Seconds())
+	}
+	report.fill(r.recorder, seconds, now)
 	return report
 }
 
@@ -101,6 +110,9 @@ func (r *run) operate(ctx context.Context, o operation, p *person, random *rand.
 		r.recorder.failed(o, due, end, err)
 	case ctx.Err() != nil: // nobody waited for the answer
 	case a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable:
+		if o == posts {
+			p.dues.refused(p.acked + 1)
+		}
 		if r.recorder.refused(o, due, end, &a); !r.o.Ignore {
 			p.rest(max(a.retry, restTime))
 		}
@@ -134,6 +146,7 @@ func (r *run) do(ctx context.Context, o operation, p *person, random *rand.Rand,
 				*due = time.Now()
 			}
 		}
+		p.dues.add(p.acked+1, *due)
 		a, err = p.publish(ctx)
 	case feeds:
 		page, a, err = p.askFeed(ctx, pageLength)
@@ -175,14 +188,18 @@ func (c *crowd) presign(ctx context.Context, count int) error {
 	})
 }
 
-// watch tells of each second that is over.
-func (r *run) watch(ctx context.Context, done chan<- struct{}) {
+// tell tells of each second that is over.
+func (r *run) tell(ctx context.Context, done chan<- struct{}) {
 	defer close(done)
 	for pause(ctx, time.Second) == nil {
 		if s, ok := r.recorder.last(time.Now()); ok {
 			all := s.sum()
-			r.crowd.tell("%d of %.0f s: %d/s done, %d refused, %d failed, %d unsent; p50 %s, p99 %s", s.Second+1, (r.warm + r.seconds).Seconds(),
+			words := fmt.Sprintf("%d of %.0f s: %d/s done, %d refused, %d failed, %d unsent; p50 %s, p99 %s", s.Second+1, (r.warm + r.seconds).Seconds(),
 				all.Done, all.Refused, all.Failed, all.Unsent, millis(all.P50), millis(all.P99))
+			if s.Seen != nil {
+				words += fmt.Sprintf("; seen elsewhere p50 %s, p99 %s", millis(s.Seen.P50), millis(s.Seen.P99))
+			}
+			r.crowd.tell("%s", words)
 		}
 	}
 }
