@@ -1,11 +1,13 @@
 package story_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +35,9 @@ type loadReport struct {
 		Untold  int `json:"refused_without_retry_after"`
 	}
 	FreshPages int `json:"fresh_pages"`
+	Watch      struct{ People, Events int }
+	Seen       sightings
+	SeenAtHome sightings `json:"seen_at_home"`
 	Check      struct {
 		Acknowledged uint64
 		ReadBack     uint64 `json:"read_back"`
@@ -41,6 +46,12 @@ type loadReport struct {
 		FeedPages    uint64 `json:"feed_pages"`
 		Violations   []struct{ Kind, Example string }
 	}
+}
+
+// sightings are what people saw who watched.
+type sightings struct {
+	Count, Missed int
+	P50           float64 `json:"p50_ms"`
 }
 
 // loads runs `peerbrain load` on both nodes, and returns the report.
@@ -62,7 +73,7 @@ func TestLoad(t *testing.T) {
 	w := newWorld(t)
 	file := func(name string) string { return filepath.Join(w.dir, name) }
 	people := []string{"--people", "12", "--friends", "4", "--seconds", "2", "--state", file("people.state"), "--report", file("load.json"), "--plot", file("load.svg")}
-	for _, how := range [][]string{{"--mix", "posts=40,feeds=40,logins=10,friendships=10"}, {"--rate", "40"}, {"--posts", "30", "--presign"}} {
+	for _, how := range [][]string{{"--mix", "posts=40,feeds=40,logins=10,friendships=10"}, {"--rate", "40", "--watch", "12"}, {"--posts", "30", "--presign"}} {
 		r, err := w.loads(append(slices.Clone(people), how...)...)
 		if err != nil || r.PostsPerS <= 0 || len(r.Failures) > 0 || len(r.Check.Violations) > 0 {
 			t.Fatalf("%q: got %v, %+v", how, err, r)
@@ -72,6 +83,10 @@ func TestLoad(t *testing.T) {
 		}
 		if how[0] == "--mix" && (len(r.Operations) != 4 || r.Check.FeedPages == 0 || r.FreshPages == 0) {
 			t.Errorf("%q: got %+v", how, r)
+		}
+		if s, home := r.Seen, r.SeenAtHome; how[0] == "--rate" && (r.Watch.People != 12 || r.Watch.Events == 0 || s.Missed+home.Missed != 0 || s.P50 <= 0 ||
+			s.Count < 2*r.Operations[0].Done || home.Count < 2*r.Operations[0].Done) { // of four friends two live on either node; some have more by now
+			t.Errorf("%q: of %d posts people saw %+v elsewhere and %+v at home, and %+v", how, r.Operations[0].Done, s, home, r.Watch)
 		}
 		if how[0] == "--posts" && r.Check.Acknowledged != 30 {
 			t.Errorf("%q: %d posts", how, r.Check.Acknowledged)
@@ -294,21 +309,53 @@ func publishedEntry(x *exchange) (e wire.Entry, h wire.EntryHeader) {
 	return r.Entry, h
 }
 
+// silent passes an event stream on without the events about the feed that follow
+// the first.
+func (l *liar) silent(w http.ResponseWriter, r *http.Request) {
+	out := r.Clone(r.Context())
+	out.RequestURI, out.URL.Scheme, out.URL.Host = "", "http", l.node.listen
+	answer, err := l.client.Do(out)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer answer.Body.Close()
+	w.WriteHeader(answer.StatusCode)
+	told := false
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		line := lines.Text()
+		if about := line == "event: "+wire.EventFeed; about && told {
+			line = ":"
+		} else if about {
+			told = true
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return
+		}
+		if line == "" && http.NewResponseController(w).Flush() != nil {
+			return
+		}
+	}
+}
+
 // TestLoadCatches: whatever a node loses, doubles, changes or hides ends the load
-// with status 1, and is named.
+// with status 1, and is named; and so does what it does not tell those who watch.
 func TestLoadCatches(t *testing.T) {
 	undetected(t)
 	t.Parallel()
 	w, l := newLiedWorld(t)
-	for _, test := range loadLies {
-		l.tell(test.lie())
-		r, err := w.loads("--people", "6", "--friends", "3", "--seconds", "10", "--settle", "2", "--posts", "24", "--mix", "posts=100")
+	catches := func(kind string, lie told, how ...string) {
+		l.tell(lie)
+		r, err := w.loads(append(how, "--people", "6", "--friends", "3", "--seconds", "10", "--settle", "2", "--posts", "24", "--mix", "posts=100")...)
 		var kinds []string
 		for _, v := range r.Check.Violations {
 			kinds = append(kinds, v.Kind)
 		}
-		if err == nil || !slices.Contains(kinds, test.kind) {
-			t.Errorf("%s: got %v, %q, %+v", test.kind, err, strings.Join(kinds, ", "), r)
+		if err == nil || !slices.Contains(kinds, kind) {
+			t.Errorf("%s: got %v, %q, %+v", kind, err, strings.Join(kinds, ", "), r)
 		}
 	}
+	for _, test := range loadLies {
+		catches(test.kind, test.lie())
+	}
+	catches("not seen", told{route: "GET " + wire.PathEvents, before: func(x *exchange) { x.raw = l.silent }}, "--watch", "6")
 }
