@@ -168,9 +168,14 @@ func walkFrom(s stream, cursor string) (*walk, uint64, error) {
 }
 
 // readDown goes down one stream below a seq until there are enough posts, or what
-// is above another seq has been read.
+// is above another seq has been read. Where that is not the beginning, w has the
+// head that the node tells of, and no more is asked for than there is up to it.
 func (p *Person) readDown(ctx context.Context, w *walk, before, above uint64, limit int) (page FeedPage, err error) {
-	for ask := limit; before > above+1 && len(page.Posts) < limit; ask *= 2 { // where posts are closed, there are few
+	ask := limit
+	if above > 0 {
+		ask = min(limit, int(w.head-above))
+	}
+	for ; before > above+1 && len(page.Posts) < limit; ask *= 2 { // where posts are closed, there are few
 		ask = min(ask, wire.MaxPage)
 		entries, r, err := p.runBefore(ctx, w.s, before, ask)
 		if err != nil {

@@ -135,7 +135,7 @@ func (f *Follower) newsOf(ctx context.Context, r *feedReader, id streamID, seen 
 	if err != nil || w.err != nil {
 		return err
 	}
-	w = &walk{s: w.s}
+	w = &walk{s: w.s, head: head}
 	page, err := r.p.readDown(ctx, w, maxSeq, known, maxNews)
 	if err == nil {
 		err = r.p.merge(ctx, w)

@@ -140,6 +140,33 @@ func TestNewsAreMany(t *testing.T) {
 	s.bob.news(f)
 }
 
+// TestNewsAreFew wants no more entries to be asked for than are new, however many
+// there were before.
+func TestNewsAreFew(t *testing.T) {
+	s := newScene(t)
+	for range 30 {
+		s.ada.writes("old")
+	}
+	f, streams, _ := s.bob.follows(nil)
+	entries := 0
+	streams.line.after = func(_ int, r *Request, a *Response) error {
+		var reply wire.StreamReply
+		if strings.HasPrefix(r.Path, "/v1/streams/") {
+			s.bob.must(wire.DecodeJSON(a.Body, &reply))
+			entries += len(reply.Entries)
+		}
+		return nil
+	}
+	s.ada.writes("new")
+	s.bob.news(f, "new")
+	s.ada.writes("newer")
+	s.ada.writes("newest")
+	s.bob.news(f, "newer", "newest")
+	if entries != 3 {
+		t.Errorf("%d entries were read for 3 new posts", entries)
+	}
+}
+
 // TestNewsOfLiars wants a problem to be said once while it lasts, and to keep
 // nobody else's posts away.
 func TestNewsOfLiars(t *testing.T) {
