@@ -19,7 +19,7 @@ var apartBucket = []byte("apart")
 // there into that bucket.
 func (s *Store) keepApart(records []pair) error {
 	for _, p := range records {
-		err := s.transact(func(b *bbolt.Bucket) error { return s.place(b, p) })
+		err := s.transact(func(b *bbolt.Bucket) error { return s.place(b, wayIn(b.Tx(), bucketName), p) })
 		if errors.Is(err, store.ErrDamaged) {
 			if err = s.transact(func(b *bbolt.Bucket) error { return putApart(b.Tx(), p) }); err == nil {
 				s.publish(func(l *layers) { l.apart = l.apart.with(p) })
@@ -32,12 +32,12 @@ func (s *Store) keepApart(records []pair) error {
 	return nil
 }
 
-// place makes a change in the file.
-func (s *Store) place(b *bbolt.Bucket, p pair) error {
-	if _, ok := s.layers.Load().apart.tree.Get(p); ok {
+// place makes a change in the file, after the way to it was looked at.
+func (s *Store) place(b *bbolt.Bucket, w *way, p pair) error {
+	if _, ok := s.layers.Load().apart.get(p.key); ok {
 		return putApart(b.Tx(), p)
 	}
-	passable(b.Tx(), bucketName, p.key)
+	w.passable(p.key)
 	if p.stored == nil {
 		return b.Delete(p.key)
 	}
@@ -51,7 +51,7 @@ func (s *Store) placed(records []pair) {
 		return
 	}
 	for _, p := range records {
-		if _, ok := apart.tree.Get(p); ok {
+		if _, ok := apart.get(p.key); ok {
 			apart = apart.with(p)
 		}
 	}
@@ -63,7 +63,7 @@ func putApart(tx *bbolt.Tx, p pair) error {
 	if err != nil {
 		return err
 	}
-	passable(tx, apartBucket, p.key)
+	wayIn(tx, apartBucket).passable(p.key)
 	return b.Put(p.key, p.stored)
 }
 

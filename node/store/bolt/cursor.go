@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"sort"
 
 	"go.etcd.io/bbolt"
 )
@@ -84,10 +83,19 @@ func (c *cursor) astray() bool {
 // search returns the index of the first key of a leaf that is not before a key,
 // or that of the child of a branch in which it has to be.
 func (p page) search(key []byte) int {
-	if p.leaf {
-		return sort.Search(p.count, func(i int) bool { return bytes.Compare(p.key(i), key) >= 0 })
+	low, high := 0, p.count
+	for low < high {
+		middle := (low + high) / 2
+		if order := bytes.Compare(p.key(middle), key); order < 0 || order == 0 && !p.leaf {
+			low = middle + 1
+		} else {
+			high = middle
+		}
 	}
-	return max(0, sort.Search(p.count, func(i int) bool { return bytes.Compare(p.key(i), key) > 0 })-1)
+	if p.leaf {
+		return low
+	}
+	return max(0, low-1)
 }
 
 // First moves to the first key.
@@ -180,22 +188,39 @@ func (p page) crosses(from, to []byte) bool {
 func (c *cursor) pair() (key, value []byte) { return c.at().pair(c.at().index) }
 func (c *cursor) flags() uint32             { return c.at().flags(c.at().index) }
 
+// A way is where the keys of a bucket are before anything of a transaction is
+// committed.
+type way struct {
+	cursor *cursor // nil: there is no such bucket
+	passed []spot  // how it went to the last key that was passable
+}
+
+func wayIn(tx *bbolt.Tx, bucket []byte) *way {
+	t, ok := contentOf(tx).bucket(bucket)
+	if !ok {
+		return new(way)
+	}
+	return &way{cursor: t.cursor()}
+}
+
 // passable panics unless bbolt may be asked to change a key: it goes the same way
 // once more, and where it deletes, what becomes too small is put into the pages
 // beside.
-func passable(tx *bbolt.Tx, bucket, key []byte) {
-	t, ok := contentOf(tx).bucket(bucket)
-	if !ok {
+func (w *way) passable(key []byte) {
+	c := w.cursor
+	if c == nil {
 		return
 	}
-	c := t.cursor()
 	c.find(key)
 	s := c.at()
-	if c.astray() {
-		panic(fmt.Sprintf("page %d has other keys than those that lead there", s.id))
-	}
 	if s.index < s.count && bytes.Equal(s.key(s.index), key) && c.flags() != 0 {
 		panic(fmt.Sprintf("page %d calls a record a bucket", s.id))
+	}
+	if slices.EqualFunc(c.stack, w.passed, func(a, b spot) bool { return a.id == b.id && (a.leaf || a.index == b.index) }) {
+		return // as to the key before
+	}
+	if c.astray() {
+		panic(fmt.Sprintf("page %d has other keys than those that lead there", s.id))
 	}
 	for depth, s := range c.stack[:len(c.stack)-1] {
 		below := c.stack[depth+1]
@@ -206,4 +231,5 @@ func passable(tx *bbolt.Tx, bucket, key []byte) {
 			}
 		}
 	}
+	w.passed = append(w.passed[:0], c.stack...)
 }

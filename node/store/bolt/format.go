@@ -146,18 +146,23 @@ func (p pair) revision() uint64 { return binary.BigEndian.Uint64(p.stored[revisi
 // search. So a key counts as absent only if the search ended between two
 // neighbours that belong there.
 func find(c *cursor, key []byte) (pair, error) {
-	var p pair
-	p.key, p.stored = c.Seek(key)
+	var p, before pair
+	c.find(key)
+	if s := c.at(); s.index < s.count {
+		p.key, p.stored = c.pair()
+	}
 	if bytes.Equal(p.key, key) {
 		if !p.intact() {
 			return p, p.damaged()
 		}
 		return p, nil
 	}
-	if c.find(key); c.astray() {
+	if c.astray() {
 		return pair{}, &store.DamagedError{Key: string(key), Detail: "a page of the file has other keys than those that lead there"}
 	}
-	var before pair
+	if p.key == nil {
+		p.key, p.stored = c.Next()
+	}
 	before.key, before.stored = c.Prev()
 	if p.key != nil && !(p.legible() && string(p.key) > string(key)) || before.key != nil && !(before.legible() && string(before.key) < string(key)) {
 		return pair{}, &store.DamagedError{Key: string(key), Detail: "the records beside it are not in order"}

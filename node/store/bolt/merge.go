@@ -17,12 +17,13 @@ type layers struct {
 
 // get returns what the layers have under a key.
 func (l *layers) get(key []byte) (p pair, ok bool) {
-	for _, t := range []table{l.active, l.frozen, l.apart} {
-		if p, ok = t.tree.Get(pair{key: key}); ok {
-			return p, true
-		}
+	if p, ok = l.active.get(key); ok {
+		return p, true
 	}
-	return pair{}, false
+	if p, ok = l.frozen.get(key); ok {
+		return p, true
+	}
+	return l.apart.get(key)
 }
 
 // over returns the first pairs of a query that lie over those of the file; those

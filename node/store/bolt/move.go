@@ -99,8 +99,9 @@ func (m *move) next() (records []pair, next []byte) {
 // commitMoved makes the changes of one commit.
 func (s *Store) commitMoved(b *bbolt.Bucket, m *move, records []pair, last bool) error {
 	b.FillPercent = fillPercent
+	w := wayIn(b.Tx(), bucketName)
 	for _, p := range records {
-		if err := s.place(b, p); err != nil {
+		if err := s.place(b, w, p); err != nil {
 			return fmt.Errorf("write %q: %w", p.key, err)
 		}
 	}

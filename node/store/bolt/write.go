@@ -77,25 +77,29 @@ func (s *Store) Apply(ctx context.Context, changes ...store.Change) error {
 
 func newRequest(changes []store.Change) (*request, error) {
 	r := &request{changes: make([]change, len(changes)), done: make(chan struct{})}
-	var latest map[string]int
-	if len(changes) > 1 {
-		latest = make(map[string]int, len(changes))
-	}
-	for i, c := range changes {
+	for _, c := range changes {
 		if err := c.Check(); err != nil {
 			return nil, err
 		}
-		r.changes[i] = change{key: []byte(c.Key), If: c.If, previous: -1}
+		r.size += len(c.Key) + len(c.Value)
+	}
+	latest := make(map[string]int) // of few, on the stack
+	room := make([]byte, r.size+headSize*len(changes))
+	part := func(size int) (b []byte) {
+		b, room = room[:size:size], room[size:]
+		return b
+	}
+	for i, c := range changes {
+		r.changes[i] = change{key: part(len(c.Key)), If: c.If, previous: -1}
+		copy(r.changes[i].key, c.Key)
 		if before, ok := latest[c.Key]; ok {
 			r.changes[i].previous = before
 		}
-		if latest != nil {
-			latest[c.Key] = i
-		}
+		latest[c.Key] = i
 		if c.Value != nil {
-			r.changes[i].stored = append(make([]byte, headSize, headSize+len(c.Value)), c.Value...)
+			r.changes[i].stored = part(headSize + len(c.Value))
+			copy(r.changes[i].stored[headSize:], c.Value)
 		}
-		r.size += len(c.Key) + len(c.Value)
 	}
 	return r, nil
 }
