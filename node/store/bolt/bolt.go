@@ -79,6 +79,7 @@ type Store struct {
 	gate      sync.RWMutex // held to use db; for writing to replace it
 	db        *bbolt.DB    // nil after it could not be opened again
 	committed atomic.Int64 // the number of the last transaction that is known to be durable
+	shared    shared
 
 	mu        sync.Mutex
 	waiting   []*request // calls of Apply that the writer has not taken
@@ -164,6 +165,7 @@ func Open(path string, opts Options) (*Store, error) {
 	}
 	if err == nil {
 		if err = s.recover(); err != nil {
+			s.shared.end()
 			err = errors.Join(err, s.db.Close())
 		}
 	}
@@ -199,6 +201,7 @@ func (s *Store) open() error {
 	}
 	s.db = db
 	s.committed.Store(id)
+	s.share(id)
 	return nil
 }
 
@@ -274,6 +277,7 @@ func (s *Store) Close() error {
 		s.gate.Lock()
 		defer s.gate.Unlock()
 		if s.usable() == nil { // else bbolt may hold its own locks
+			s.shared.end()
 			err = errors.Join(err, s.db.Close())
 		}
 		if err != nil {

@@ -146,6 +146,7 @@ func TestDamage(t *testing.T) {
 			s := open(t, t.TempDir())
 			storetest.Damage(t, s, func(key string) {
 				moveAll(t, s)
+				s.shared.end() // which would not see what comes now
 				err := s.db.Update(func(tx *bbolt.Tx) error {
 					b := tx.Bucket(bucketName)
 					stored := bytes.Clone(b.Get([]byte(key)))

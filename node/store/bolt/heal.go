@@ -45,6 +45,7 @@ func (s *Store) heal() error {
 		if err := s.rewriteMeta(); err != nil {
 			return err
 		}
+		s.shared.end()
 		err := s.db.Close()
 		s.db = nil
 		if err != nil {

@@ -24,7 +24,7 @@ func (s *Store) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
 			defer func() { thrown = recover() }()
 			return yield(r, nil)
 		}
-		err := s.view(func(v view) error { return v.snapshot(ctx, hand) })
+		err := s.viewLong(func(v view) error { return v.snapshot(ctx, hand) })
 		if thrown != nil {
 			panic(thrown)
 		}

@@ -19,12 +19,14 @@ func TestViewsAreOfOneMoment(t *testing.T) {
 	l := s.layers.Load()
 	apply(t, s, put("second", "v"))
 	moveAll(t, s)
-	err := s.viewUnder(l, func(v view) error {
-		p, err := v.find(nil, []byte("second"))
-		t.Errorf("what came later is there: %q, %v", p.key, err)
-		return nil
-	})
-	if err != errAgain {
-		t.Errorf("got %v, want %v", err, errAgain)
+	for _, h := range []*shared{nil, &s.shared} {
+		err := s.viewUnder(l, h, func(v view) error {
+			p, err := v.find(nil, []byte("second"))
+			t.Errorf("what came later is there: %q, %v", p.key, err)
+			return nil
+		})
+		if err != errAgain {
+			t.Errorf("got %v, want %v", err, errAgain)
+		}
 	}
 }

@@ -26,16 +26,21 @@ var errAgain = errors.New("a table was frozen")
 // meanwhile is there twice, which does no harm; but a table that was frozen after
 // the layers were looked at may be in the file already, in which case it looks
 // again.
-func (s *Store) view(read func(view) error) (err error) {
+func (s *Store) view(read func(view) error) error { return s.viewIn(&s.shared, read) }
+
+// viewLong is view for what takes longer than a commit should wait.
+func (s *Store) viewLong(read func(view) error) error { return s.viewIn(nil, read) }
+
+func (s *Store) viewIn(h *shared, read func(view) error) (err error) {
 	for err = errAgain; err == errAgain; {
-		err = s.viewUnder(s.layers.Load(), read)
+		err = s.viewUnder(s.layers.Load(), h, read)
 	}
 	return err
 }
 
 // viewUnder reads the file under layers that were looked at before.
-func (s *Store) viewUnder(l *layers, read func(view) error) error {
-	return s.viewFile(func(t tree) error {
+func (s *Store) viewUnder(l *layers, h *shared, read func(view) error) error {
+	return s.viewFile(h, func(t tree) error {
 		if s.layers.Load().freezes != l.freezes {
 			return errAgain
 		}
@@ -52,28 +57,34 @@ func (s *Store) publish(change func(*layers)) {
 	s.layers.Store(&l)
 }
 
-// viewFile runs a read transaction. What bbolt does not expect of a page makes it
-// panic, and an offset beyond the end of the file makes it fault: both become a
-// *store.DamagedError.
-func (s *Store) viewFile(read func(tree) error) (err error) {
+// viewFile reads in a shared transaction, or if h is nil or has none, in one of its
+// own. What bbolt does not expect of a page makes it panic, and an offset beyond the
+// end of the file makes it fault: both become a *store.DamagedError.
+func (s *Store) viewFile(h *shared, read func(tree) error) (err error) {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if err := s.usable(); err != nil {
 		return err
 	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	begun := false
+	beginning := false
 	defer func() {
 		if p := recover(); p != nil {
 			err = damage(p)
-			if !begun {
+			if beginning {
 				s.abandon(err) // bbolt holds its locks now
 			}
 		}
 	}()
+	if h != nil {
+		if ok, err := h.view(read); ok {
+			return err
+		}
+	}
 	committed := s.committed.Load()
+	beginning = true
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		begun = true
+		beginning = false
 		t, err := records(tx, committed)
 		if err != nil {
 			return err
@@ -173,6 +184,7 @@ func (s *Store) update(write func(*bbolt.Bucket) error) (err error) {
 		}
 	}()
 	committed := s.committed.Load()
+	s.shared.end()
 	if tx, err = s.db.Begin(true); err != nil {
 		return err
 	}
@@ -186,6 +198,7 @@ func (s *Store) update(write func(*bbolt.Bucket) error) (err error) {
 	}
 	if err = tx.Commit(); err == nil {
 		s.committed.Store(id)
+		s.share(id)
 	}
 	return err
 }
