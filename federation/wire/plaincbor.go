@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"math"
 	"unicode/utf8"
 )
@@ -142,3 +143,53 @@ func (r *PlainReader) ID(key uint64) (b [32]byte) {
 
 // End reports whether all was as EncodeCBOR writes it, and nothing is left.
 func (r *PlainReader) End() bool { return !r.odd && len(r.rest) == 0 }
+
+// A PlainWriter writes a map as EncodeCBOR does, in a tenth of the time: the keys are
+// small numbers, and come in order (TestChallengeBytes).
+type PlainWriter struct{ b []byte }
+
+// WritePlain begins a map of so many pairs, in room for some bytes.
+func WritePlain(room int, pairs uint64) PlainWriter {
+	return PlainWriter{appendHead(make([]byte, 0, room), 5, pairs)}
+}
+
+// Number writes an unsigned integer under key.
+func (w *PlainWriter) Number(key, n uint64) { w.b = appendHead(appendHead(w.b, 0, key), 0, n) }
+
+// Time writes a time in ms under key.
+func (w *PlainWriter) Time(key uint64, ms int64) {
+	if ms < 0 {
+		w.b = appendHead(appendHead(w.b, 0, key), 1, uint64(^ms))
+		return
+	}
+	w.Number(key, uint64(ms))
+}
+
+// Text writes a text under key.
+func (w *PlainWriter) Text(key uint64, s string) {
+	w.b = append(appendHead(appendHead(w.b, 0, key), 3, uint64(len(s))), s...)
+}
+
+// ID writes 32 bytes under key.
+func (w *PlainWriter) ID(key uint64, id [32]byte) {
+	w.b = append(appendHead(appendHead(w.b, 0, key), 2, uint64(len(id))), id[:]...)
+}
+
+// Bytes returns what was written.
+func (w *PlainWriter) Bytes() []byte { return w.b }
+
+// appendHead writes the head of an item of a major type, in its shortest form.
+func appendHead(b []byte, major byte, n uint64) []byte {
+	major <<= 5
+	switch {
+	case n < shortest[0]:
+		return append(b, major|byte(n))
+	case n < shortest[1]:
+		return append(b, major|24, byte(n))
+	case n < shortest[2]:
+		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
+	case n < shortest[3]:
+		return binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(b, major|27), n)
+}

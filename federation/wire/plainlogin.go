@@ -117,5 +117,5 @@ func (r *LoginReply) append(b []byte) []byte {
 
 // append32 writes what has to stand there, and 32 bytes as encode32 does.
 func append32(b []byte, before string, v [32]byte) []byte {
-	return base32Lower.AppendEncode(append(b, before...), v[:])
+	return AppendID(append(b, before...), v)
 }

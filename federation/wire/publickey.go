@@ -43,7 +43,7 @@ func (k IdentityKey) MarshalText() ([]byte, error)    { return []byte(encode32(k
 
 // UnmarshalText accepts exactly what MarshalText writes.
 func (k *NodeRootKey) UnmarshalText(b []byte) (err error) {
-	*(*[32]byte)(k), err = parse32("node root key", string(b))
+	*(*[32]byte)(k), err = parse32("node root key", b)
 	return err
 }
 

@@ -30,6 +30,6 @@ func (r *PublishRequest) decodePlain(b []byte) bool {
 // append is AppendJSON for the answer.
 func (r *PublishReply) append(b []byte) []byte {
 	b = append(slices.Grow(b, 128), `{"id":"`...)
-	b = base32Lower.AppendEncode(b, r.ID[:])
+	b = AppendID(b, r.ID)
 	return append(strconv.AppendInt(append(b, `","arrival":`...), r.Arrival, 10), '}')
 }
