@@ -10,7 +10,7 @@ import (
 )
 
 func handleKey(h wire.Handle) string     { return "handle/" + string(h) }
-func accountKey(a wire.AccountID) string { return "account/" + a.String() }
+func accountKey(a wire.AccountID) string { return keyOf("account/", a) }
 
 // Register founds an account: the record of the handle commits it. Doing it
 // again with the same key statement succeeds. Kinds of errors: Invalid for what

@@ -36,7 +36,7 @@ func (d device) known(now time.Time) bool {
 func devicePrefix(a wire.AccountID) string { return "device/" + a.String() + "/" }
 
 func deviceKey(a wire.AccountID, token *wire.Token) string {
-	return devicePrefix(a) + token.Hash(wire.LabelDeviceToken).String()
+	return keyOf("device/", a, token.Hash(wire.LabelDeviceToken))
 }
 
 // knownDevice returns the key of the device of token, if it logged in to account
@@ -65,7 +65,7 @@ type devices map[string]int64
 // takes the place of the one that has been away the longest, if there are too many.
 // The caller holds the lock of the account, and hands the devices to keepDevices.
 func (n *Node) rememberDevice(ctx context.Context, account wire.AccountID, key string, known bool) ([]store.Change, devices, error) {
-	now, prefix := n.now(), devicePrefix(account)
+	now, prefix := n.now(), key[:strings.LastIndexByte(key, '/')+1]
 	changes := []store.Change{put(key, &device{recordVersion, now.UnixMilli()})}
 	list, kept := n.door.devices.Get(account)
 	n.door.devices.Remove(account) // unless all goes well, they are read again

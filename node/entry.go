@@ -15,7 +15,7 @@ const (
 	maxEndings = 100  // friendships that one entry ends
 )
 
-func idKey(id wire.EntryID) string { return "id/" + id.String() }
+func idKey(id wire.EntryID) string { return keyOf("id/", id) }
 
 func idChange(s streamName, seq uint64, id wire.EntryID) store.Change {
 	return put(idKey(id), &idRecord{recordVersion, s.author, s.audience, seq})

@@ -21,7 +21,7 @@ const maxFriends = wire.MaxWraps
 type pair struct{ me, other wire.AccountID }
 
 func friendsKey(me wire.AccountID) string { return "friend/" + me.String() + "/" }
-func friendKey(p pair) string             { return friendsKey(p.me) + p.other.String() }
+func friendKey(p pair) string             { return keyOf("friend/", p.me, p.other) }
 
 func parseFriendKey(key string) (pair, error) {
 	parts := strings.Split(key, "/")

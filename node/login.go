@@ -27,7 +27,7 @@ const spentPrefix = "spent/"
 //
 //	spent/0000018f5e66e800/<nonce>
 func spentKey(c *wire.Challenge) string {
-	return spentPrefix + hex16(uint64(c.Expires)) + "/" + c.Nonce.String()
+	return keyOf(spentPrefix+hex16(uint64(c.Expires))+"/", c.Nonce)
 }
 
 // hex16 writes a number so that strings sort as numbers do.
@@ -122,16 +122,24 @@ func (n *Node) challengeTag(c []byte) wire.Hash { return n.mac(wire.LabelChallen
 
 // mac takes its states from a pool: to make one takes longer than to use it.
 func (n *Node) mac(l wire.Label, message []byte) (sum wire.Hash) {
-	m, ok := n.macs.Get().(hash.Hash)
+	m, ok := n.macs.Get().(*macState)
 	if !ok {
 		secret := n.secret.Reveal()
-		m = hmac.New(sha256.New, secret[:])
+		m = &macState{Hash: hmac.New(sha256.New, secret[:])}
 	}
-	m.Write(l.Message(message))
-	m.Sum(sum[:0])
+	m.room = append(append(append(m.room[:0], l...), 0), message...) // as l.Message
+	m.Write(m.room)
+	m.room = m.Sum(m.room[:0])
+	sum = wire.Hash(m.room)
 	m.Reset()
 	n.macs.Put(m)
 	return sum
+}
+
+// A macState has the node's secret in it.
+type macState struct {
+	hash.Hash
+	room []byte // for messages and sums
 }
 
 // claimsOf says whose budgets a failure burns. The device is the key of one that is

@@ -81,7 +81,7 @@ type Node struct {
 
 	door     *door
 	secret   wire.Hidden[[32]byte] // for tags that only this node makes and checks
-	macs     sync.Pool             // of its hash.Hash, each with the secret in it
+	macs     sync.Pool             // of *macState
 	nobody   []byte                // encoded, the slots of decoys
 	document atomic.Pointer[wire.NodeDocumentReply]
 	ring     atomic.Pointer[ring]

@@ -207,6 +207,27 @@ func (d *device) decodePlain(b []byte) bool {
 	return take(d, device{p.Number(1), p.Time(2)}, &p)
 }
 
+// What is written at each log-in has a short way, too.
+type plainWritten interface{ encodePlain() []byte }
+
+func (d *device) encodePlain() []byte {
+	w := wire.WritePlain(16, 2)
+	w.Number(1, d.Version)
+	w.Time(2, d.Used)
+	return w.Bytes()
+}
+
+func (s *session) encodePlain() []byte {
+	w := wire.WritePlain(80+len(s.Handle)+len(s.Device), 6)
+	w.Number(1, s.Version)
+	w.ID(2, s.Account)
+	w.Text(3, string(s.Handle))
+	w.Text(4, s.Device)
+	w.Time(5, s.Created)
+	w.Time(6, s.Expires)
+	return w.Bytes()
+}
+
 // take keeps what was read, if all was as it should be.
 func take[T any](v *T, read T, p *wire.PlainReader) bool {
 	if !p.End() {
@@ -241,13 +262,27 @@ func read(ctx context.Context, s store.Store, key string, v any) (uint64, error)
 	return rec.Revision, decodeRecord(rec, v)
 }
 
-// put is the change that writes a record without a condition.
-func put(key string, v any) store.Change {
-	return store.Change{Key: key, Value: wire.EncodeCBOR(v)}
+// keyOf is prefix and the text of ids, with slashes between, made at once.
+func keyOf(prefix string, ids ...[32]byte) string {
+	var room [256]byte
+	b := append(room[:0], prefix...)
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, '/')
+		}
+		b = wire.AppendID(b, id)
+	}
+	return string(b)
 }
+
+// put is the change that writes a record without a condition.
+func put(key string, v any) store.Change { return putIf(key, v, store.Always()) }
 
 // putIf is the change that writes a record under a condition.
 func putIf(key string, v any, c store.Condition) store.Change {
+	if plain, ok := v.(plainWritten); ok {
+		return store.Change{Key: key, Value: plain.encodePlain(), If: c}
+	}
 	return store.Change{Key: key, Value: wire.EncodeCBOR(v), If: c}
 }
 

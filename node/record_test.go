@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -268,5 +269,22 @@ func TestPlainRecords(t *testing.T) {
 			}
 		}
 		try(append(bytes.Clone(value), 0))
+	}
+}
+
+// TestPlainWrites: the short way writes what EncodeCBOR writes.
+func TestPlainWrites(t *testing.T) {
+	for _, long := range []int{0, 1, 23, 24, 63, 255, 256} {
+		text := strings.Repeat("n", long)
+		for _, ms := range []int64{math.MinInt64, -257, -1, 0, 23, 24, 255, 256, 1 << 16, 1<<32 - 1, 1 << 32, time.Now().UnixMilli(), math.MaxInt64} {
+			for _, r := range []plainWritten{
+				&device{recordVersion, ms},
+				&session{recordVersion, random32(), wire.Handle(text), text + "s phone", ms, -ms, wire.Hash{1}},
+			} {
+				if got, want := r.encodePlain(), wire.EncodeCBOR(r); !bytes.Equal(got, want) {
+					t.Errorf("%+v: got %x, want %x", r, got, want)
+				}
+			}
+		}
 	}
 }

@@ -38,7 +38,7 @@ type session struct {
 
 const sessionPrefix = "sess/"
 
-func sessionKey(h wire.Hash) string { return sessionPrefix + h.String() }
+func sessionKey(h wire.Hash) string { return keyOf(sessionPrefix, h) }
 
 // Authenticate returns the person whom token belongs to, or
 // wire.Unauthenticated without a reason.

@@ -138,18 +138,10 @@ type payment struct {
 func (t *throttle) attempt(ctx context.Context, claims ...claim) (*attempt, error) {
 	a := &attempt{t: t}
 	now := t.now()
-	var longest time.Duration
-	for _, c := range claims { // so that what is refused leaves no trace
-		err := t.purses.change(ctx, c, func(p *purse) error {
-			longest = max(longest, p.wait(budgets[c.name], now, 1))
-			return errUnchanged
-		})
-		if !errors.Is(err, errUnchanged) {
+	if len(claims) > 1 { // so that what is refused leaves no trace
+		if err := t.look(ctx, now, claims); err != nil {
 			return nil, err
 		}
-	}
-	if longest > 0 {
-		return nil, throttled(longest)
 	}
 	for _, c := range claims {
 		if err := a.pay(ctx, c, now); err != nil { // another was first
@@ -157,6 +149,24 @@ func (t *throttle) attempt(ctx context.Context, claims ...claim) (*attempt, erro
 		}
 	}
 	return a, nil
+}
+
+// look returns a wire.Throttled where one of the budgets does not allow one more.
+func (t *throttle) look(ctx context.Context, now time.Time, claims []claim) error {
+	var longest time.Duration
+	for _, c := range claims {
+		err := t.purses.change(ctx, c, func(p *purse) error {
+			longest = max(longest, p.wait(budgets[c.name], now, 1))
+			return errUnchanged
+		})
+		if !errors.Is(err, errUnchanged) {
+			return err
+		}
+	}
+	if longest > 0 {
+		return throttled(longest)
+	}
+	return nil
 }
 
 var errUnchanged = errors.New("nothing was taken")

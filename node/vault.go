@@ -12,7 +12,7 @@ import (
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
-func vaultKey(a wire.AccountID) string { return "vault/" + a.String() }
+func vaultKey(a wire.AccountID) string { return keyOf("vault/", a) }
 
 func vheadKey(a wire.AccountID, counter uint64, h wire.Hash) string {
 	return "vhead/" + a.String() + "/" + hex16(counter) + "/" + h.String()

@@ -17,7 +17,7 @@ func wrapsKey(author wire.AccountID, audience wire.AudienceID, c wire.Commitment
 }
 
 func wrapKey(w keyservice.WrapName) string {
-	return wrapsKey(w.Author, w.Audience, w.Commitment) + w.Reader.String()
+	return keyOf("wrap/", w.Author, w.Audience, w.Commitment, w.Reader)
 }
 
 func parseWrapKey(key string) (keyservice.WrapName, error) {
