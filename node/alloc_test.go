@@ -67,8 +67,8 @@ func TestLoginAllocations(t *testing.T) {
 		most float64
 		do   func()
 	}{
-		{"the challenge", 21, func() { must(l.Node.Challenge(t.Context(), ask, someAddress)) }},
-		{"the answer", 50, func() {
+		{"the challenge", 13, func() { must(l.Node.Challenge(t.Context(), ask, someAddress)) }},
+		{"the answer", 33, func() {
 			must(l.Node.Login(t.Context(), answers[0], someAddress))
 			answers = answers[1:]
 		}},
@@ -109,7 +109,7 @@ func TestPostAllocations(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"the post", 20, func() {
+		{"the post", 19, func() {
 			r := &incoming{body: posts[0], person: ann.as().Person}
 			posts = posts[1:]
 			if got := a.answer(t.Context(), route{serve: servePublish}, r); got.status != 200 {

@@ -60,13 +60,13 @@ func (n *Node) knownDevice(ctx context.Context, account wire.AccountID, token *w
 // log-in of each in ms since 1970.
 type devices map[string]int64
 
-// rememberDevice returns the changes that make the device under key known as of now,
-// and the devices once they are made, if those are known. One that was not known yet
+// rememberDevice adds the changes that make the device under key known as of now, and
+// returns the devices once they are made, if those are known. One that was not known yet
 // takes the place of the one that has been away the longest, if there are too many.
 // The caller holds the lock of the account, and hands the devices to keepDevices.
-func (n *Node) rememberDevice(ctx context.Context, account wire.AccountID, key string, known bool) ([]store.Change, devices, error) {
+func (n *Node) rememberDevice(ctx context.Context, changes []store.Change, account wire.AccountID, key string, known bool) ([]store.Change, devices, error) {
 	now, prefix := n.now(), key[:strings.LastIndexByte(key, '/')+1]
-	changes := []store.Change{put(key, &device{recordVersion, now.UnixMilli()})}
+	changes = append(changes, put(key, &device{recordVersion, now.UnixMilli()}))
 	list, kept := n.door.devices.Get(account)
 	n.door.devices.Remove(account) // unless all goes well, they are read again
 	if known && !kept {

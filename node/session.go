@@ -105,26 +105,25 @@ func (p *Person) EndSession(ctx context.Context) error {
 func (n *Node) openSession(ctx context.Context, c *wire.Challenge, account wire.AccountID, req wire.LoginRequest, device string) (wire.LoginReply, error) {
 	now := n.now()
 	reply := wire.LoginReply{
-		Account: account,
-		Token:   n.newToken(), DeviceToken: n.newToken(),
+		Account: account, Token: n.newToken(),
 		Expires: now.Add(n.door.lifetime).UnixMilli(),
 	}
 	hash := reply.Token.Hash(wire.LabelToken)
 	// The hash tells whose answer spent the challenge, should the store make
 	// these changes twice (see store.Store.Apply).
-	changes := []store.Change{{Key: spentKey(c), Value: []byte(hash.String()), If: store.IfAbsent()}}
+	changes := append(make([]store.Change, 0, 4), store.Change{Key: spentKey(c), Value: []byte(hash.String()), If: store.IfAbsent()})
 	known := device != ""
 	if known {
 		reply.DeviceToken = *req.DeviceToken
 	} else {
+		reply.DeviceToken = n.newToken()
 		device = deviceKey(account, &reply.DeviceToken)
 	}
 	defer n.door.entering.lock(account)()
-	devices, list, err := n.rememberDevice(ctx, account, device, known)
+	changes, list, err := n.rememberDevice(ctx, changes, account, device, known)
 	if err != nil {
 		return wire.LoginReply{}, err
 	}
-	changes = append(changes, devices...)
 	s := session{Version: recordVersion, Account: account, Handle: c.Handle, Device: req.Device, Created: now.UnixMilli(), Expires: reply.Expires}
 	changes = append(changes, put(sessionKey(hash), &s))
 	if err := n.spend(ctx, changes); err != nil {

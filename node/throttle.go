@@ -136,7 +136,7 @@ type payment struct {
 // attempt takes one from each budget, or from none and returns a wire.Throttled
 // with the longest wait.
 func (t *throttle) attempt(ctx context.Context, claims ...claim) (*attempt, error) {
-	a := &attempt{t: t}
+	a := &attempt{t: t, paid: make([]payment, 0, len(claims))}
 	now := t.now()
 	if len(claims) > 1 { // so that what is refused leaves no trace
 		if err := t.look(ctx, now, claims); err != nil {
