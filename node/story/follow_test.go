@@ -3,7 +3,15 @@ package story_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -121,7 +129,11 @@ type watching struct {
 
 // watches opens an event stream and reads what comes first.
 func (m *member) watches() (*watching, error) {
-	conn, err := net.Dial("tcp", m.home.listen)
+	dial := m.home.dial
+	if dial == nil {
+		dial = func() (net.Conn, error) { return net.Dial("tcp", m.home.listen) }
+	}
+	conn, err := dial()
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +181,83 @@ func (w *watching) waitsFor(author *member, seq uint64) error {
 // TestManyWatch holds many idle event streams at one node, which has to stay
 // small, and has to tell all of a post. The usual 1,000 may take 100 MiB;
 // WATCHERS=10000 asks for more, which may take 250.
-func TestManyWatch(t *testing.T) {
+func TestManyWatch(t *testing.T) { manyWatch(t, func(*server) error { return nil }, 250) }
+
+// TestManyWatchOverTLS is the same with a node that speaks TLS by itself, of which
+// each stream keeps more: 10,000 may take 450 MiB.
+func TestManyWatchOverTLS(t *testing.T) {
+	manyWatch(t, func(s *server) error { return speaksTLS(t, s) }, 450)
+}
+
+// speaksTLS has a node speak TLS, as who watches does, and puts before it what
+// speaks TLS for all others, connection by connection.
+func speaksTLS(t *testing.T, s *server) error {
+	s.name = "node.example"
+	plain := s.listen
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	s.listen = fmt.Sprintf("127.0.0.1:%d", port)
+	certFile, keyFile, roots := certified(t, s.name)
+	s.args = append([]string{"serve", "--name", s.name, "--listen", s.listen, "--data", s.data, "--registration", "open", "--tls-cert-file", certFile, "--tls-key-file", keyFile}, s.flags...)
+	front, err := net.Listen("tcp", plain)
+	if err != nil {
+		return err
+	}
+	secure := s.listen
+	s.dial = func() (net.Conn, error) {
+		return tls.Dial("tcp", secure, &tls.Config{ServerName: s.name, RootCAs: roots})
+	}
+	var all sync.WaitGroup
+	t.Cleanup(func() {
+		if err := front.Close(); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
+	})
+	s.listen = plain
+	all.Go(func() {
+		for {
+			near, err := front.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer near.Close()
+				far, err := s.dial()
+				if err != nil {
+					return // it does not serve yet
+				}
+				all.Go(func() {
+					defer far.Close()
+					_, _ = io.Copy(far, near) // ends with either of them
+				})
+				_, _ = io.Copy(near, far)
+			})
+		}
+	})
+	return nil
+}
+
+// certified makes a certificate for a name that signs itself, in two files of PEM.
+func certified(t *testing.T, name string) (certFile, keyFile string, roots *x509.CertPool) {
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), DNSNames: []string{name}}
+	der := must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
+	dir := t.TempDir()
+	write := func(name, kind string, b []byte) string {
+		path := filepath.Join(dir, name)
+		must(0, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}), 0o600))
+		return path
+	}
+	roots = x509.NewCertPool()
+	roots.AddCert(must(x509.ParseCertificate(der)))
+	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(key))), roots
+}
+
+// manyWatch prepares a node, and wants so many MiB for 10,000 streams at most.
+func manyWatch(t *testing.T, prepare func(*server) error, most int) {
 	undetected(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process has in memory is read from /proc")
@@ -180,7 +268,7 @@ func TestManyWatch(t *testing.T) {
 		if count, err = strconv.Atoi(s); err != nil {
 			t.Fatal(err)
 		}
-		limit = 250
+		limit = most
 	}
 	const each = 4 // of one person
 	s, err := newServer(built(t), t.TempDir(), "node")
@@ -188,6 +276,9 @@ func TestManyWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.flags = []string{"--proxies", "127.0.0.1", "--limits-connections-per-address", strconv.Itoa(2*count + 1000), "--limits-connections", strconv.Itoa(2*count + 1000)}
+	if err := prepare(s); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.start(); err != nil {
 		t.Fatal(err)
 	}

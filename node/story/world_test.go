@@ -95,8 +95,9 @@ type server struct {
 	dir    string   // where it runs, if not here
 	moves  func()   // gives it an empty place for its records, if that is not the data folder
 
-	cmd *exec.Cmd
-	end chan error // what Wait returned
+	cmd  *exec.Cmd
+	end  chan error               // what Wait returned
+	dial func() (net.Conn, error) // how members who watch connect; nil for plain HTTP
 }
 
 // newServer reserves a name for a node that lies in dir.
