@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -70,6 +71,27 @@ func (c *changes) about(who wire.AccountID) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return max(c.people[bucket(who)], c.all)
+}
+
+// streamsSince returns the streams that events after a number are about, and the number
+// of the newest event. ok is false where there were more than so many events, or one
+// that is not about a stream.
+func (c *changes) streamsSince(number uint64, most int) (list []*stream, last uint64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last-number > uint64(min(most, changesKept)) {
+		return nil, c.last, false
+	}
+	for i := number + 1; i <= c.last; i++ {
+		s := c.kept[i%changesKept]
+		if s == nil {
+			return nil, c.last, false
+		}
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list, c.last, true
 }
 
 // since returns the streams that events after a number are about, some of them

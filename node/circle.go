@@ -373,6 +373,13 @@ func (f *follows) nodesOf(me wire.AccountID) (nodes []wire.NodeName) {
 	return nodes
 }
 
+// isNear reports whether a person here has friends at a node.
+func (f *follows) isNear(me wire.AccountID, node wire.NodeName) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.near[me][node] > 0
+}
+
 // from reports whether something is followed at a node.
 func (f *follows) from(node wire.NodeName) bool {
 	f.mu.Lock()
@@ -407,20 +414,28 @@ func (f *follows) end(node wire.NodeName) {
 	delete(f.busy, node)
 }
 
-// done notes that all that of returned was asked for, with that number, and
-// whether there was an answer.
-func (f *follows) done(node wire.NodeName, added uint64, answered bool) {
+// done notes that all that of returned was asked for, with that number, whether
+// there was an answer, and how far it came.
+func (f *follows) done(node wire.NodeName, added uint64, answered bool, to synced) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.added == added {
-		f.pulled[node] = pulled{time.Now(), answered}
+		f.pulled[node] = pulled{time.Now(), answered, to}
 	}
+}
+
+// syncedAt returns how far all that is followed at a node is known to be here.
+func (f *follows) syncedAt(node wire.NodeName) synced {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.pulled[node].synced
 }
 
 // pulled is when a node was asked last.
 type pulled struct {
 	at       time.Time
 	answered bool
+	synced
 }
 
 // failed reports whether a node did not answer when it was asked last, and that is at

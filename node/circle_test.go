@@ -67,7 +67,7 @@ func TestFollows(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	_, added := f.of(south)
-	if f.done(south, added, true); f.stale(south, 1<<40) {
+	if f.done(south, added, true, synced{}); f.stale(south, 1<<40) {
 		t.Error("stale after all was asked for")
 	}
 	stream = random32() // of another audience
@@ -75,7 +75,7 @@ func TestFollows(t *testing.T) {
 	if !f.stale(south, 1<<40) {
 		t.Error("something new is followed, and not stale")
 	}
-	if f.done(south, added, true); !f.stale(south, 1<<40) {
+	if f.done(south, added, true, synced{}); !f.stale(south, 1<<40) {
 		t.Error("what was asked for before does not include it")
 	}
 	set(amy, ben, south, false, false)

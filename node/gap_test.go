@@ -113,7 +113,7 @@ func TestPageFetchesWhatItNeeds(t *testing.T) {
 		other.trims(ann)
 	}
 	before := w.called(wire.PathPeerSync)
-	other.follows.done(north, other.follows.added, true)
+	other.follows.done(north, other.follows.added, true, synced{})
 	other.items.purge()
 	eventually(t, "the page is whole", func() bool {
 		page := must(ben.as().Feed(t.Context(), 3, "", ""))

@@ -260,7 +260,7 @@ func TestOpenAPILimits(t *testing.T) {
 		"LoginRequest/device minLength": 1, "LoginRequest/device maxLength": wire.MaxDeviceName,
 		"HeadsRequest/query maxLength": statement, "FriendRequest/statement maxLength": statement, "PeerFriendRequest/statement maxLength": statement,
 		"WrapsRequest/wraps minItems": 1, "WrapsRequest/wraps maxItems": wire.MaxWrapBatch, "PublishRequest/ends maxItems": maxEndings,
-		"SyncRequest/streams maxItems": wire.MaxSyncStreams, "SyncReply/streams maxItems": wire.MaxSyncStreams,
+		"SyncRequest/streams maxItems": wire.MaxSyncStreams, "SyncReply/streams maxItems": wire.MaxSyncStreams, "SyncReply/changed maxItems": wire.MaxSyncStreams,
 		"NoticeRequest/streams maxItems":          wire.MaxSyncStreams,
 		"NodeDocumentReply/document maxLength":    encoded(wire.MaxNodeDocument),
 		"NodeDocumentReply/root_changes maxItems": wire.MaxRootChanges, "NodeDocumentReply/root_changes/items maxLength": statement,

@@ -91,7 +91,11 @@ func (p peer) Sync(ctx context.Context, r wire.SyncRequest) (wire.SyncReply, err
 		return wire.SyncReply{}, wire.Errorf(wire.Invalid, "streams", "at most %d streams with %d readers were expected",
 			wire.MaxSyncStreams, wire.MaxSyncReaders)
 	}
-	reply := wire.SyncReply{Streams: []wire.SyncedStream{}}
+	state, changed, err := p.changed(ctx, r.Since)
+	if err != nil {
+		return wire.SyncReply{}, err
+	}
+	reply := wire.SyncReply{Streams: []wire.SyncedStream{}, State: state, Changed: changed}
 	room := maxSyncBytes
 	for _, ask := range r.Streams {
 		one, size, more, err := p.syncStream(ctx, ask, room)

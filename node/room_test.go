@@ -217,7 +217,7 @@ func TestTooSmallACap(t *testing.T) {
 	other.looks()
 	before := w.called(wire.PathPeerSync)
 	for range 20 {
-		other.follows.done(north, other.follows.added, true)
+		other.follows.done(north, other.follows.added, true, synced{})
 		eventually(t, "all is read", func() bool {
 			reply, err := ben.as().Stream(t.Context(), ann.account, ann.audience, 0, 0, 0)
 			return err == nil && len(reply.Entries) == 11

@@ -24,6 +24,7 @@ type sizeBytes struct {
 	document      int64            // the bodies of a look-up
 	documentFresh time.Duration    // for so long it is used
 	sync, notice  func(streams, within int64) int64
+	since         func(changed int64) int64 // what changed, asked and answered
 }
 
 var (
@@ -66,6 +67,7 @@ func measureSizes(t *testing.T) *sizeBytes {
 	b.entrySize = int64(e.Size())
 	b.entry = int64(len(wire.EncodeJSON([]wire.Entry{e, e})) - len(wire.EncodeJSON([]wire.Entry{e})))
 	b.sync = linear(func(streams, readers int) int64 { return sizeOfSync(p, streams, readers) })
+	b.since = func(changed int64) int64 { return sizeOfSince(p, 0) + changed*(sizeOfSince(p, 2)-sizeOfSince(p, 1)) }
 	b.notice = linear(func(streams, entries int) int64 { return sizeOfNotice(p, e, streams, entries) })
 	b.documentFresh = measureDocuments(t)
 	return b
@@ -84,7 +86,7 @@ func linear(size func(some, within int) int64) func(some, within int64) int64 {
 // new, with the readers spread over them.
 func sizeOfSync(p *testPerson, streams, readers int) int64 {
 	var q wire.SyncRequest
-	var a wire.SyncReply
+	a := wire.SyncReply{State: p.home.stateAt(nobody, 1), Changed: []wire.ChangedStream{}}
 	for i := range streams {
 		one := wire.SyncStream{Author: p.account, Audience: p.audience, After: 10, Head: p.stream.ID, Readers: []wire.SyncReader{}}
 		for j := i; j < readers; j += streams {
@@ -94,6 +96,17 @@ func sizeOfSync(p *testPerson, streams, readers int) int64 {
 		a.Streams = append(a.Streams, wire.SyncedStream{
 			Author: p.account, Audience: p.audience, Head: 10, Entries: []wire.Entry{}, Wraps: []wire.SyncedWrap{}, Closed: []wire.ClosedTo{},
 		})
+	}
+	return int64(len(wire.EncodeJSON(q)) + len(wire.EncodeJSON(a)))
+}
+
+// sizeOfSince is the size of a question and an answer about what changed.
+func sizeOfSince(p *testPerson, changed int) int64 {
+	state := p.home.stateAt(nobody, 1)
+	q := wire.SyncRequest{Streams: []wire.SyncStream{}, Since: state}
+	a := wire.SyncReply{Streams: []wire.SyncedStream{}, State: state, Changed: []wire.ChangedStream{}}
+	for range changed {
+		a.Changed = append(a.Changed, wire.ChangedStream{Author: p.account, Audience: p.audience, Head: 10})
 	}
 	return int64(len(wire.EncodeJSON(q)) + len(wire.EncodeJSON(a)))
 }

@@ -52,7 +52,7 @@ type modelNode struct {
 	retries modelPlaces
 	asking  map[int32]bool
 	lacks   map[int32]map[int32]bool // people of a node of whom something was told in vain
-	total   int64                    // requests of a round
+	total   float64                  // requests of a round
 	rounds  float64                  // of pulls that were asked, so far
 	rate    int                      // requests in this minute
 	fetched []modelFetched           // documents, the oldest first
@@ -82,10 +82,22 @@ type modelBox struct {
 // A modelPair is what one node asks another.
 type modelPair struct {
 	streams, readers int32
-	requests         int32 // of one pull
+	requests         int32 // of a pull of all
 	bytes, heads     int64 // of these
 	base             float64
 	pulled           time.Duration // by somebody who waited, or because there was more
+	synced           bool          // what changed is asked for
+	foreign          bool          // and cannot be told
+	changed          int64         // streams that did, since somebody asked
+}
+
+// round is what a pull takes in a round: mostly to ask what changed.
+func (p *modelPair) round(m *sizeModel) (requests, bytes, heads float64) {
+	full := min(1, float64(m.every)/float64(syncInFull))
+	head := float64(m.bytes.heads[sizeSync])
+	requests = full*float64(p.requests) + 1 - full
+	bytes = full*float64(p.bytes) + (1-full)*(head+float64(m.bytes.since(0)))
+	return requests, bytes, requests * head
 }
 
 // A sizeEvent happens at a time, those of the same in the order in which they were
@@ -176,7 +188,9 @@ func newSizeModel(n *sizeNet, b *sizeBytes) *sizeModel {
 		one.boxes, one.asking, one.lacks = map[int32]*modelBox{}, map[int32]bool{}, map[int32]map[int32]bool{}
 		for peer := range int32(n.nodes) {
 			if p := m.pair(int32(i), peer); p.requests > 0 {
-				one.total += int64(p.requests)
+				p.synced, p.foreign = true, true // people have just become friends
+				requests, _, _ := p.round(m)
+				one.total += requests
 				m.counts.nodes[i].streams += int64(p.streams)
 				age := time.Duration(m.random.Int64N(int64(10 * time.Second)))
 				one.fetched = append(one.fetched, modelFetched{peer, -age})
@@ -422,6 +436,7 @@ func (m *sizeModel) take(n *modelNotice) {
 		case last > at.seq:
 			m.store(n.to, who, at, last)
 		}
+		m.pair(n.to, n.from).changed++
 	}
 	body := m.bytes.notice(int64(len(n.names)), int64(brought))
 	m.count(n.from, n.to, sizeNotice, m.bytes.heads[sizeNotice], body)

@@ -30,7 +30,7 @@ func (m *sizeModel) round(node int32, wait time.Duration) {
 	if n.total == 0 {
 		return
 	}
-	part := min(1, m.capacity(wait)/float64(n.total))
+	part := min(1, m.capacity(wait)/n.total)
 	n.rounds += part
 	if part == 1 {
 		n.pulled = m.now
@@ -39,7 +39,7 @@ func (m *sizeModel) round(node int32, wait time.Duration) {
 		if m.nodes[peer].away {
 			continue
 		}
-		late := time.Duration(m.random.Float64() / part * min(1, float64(n.total)/m.capacity(m.every)) * float64(m.every))
+		late := time.Duration(m.random.Float64() / part * min(1, n.total/m.capacity(m.every)) * float64(m.every))
 		life := n.lives
 		m.after(late, func() {
 			if m.nodes[node].lives == life && !m.nodes[peer].away {
@@ -98,17 +98,26 @@ func (m *sizeModel) asked(node, home int32, heads, bodies int64) {
 	m.count(node, home, sizeSync, heads, bodies)
 }
 
-// pull asks a node about all that is followed there, now.
+// pull asks a node about all that is followed there, now, or what changed.
 func (m *sizeModel) pull(node, home int32) {
 	p := m.pair(node, home)
 	if m.nodes[home].away {
 		m.counts.nodes[node].vain++
+		p.synced = false
 		return
 	}
-	p.pulled = m.now + time.Duration(p.requests)*2*m.way
-	for range p.requests {
-		m.asked(node, home, p.heads/int64(p.requests), (p.bytes-p.heads)/int64(p.requests))
+	if p.synced {
+		p.pulled = m.now + 2*m.way
+		m.asked(node, home, m.bytes.heads[sizeSync], m.bytes.since(p.changed))
 	}
+	if !p.synced || p.foreign {
+		p.pulled = m.now + time.Duration(p.requests)*2*m.way
+		for range p.requests {
+			m.asked(node, home, p.heads/int64(p.requests), (p.bytes-p.heads)/int64(p.requests))
+		}
+		p.synced, p.foreign = true, false
+	}
+	p.changed = 0
 	m.heard(home, node)
 	m.fetch(node, home)
 }
@@ -127,6 +136,7 @@ func (m *sizeModel) pullTold(node, home int32) {
 	life := n.lives
 	var pull func()
 	pull = func() {
+		m.pair(node, home).synced = false
 		m.pull(node, home)
 		m.after(time.Duration(m.pair(node, home).requests)*2*m.way+noticePause, func() {
 			switch again := n.asking[home]; {
@@ -171,6 +181,9 @@ func (m *sizeModel) end(node int32) {
 	}
 	n.away = true
 	n.lives++
+	for peer := range int32(len(m.nodes)) {
+		m.pair(node, peer).synced, m.pair(peer, node).foreign = false, true
+	}
 	n.boxes, n.asking = map[int32]*modelBox{}, map[int32]bool{}
 	n.places, n.retries = modelPlaces{most: noticePlaces}, modelPlaces{most: noticeRetries}
 }
@@ -214,11 +227,14 @@ func (m *sizeModel) settle(node, home int32) {
 	if p.requests == 0 {
 		return
 	}
+	requests, bytes, heads := p.round(m)
 	if m.nodes[home].away {
-		m.counts.nodes[node].vain += int64(rounds * float64(p.requests))
+		m.counts.nodes[node].vain += int64(rounds)
 		return
 	}
-	t := sizeTally{int64(rounds * float64(p.requests)), int64(rounds * float64(p.bytes)), int64(rounds * float64(p.heads))}
+	bytes = rounds*bytes + float64(m.bytes.since(p.changed)-m.bytes.since(0))
+	p.changed = 0
+	t := sizeTally{int64(rounds * requests), int64(bytes), int64(rounds * heads)}
 	for _, of := range []*sizeTally{
 		&m.counts.nodes[node].rounds, &m.counts.nodes[home].rounds, &m.counts.nodes[node].sent[sizeSync], &m.counts.nodes[home].took[sizeSync],
 	} {

@@ -167,6 +167,7 @@ func (p sizePlan) estimateNode(b *sizeBytes, shares []float64, node int, friends
 		pairs += o.people * far / float64(len(friends))
 	}
 	head, stream, reader := float64(b.heads[sizeSync]+b.sync(0, 0)), float64(b.sync(1, 0)-b.sync(0, 0)), float64(b.sync(1, 1)-b.sync(1, 0))
+	since, full := float64(b.heads[sizeSync]+b.since(0)), min(1, every.Seconds()/syncInFull.Seconds())
 	peers, round, looks, looked := 0.0, 0.0, 0.0, 0.0 // nodes that are asked, requests for that, and those of people who look, with their bytes
 	for i, s := range shares {
 		if i == node {
@@ -175,10 +176,10 @@ func (p sizePlan) estimateNode(b *sizeBytes, shares []float64, node int, friends
 		from := s / (1 - share)
 		requests := max(1-math.Exp(-o.streams*from), o.streams*from/wire.MaxSyncStreams)
 		peers += 1 - math.Exp(-o.streams*from)
-		round += requests
+		round += full*requests + (1-full)*min(1, requests)
 		look := min(o.people*p.visits*reach(friends, s), day/pullStale.Seconds())
-		looks += 2 * look * max(1, requests)
-		looked += 2 * look * (max(1, requests)*head + max(1, o.streams*from)*stream + max(1, pairs*from)*reader)
+		looks += 2 * look
+		looked += 2 * look * since
 	}
 	perSecond := min(round/every.Seconds(), pullAtOnce/(2*p.way).Seconds())
 	o.roundTakes = time.Duration(round / perSecond * float64(time.Second))
@@ -186,7 +187,8 @@ func (p sizePlan) estimateNode(b *sizeBytes, shares []float64, node int, friends
 	copies := o.streams * p.posts
 	notices := o.people*p.posts*nodes + copies
 	o.posts, o.looks = notices*float64(b.heads[sizeNotice]+b.notice(1, 1)), looked
-	o.rounds = pulls * (head + (o.streams*stream+pairs*reader)/round)
+	asked := 2 * perSecond * day * full * (o.streams*stream + pairs*reader) / round
+	o.rounds = pulls*(full*head+(1-full)*since) + asked + 2*copies*float64(b.since(1)-b.since(0))
 	fetched := 2 * peers * day / b.documentFresh.Seconds()
 	o.documents = fetched * float64(b.heads[sizeDocument]+b.document)
 	o.requests = (notices + looks + pulls + fetched) / day

@@ -46,7 +46,7 @@ func bodies(t *testing.T, home, west *served) (map[string]any, wire.Token) {
 		"POST " + wire.PathPeerSync: wire.SyncRequest{Streams: []wire.SyncStream{{
 			Author: cid.account, Audience: cid.audience, After: 1, Head: cid.stream.ID,
 			Readers: []wire.SyncReader{{Account: wil.account, Have: random32()}},
-		}}},
+		}}, Since: "no state"},
 		"POST " + wire.PathPeerNotices: wire.NoticeRequest{Streams: []wire.NoticedStream{{
 			Author: wil.account, Audience: wil.audience, Head: 1, Entries: []wire.Entry{wil.epoch()},
 			Wraps: []wire.SyncedWrap{{Commitment: random32(), Wrap: wil.wrapFor(ann)}},
@@ -131,7 +131,7 @@ var absences = map[string]int{
 	"POST /v1/entries /ends": 200, "POST /v1/entries /ends/0/address": 404,
 	"POST /federation/v1/keys /account": 200, "POST /federation/v1/keys /address": 404, "POST /federation/v1/friendship /from": 403,
 	"POST /federation/v1/friendship /to": 404, "POST /federation/v1/friendship /to_account": 404,
-	"POST /federation/v1/sync /streams": 200, "POST /federation/v1/sync /streams/0/author": 200, "POST /federation/v1/sync /streams/0/audience": 200,
+	"POST /federation/v1/sync /since": 200, "POST /federation/v1/sync /streams": 200, "POST /federation/v1/sync /streams/0/author": 200, "POST /federation/v1/sync /streams/0/audience": 200,
 	"POST /federation/v1/sync /streams/0/after": 200, "POST /federation/v1/sync /streams/0/head": 200, "POST /federation/v1/sync /streams/0/readers": 200,
 	"POST /federation/v1/sync /streams/0/readers/0/account": 200, "POST /federation/v1/sync /streams/0/readers/0/have": 200,
 }

@@ -39,15 +39,36 @@ func (n *Node) pull(ctx context.Context, node wire.NodeName) error {
 
 func (n *Node) pullAll(ctx context.Context, node wire.NodeName) (err error) {
 	list, version := n.follows.of(node)
-	defer func() { n.follows.done(node, version, err == nil) }()
-	for len(list) > 0 {
+	var to synced
+	defer func() { n.follows.done(node, version, err == nil, to) }()
+	if to, err = n.pullChanged(ctx, node, list); err != nil || to.state != "" {
+		return err
+	}
+	begun := time.Now()
+	state, whole, err := n.pullList(ctx, node, list)
+	if err == nil && whole {
+		to = synced{state, begun}
+	}
+	return err
+}
+
+// pullList asks for streams, in as many requests as it takes. It returns the state of
+// the first answer, and whether all is here that the node has of them.
+func (n *Node) pullList(ctx context.Context, node wire.NodeName, list []followed) (state string, whole bool, err error) {
+	whole = true
+	for first := true; len(list) > 0; first = false {
 		var batch []followed
 		batch, list = cutBatch(list)
-		if err := n.pullBatch(ctx, node, batch); err != nil {
-			return err
+		at, all, err := n.pullBatch(ctx, node, batch)
+		if err != nil {
+			return "", false, err
 		}
+		if first {
+			state = at
+		}
+		whole = whole && all
 	}
-	return nil
+	return state, whole, nil
 }
 
 // cutBatch takes from list what fits into one request.
@@ -69,33 +90,39 @@ func cutBatch(list []followed) (batch, rest []followed) {
 }
 
 // pullBatch asks until the other node has nothing more. A stream that is wrong
-// is asked for no more this time, and holds up no other.
-func (n *Node) pullBatch(ctx context.Context, node wire.NodeName, batch []followed) error {
-	for len(batch) > 0 {
+// is asked for no more this time, and holds up no other. It returns the state of the
+// first answer, and whether all is here that the node has.
+func (n *Node) pullBatch(ctx context.Context, node wire.NodeName, batch []followed) (state string, whole bool, err error) {
+	whole = true
+	for first := true; len(batch) > 0; first = false {
 		var request wire.SyncRequest
 		for i, f := range batch {
 			ask, err := n.syncAsk(ctx, f)
 			if err != nil {
-				return err
+				return "", false, err
 			}
 			batch[i].after = ask.After
 			request.Streams = append(request.Streams, ask)
 		}
 		reply, err := n.askSync(ctx, node, request)
 		if err != nil {
-			return err
+			return "", false, err
+		}
+		if first {
+			state = reply.State
 		}
 		var good []followed
 		progress := false
 		for i, f := range batch {
 			more, err := n.takeStream(ctx, f, reply.Streams[i])
 			progress = progress || more
+			whole = whole && err == nil && len(reply.Streams[i].Closed) == 0
 			if err == nil {
 				good = append(good, f)
 				continue
 			}
 			if ctx.Err() != nil {
-				return ctx.Err()
+				return "", false, ctx.Err()
 			}
 			if errors.Is(err, wire.NotExist) {
 				continue // the author has not begun it yet
@@ -103,11 +130,11 @@ func (n *Node) pullBatch(ctx context.Context, node wire.NodeName, batch []follow
 			n.log.Warn("a stream could not be copied", "node", string(node), "stream", f.stream.String(), "error", err)
 		}
 		if !reply.More || !progress {
-			return nil
+			return state, whole && !reply.More, nil
 		}
 		batch = good
 	}
-	return nil
+	return state, whole, nil
 }
 
 func (n *Node) askSync(ctx context.Context, node wire.NodeName, request wire.SyncRequest) (wire.SyncReply, error) {

@@ -27,9 +27,11 @@ type PeerFriendReply struct {
 }
 
 // SyncRequest asks for what is new in many streams at once, at most
-// MaxSyncStreams with MaxSyncReaders in all.
+// MaxSyncStreams with MaxSyncReaders in all, and which changed Since the State of an
+// earlier reply.
 type SyncRequest struct {
 	Streams []SyncStream `json:"streams"`
+	Since   string       `json:"since,omitempty"`
 }
 
 // SyncStream asks for one stream on behalf of its readers at the asking node.
@@ -49,10 +51,22 @@ type SyncReader struct {
 }
 
 // SyncReply answers stream by stream, in the order asked. More is set when a
-// limit cut the page: ask again.
+// limit cut the page: ask again. State is of a moment before the answer. Changed names
+// each stream with readers at the asking node that has another entry Since then, at most
+// MaxSyncStreams, and all else is as it was; with no State it cannot be told: ask for
+// the streams.
 type SyncReply struct {
-	Streams []SyncedStream `json:"streams"`
-	More    bool           `json:"more"`
+	Streams []SyncedStream  `json:"streams"`
+	More    bool            `json:"more"`
+	State   string          `json:"state"`
+	Changed []ChangedStream `json:"changed"`
+}
+
+// ChangedStream is a stream and the seq of its newest entry.
+type ChangedStream struct {
+	Author   AccountID  `json:"author"`
+	Audience AudienceID `json:"audience"`
+	Head     uint64     `json:"head"`
 }
 
 // SyncedStream is what is new in one stream. Code is set instead of everything
