@@ -61,6 +61,9 @@ func (p *simPerson) befriends(o *simPerson) {
 	o.tell(o.accept(p.testPerson))
 }
 
+// simStep is what each request takes, and nothing else that happens at home.
+const simStep = time.Microsecond
+
 // call asks the person's node, as long as it lives.
 func (p *simPerson) call(ask func(context.Context, *Person) error) error {
 	life := p.at.enter()
@@ -71,6 +74,7 @@ func (p *simPerson) call(ask func(context.Context, *Person) error) error {
 	ctx, cancel := context.WithTimeout(life.ctx, requestTime)
 	defer cancel()
 	err := ask(ctx, life.node.As(p.account, p.address.Handle))
+	time.Sleep(simStep) // what comes of it, such as a notice, comes before the next request
 	p.last = err
 	if life.ctx.Err() != nil { // the answer does not arrive any more
 		return errAway

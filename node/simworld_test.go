@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/aes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -325,6 +326,11 @@ func (n *simNode) begin() {
 		n.s.failf("%s does not start: %v", n.name, err)
 		return
 	}
+	var key [32]byte // what a flipped bit makes of a state is the same again
+	for i, d := 0, n.s.dice("states", n.index, n.s.now()); i < len(key); i += 8 {
+		binary.BigEndian.PutUint64(key[i:], d.Uint64())
+	}
+	node.states = must(aes.NewCipher(key[:]))
 	life := &simLife{node: node, api: &api{node: node, federation: node.federationServer(), log: log}}
 	life.ctx, life.kill = context.WithCancel(context.Background())
 	n.mu.Lock()
