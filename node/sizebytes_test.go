@@ -86,7 +86,7 @@ func linear(size func(some, within int) int64) func(some, within int64) int64 {
 // new, with the readers spread over them.
 func sizeOfSync(p *testPerson, streams, readers int) int64 {
 	var q wire.SyncRequest
-	a := wire.SyncReply{State: p.home.stateAt(nobody, 1), Changed: []wire.ChangedStream{}}
+	a := wire.SyncReply{State: p.home.stateAt(stateOwner(north), 1), Changed: []wire.ChangedStream{}}
 	for i := range streams {
 		one := wire.SyncStream{Author: p.account, Audience: p.audience, After: 10, Head: p.stream.ID, Readers: []wire.SyncReader{}}
 		for j := i; j < readers; j += streams {
@@ -102,11 +102,11 @@ func sizeOfSync(p *testPerson, streams, readers int) int64 {
 
 // sizeOfSince is the size of a question and an answer about what changed.
 func sizeOfSince(p *testPerson, changed int) int64 {
-	state := p.home.stateAt(nobody, 1)
+	state := p.home.stateAt(stateOwner(north), 1)
 	q := wire.SyncRequest{Streams: []wire.SyncStream{}, Since: state}
 	a := wire.SyncReply{Streams: []wire.SyncedStream{}, State: state, Changed: []wire.ChangedStream{}}
 	for range changed {
-		a.Changed = append(a.Changed, wire.ChangedStream{Author: p.account, Audience: p.audience, Head: 10})
+		a.Changed = append(a.Changed, wire.ChangedStream{Author: p.account, Audience: p.audience})
 	}
 	return int64(len(wire.EncodeJSON(q)) + len(wire.EncodeJSON(a)))
 }

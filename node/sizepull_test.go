@@ -109,6 +109,9 @@ func (m *sizeModel) pull(node, home int32) {
 	if p.synced {
 		p.pulled = m.now + 2*m.way
 		m.asked(node, home, m.bytes.heads[sizeSync], m.bytes.since(p.changed))
+		if p.changed > 0 && !p.foreign {
+			m.asked(node, home, m.bytes.heads[sizeSync], m.bytes.sync(p.changed, p.changed))
+		}
 	}
 	if !p.synced || p.foreign {
 		p.pulled = m.now + time.Duration(p.requests)*2*m.way
@@ -232,9 +235,10 @@ func (m *sizeModel) settle(node, home int32) {
 		m.counts.nodes[node].vain += int64(rounds)
 		return
 	}
-	bytes = rounds*bytes + float64(m.bytes.since(p.changed)-m.bytes.since(0))
+	head, changed := float64(m.bytes.heads[sizeSync]), float64(p.changed) // mostly one at a time
+	bytes = rounds*bytes + changed*(head+float64(m.bytes.sync(1, 1))) + float64(m.bytes.since(p.changed)-m.bytes.since(0))
 	p.changed = 0
-	t := sizeTally{int64(rounds * requests), int64(bytes), int64(rounds * heads)}
+	t := sizeTally{int64(rounds*requests + changed), int64(bytes), int64(rounds*heads + changed*head)}
 	for _, of := range []*sizeTally{
 		&m.counts.nodes[node].rounds, &m.counts.nodes[home].rounds, &m.counts.nodes[node].sent[sizeSync], &m.counts.nodes[home].took[sizeSync],
 	} {

@@ -188,9 +188,10 @@ func (p sizePlan) estimateNode(b *sizeBytes, shares []float64, node int, friends
 	notices := o.people*p.posts*nodes + copies
 	o.posts, o.looks = notices*float64(b.heads[sizeNotice]+b.notice(1, 1)), looked
 	asked := 2 * perSecond * day * full * (o.streams*stream + pairs*reader) / round
-	o.rounds = pulls*(full*head+(1-full)*since) + asked + 2*copies*float64(b.since(1)-b.since(0))
+	o.rounds = pulls*(full*head+(1-full)*since) + asked + 2*copies*float64(b.heads[sizeSync]+b.sync(1, 1)+b.since(1)-b.since(0))
 	fetched := 2 * peers * day / b.documentFresh.Seconds()
 	o.documents = fetched * float64(b.heads[sizeDocument]+b.document)
+	pulls += 2 * copies // of what changed
 	o.requests = (notices + looks + pulls + fetched) / day
 	o.stored = copies * float64(b.copySize)
 	o.signed = (notices + looks + pulls) / 2

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"hash/fnv"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -12,8 +13,14 @@ const (
 	maxEvents  = 1024             // that are looked through for a node that asks what changed
 )
 
-// nobody is who the states of nodes are for: they tell of no reader alone.
-var nobody wire.AccountID
+// stateOwner is whom a state is for that a node gets: what another one was told is
+// foreign, such as an answer that went to the wrong one.
+func stateOwner(node wire.NodeName) (owner wire.AccountID) {
+	h := fnv.New64a()
+	h.Write([]byte(node)) // never fails
+	h.Sum(owner[:0])
+	return owner
+}
 
 // synced is how far all that is followed at a node is known to be here.
 type synced struct {
@@ -25,11 +32,11 @@ type synced struct {
 // since a state that it was given, if any, and the state now. Where it may be more
 // than that, such as another reader, there is none: it has to ask for all.
 func (p peer) changed(ctx context.Context, since string) (state string, list []wire.ChangedStream, err error) {
-	n, list := p.node, []wire.ChangedStream{}
+	n, owner, list := p.node, stateOwner(p.name), []wire.ChangedStream{}
 	if since == "" {
-		return n.stateAt(nobody, n.changes.now()), list, nil
+		return n.stateAt(owner, n.changes.now()), list, nil
 	}
-	before, known := n.openState(nobody, since)
+	before, known := n.openState(owner, since)
 	if !known {
 		return "", list, nil
 	}
@@ -46,13 +53,13 @@ func (p peer) changed(ctx context.Context, since string) (state string, list []w
 			return "", list, err
 		}
 		if len(readers) > 0 {
-			list = append(list, wire.ChangedStream{Author: s.name.author, Audience: s.name.audience, Head: s.state().Seq})
+			list = append(list, wire.ChangedStream{Author: s.name.author, Audience: s.name.audience})
 		}
 	}
 	if len(list) > wire.MaxSyncStreams {
 		return "", []wire.ChangedStream{}, nil
 	}
-	return n.stateAt(nobody, now), list, nil
+	return n.stateAt(owner, now), list, nil
 }
 
 // pullChanged brings up to date what changed at a node since all that is followed
@@ -66,22 +73,20 @@ func (n *Node) pullChanged(ctx context.Context, node wire.NodeName, list []follo
 	if err != nil || reply.State == "" {
 		return synced{}, err
 	}
-	heads := make(map[streamName]uint64, len(reply.Changed))
+	changed := make(map[streamName]bool, len(reply.Changed))
 	for _, c := range reply.Changed {
-		heads[streamName{c.Author, c.Audience}] = c.Head
+		changed[streamName{c.Author, c.Audience}] = true
 	}
 	var ask, same []followed
 	for _, f := range list {
-		s, err := n.stream(ctx, f.stream)
-		if err != nil {
-			return synced{}, err
-		}
-		head, changed := heads[f.stream]
-		if changed && (s == nil || s.state().Seq != head) {
+		if changed[f.stream] {
 			ask = append(ask, f)
-		} else if s != nil {
+		} else {
 			same = append(same, f)
 		}
+	}
+	if len(ask) < len(changed) { // it tells of something else, or nothing that is so
+		return synced{}, nil
 	}
 	if _, whole, err := n.pullList(ctx, node, ask); err != nil || !whole {
 		return synced{}, err

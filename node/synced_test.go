@@ -134,17 +134,20 @@ func TestSyncChanged(t *testing.T) {
 	ann.posts(3)
 	dan.posts(1)
 	got := since(south, begin)
-	want := []wire.ChangedStream{{Author: ann.account, Audience: ann.audience, Head: ann.stream.Seq}}
+	want := []wire.ChangedStream{{Author: ann.account, Audience: ann.audience}}
 	if got.State == "" || !slices.Equal(got.Changed, want) {
 		t.Errorf("after posts: got %+v, want %+v", got, want)
 	}
 	if again := since(south, got.State); again.State == "" || len(again.Changed) > 0 {
 		t.Errorf("after that: got %+v", again)
 	}
-	if got := since("east.example", begin); got.State == "" || len(got.Changed) > 0 {
+	if got := since("east.example", begin); got.State != "" || len(got.Changed) > 0 {
+		t.Errorf("by the state of another node: got %+v", got)
+	}
+	if got := since("east.example", home.stateAt(stateOwner("east.example"), 1)); len(got.Changed) > 0 {
 		t.Errorf("a node without readers: got %+v", got)
 	}
-	for _, state := range []string{"x", begin[1:], begin + begin, "AAAAAAAAAAAAAAAAAAAAAA", home.stateAt(nobody, 1<<63), home.stateAt(ann.account, 1)} {
+	for _, state := range []string{"x", begin[1:], begin + begin, "AAAAAAAAAAAAAAAAAAAAAA", home.stateAt(stateOwner(south), 1<<63), home.stateAt(ann.account, 1)} {
 		if got := since(south, state); got.State != "" || len(got.Changed) > 0 {
 			t.Errorf("%q: got %+v", state, got)
 		}
@@ -191,10 +194,10 @@ func TestLiesAboutChanges(t *testing.T) {
 		changed []wire.ChangedStream
 		asks    []int
 	}{
-		"an older head":  {[]wire.ChangedStream{{Author: ann.account, Audience: ann.audience, Head: 1}}, []int{0, 1}},
-		"a newer head":   {[]wire.ChangedStream{{Author: ann.account, Audience: ann.audience, Head: 1 << 50}}, []int{0, 1}},
-		"twice":          {[]wire.ChangedStream{named, named}, []int{0, 1}},
-		"another stream": {slices.Repeat([]wire.ChangedStream{{Author: ben.account, Audience: random32(), Head: 9}}, 1000), []int{0}},
+		"one that did not":  {[]wire.ChangedStream{named}, []int{0, 1}},
+		"twice":             {[]wire.ChangedStream{named, named}, []int{0, 1}},
+		"another stream":    {[]wire.ChangedStream{named, {Author: ben.account, Audience: random32()}}, []int{0, 1}},
+		"too many to count": {slices.Repeat([]wire.ChangedStream{{Author: ben.account, Audience: random32()}}, 1000), []int{0, 1}},
 	} {
 		a.lie = nil
 		other.pulls(home)

@@ -52,9 +52,9 @@ type SyncReader struct {
 
 // SyncReply answers stream by stream, in the order asked. More is set when a
 // limit cut the page: ask again. State is of a moment before the answer. Changed names
-// each stream with readers at the asking node that has another entry Since then, at most
-// MaxSyncStreams, and all else is as it was; with no State it cannot be told: ask for
-// the streams.
+// each stream with readers at the asking node that has another entry Since a state of
+// its own, at most MaxSyncStreams, and all else is as it was; with no State it cannot be
+// told: ask for the streams.
 type SyncReply struct {
 	Streams []SyncedStream  `json:"streams"`
 	More    bool            `json:"more"`
@@ -62,11 +62,10 @@ type SyncReply struct {
 	Changed []ChangedStream `json:"changed"`
 }
 
-// ChangedStream is a stream and the seq of its newest entry.
+// ChangedStream names a stream.
 type ChangedStream struct {
 	Author   AccountID  `json:"author"`
 	Audience AudienceID `json:"audience"`
-	Head     uint64     `json:"head"`
 }
 
 // SyncedStream is what is new in one stream. Code is set instead of everything
