@@ -84,7 +84,9 @@ func simulate(t *testing.T, seed uint64) (s *simulation) {
 }
 
 // loud reports whether a single seed is played, of which everything is of interest.
-func (s *simulation) loud() bool { return os.Getenv("SEED") != "" && testing.Verbose() }
+func (s *simulation) loud() bool {
+	return os.Getenv("SEED") != "" && os.Getenv("SEEDS") == "" && testing.Verbose()
+}
 
 // A simTotal is what some simulations add up to.
 type simTotal struct {
