@@ -1,6 +1,9 @@
 package node
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // What a node of a sizeModel asks others.
 
@@ -106,12 +109,10 @@ func (m *sizeModel) pull(node, home int32) {
 		p.synced = false
 		return
 	}
+	m.settle(node, home, 1) // what changed was asked for by a round, mostly
 	if p.synced {
 		p.pulled = m.now + 2*m.way
-		m.asked(node, home, m.bytes.heads[sizeSync], m.bytes.since(p.changed))
-		if p.changed > 0 && !p.foreign {
-			m.asked(node, home, m.bytes.heads[sizeSync], m.bytes.sync(p.changed, p.changed))
-		}
+		m.asked(node, home, m.bytes.heads[sizeSync], m.bytes.since(0))
 	}
 	if !p.synced || p.foreign {
 		p.pulled = m.now + time.Duration(p.requests)*2*m.way
@@ -120,7 +121,6 @@ func (m *sizeModel) pull(node, home int32) {
 		}
 		p.synced, p.foreign = true, false
 	}
-	p.changed = 0
 	m.heard(home, node)
 	m.fetch(node, home)
 }
@@ -217,13 +217,14 @@ func (m *sizeModel) back(node int32) {
 // settleNode counts the rounds of a node, and of others at it, up to now.
 func (m *sizeModel) settleNode(node int32) {
 	for peer := range int32(len(m.nodes)) {
-		m.settle(node, peer)
-		m.settle(peer, node)
+		m.settle(node, peer, 0)
+		m.settle(peer, node, 0)
 	}
 }
 
-// settle counts the rounds of one node at another since that was done last.
-func (m *sizeModel) settle(node, home int32) {
+// settle counts the rounds of one node at another since that was done last, and what
+// they and so many looks found.
+func (m *sizeModel) settle(node, home int32, looks float64) {
 	p := m.pair(node, home)
 	rounds := m.nodes[node].rounds - p.base
 	p.base = m.nodes[node].rounds
@@ -235,10 +236,12 @@ func (m *sizeModel) settle(node, home int32) {
 		m.counts.nodes[node].vain += int64(rounds)
 		return
 	}
-	head, changed := float64(m.bytes.heads[sizeSync]), float64(p.changed) // mostly one at a time
-	bytes = rounds*bytes + changed*(head+float64(m.bytes.sync(1, 1))) + float64(m.bytes.since(p.changed)-m.bytes.since(0))
+	head, one := float64(m.bytes.heads[sizeSync]), float64(m.bytes.sync(0, 0))
+	questions := max(rounds+looks, 1e-9)
+	asks := questions * -math.Expm1(-float64(p.changed)/questions) // those that found something, if that came at random
+	bytes = rounds*bytes + asks*(head+one) + float64(p.changed)*(float64(m.bytes.sync(1, 1)+m.bytes.since(1)-m.bytes.since(0))-one)
 	p.changed = 0
-	t := sizeTally{int64(rounds*requests + changed), int64(bytes), int64(rounds*heads + changed*head)}
+	t := sizeTally{int64(rounds*requests + asks), int64(bytes), int64(rounds*heads + asks*head)}
 	for _, of := range []*sizeTally{
 		&m.counts.nodes[node].rounds, &m.counts.nodes[home].rounds, &m.counts.nodes[node].sent[sizeSync], &m.counts.nodes[home].took[sizeSync],
 	} {
