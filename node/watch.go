@@ -14,7 +14,7 @@ import (
 const (
 	maxWatchers = 8                      // of one person
 	watchBeat   = 15 * time.Second       // without an event, until a sign of life
-	watchPause  = 5 * time.Millisecond   // after events: of what happens often the last is enough
+	watchPause  = 2 * time.Millisecond   // after events: of what happens often the last is enough
 	watchWrite  = 5 * time.Second        // until a reader is cut off who takes nothing
 	watchLook   = 100 * time.Millisecond // between looks at what other processes changed
 	watchRetry  = 2000                   // ms, until a client comes again
