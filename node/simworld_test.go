@@ -30,13 +30,13 @@ import (
 type simulation struct {
 	t      testing.TB
 	seed   uint64
-	start  time.Time
 	plan   simPlan
 	nodes  []*simNode
 	byName map[wire.NodeName]*simNode
 	people map[wire.AccountID]*simPerson
 	order  []*simPerson
-	begun  bool           // before, there is no trouble
+	start  atomic.Int64   // ns since 1970
+	begun  atomic.Bool    // before, there is no trouble
 	work   sync.WaitGroup // what is on its way
 	random *rand.Rand     // of keys, before anything else begins
 
@@ -157,10 +157,10 @@ func drawPlan(seed uint64) (p simPlan) {
 }
 
 // now is the time since the start.
-func (s *simulation) now() time.Duration { return time.Since(s.start) }
+func (s *simulation) now() time.Duration { return time.Since(time.Unix(0, s.start.Load())) }
 
 // troubled reports whether there is trouble.
-func (s *simulation) troubled() bool { return s.begun && s.now() < s.plan.trouble }
+func (s *simulation) troubled() bool { return s.begun.Load() && s.now() < s.plan.trouble }
 
 // parted reports whether nothing gets from one node to another.
 func (s *simulation) parted(from, to *simNode) (parted, hangs bool) {
@@ -176,7 +176,7 @@ func (s *simulation) parted(from, to *simNode) (parted, hangs bool) {
 }
 
 func (s *simulation) lying(n *simNode) bool {
-	return s.begun && s.plan.liar == n.index && s.plan.lies.has(s.now())
+	return s.plan.liar == n.index && s.begun.Load() && s.plan.lies.has(s.now())
 }
 
 func (s *simulation) count(what string) {
@@ -372,9 +372,10 @@ func (n *simNode) crash(c simCrash) {
 // newSimulation opens the nodes of a plan, with their people.
 func newSimulation(t testing.TB, seed uint64, plan simPlan) *simulation {
 	s := &simulation{
-		t: t, seed: seed, plan: plan, start: time.Now(), byName: map[wire.NodeName]*simNode{}, people: map[wire.AccountID]*simPerson{},
+		t: t, seed: seed, plan: plan, byName: map[wire.NodeName]*simNode{}, people: map[wire.AccountID]*simPerson{},
 		counts: map[string]int{}, answers: map[string][]simSaid{}, flying: map[simWay]int{}, most: map[simWay]int{},
 	}
+	s.start.Store(time.Now().UnixNano())
 	s.random = s.dice("keys")
 	for i, skew := range s.plan.skews {
 		n := &simNode{s: s, index: i, name: simName(i), skew: skew, own: storetest.NewMemory(), copies: storetest.NewMemory()}
@@ -399,7 +400,9 @@ func newSimulation(t testing.TB, seed uint64, plan simPlan) *simulation {
 	}
 	time.Sleep(time.Second) // what follows from that is over
 	synctest.Wait()
-	s.start, s.begun, s.trace = time.Now(), true, nil
+	s.start.Store(time.Now().UnixNano())
+	s.begun.Store(true)
+	s.trace = nil
 	return s
 }
 

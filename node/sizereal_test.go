@@ -144,11 +144,12 @@ func sizeHead() int64 {
 func newSizeWorld(t testing.TB, n *sizeNet, head int64) *sizeWorld {
 	w := &sizeWorld{
 		simulation: &simulation{
-			t: t, seed: n.seed, start: time.Now(), plan: simPlan{liar: -1}, byName: map[wire.NodeName]*simNode{},
+			t: t, seed: n.seed, plan: simPlan{liar: -1}, byName: map[wire.NodeName]*simNode{},
 			people: map[wire.AccountID]*simPerson{}, counts: map[string]int{}, answers: map[string][]simSaid{},
 		},
 		net: n, number: map[wire.AccountID]int32{}, down: make([]bool, n.nodes), head: head,
 	}
+	w.start.Store(time.Now().UnixNano())
 	w.random = w.dice("keys")
 	var chance sync.Mutex
 	d := w.dice("jitter")
