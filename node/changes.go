@@ -73,23 +73,17 @@ func (c *changes) about(who wire.AccountID) uint64 {
 	return max(c.people[bucket(who)], c.all)
 }
 
-// streamsSince returns the streams that events after a number are about, and the number
-// of the newest event. ok is false where there were more than so many events, or one
-// that is not about a stream.
-func (c *changes) streamsSince(number uint64, most int) (list []*stream, last uint64, ok bool) {
+// eventsSince returns what each event after a number is about, nil where that is not a
+// stream, and the number of the newest event. all is false where there were more than so
+// many.
+func (c *changes) eventsSince(number uint64, most int) (list []*stream, last uint64, all bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last-number > uint64(min(most, changesKept)) {
 		return nil, c.last, false
 	}
 	for i := number + 1; i <= c.last; i++ {
-		s := c.kept[i%changesKept]
-		if s == nil {
-			return nil, c.last, false
-		}
-		if !slices.Contains(list, s) {
-			list = append(list, s)
-		}
+		list = append(list, c.kept[i%changesKept])
 	}
 	return list, c.last, true
 }
@@ -97,15 +91,6 @@ func (c *changes) streamsSince(number uint64, most int) (list []*stream, last ui
 // since returns the streams that events after a number are about, some of them
 // twice, and whether these are all: of at most so many events.
 func (c *changes) since(number uint64, most int) (list []*stream, all bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.last-number > uint64(min(most, changesKept)) {
-		return nil, false
-	}
-	for i := number + 1; i <= c.last; i++ {
-		if s := c.kept[i%changesKept]; s != nil {
-			list = append(list, s)
-		}
-	}
-	return list, true
+	list, _, all = c.eventsSince(number, most)
+	return slices.DeleteFunc(list, func(s *stream) bool { return s == nil }), all
 }

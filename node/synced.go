@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -40,11 +41,16 @@ func (p peer) changed(ctx context.Context, since string) (state string, list []w
 	if !known {
 		return "", list, nil
 	}
-	streams, now, all := n.changes.streamsSince(before, maxEvents)
-	if !all {
+	events, now, all := n.changes.eventsSince(before, maxEvents)
+	if !all || slices.Contains(events, nil) {
 		return "", list, nil
 	}
-	for _, s := range streams {
+	looked := make(map[*stream]bool)
+	for _, s := range events {
+		if looked[s] {
+			continue
+		}
+		looked[s] = true
 		if s.copy || !n.follows.isNear(s.name.author, p.name) {
 			continue
 		}
