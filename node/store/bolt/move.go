@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -98,7 +99,7 @@ func (m *move) next() (records []pair, next []byte) {
 
 // commitMoved makes the changes of one commit.
 func (s *Store) commitMoved(b *bbolt.Bucket, m *move, records []pair, last bool) error {
-	b.FillPercent = fillPercent
+	b.FillPercent = fill(records)
 	w := wayIn(b.Tx(), bucketName)
 	for _, p := range records {
 		if err := s.place(b, w, p); err != nil {
@@ -112,6 +113,28 @@ func (s *Store) commitMoved(b *bbolt.Bucket, m *move, records []pair, last bool)
 		return err
 	}
 	return m.note(b.Tx().Bucket(formatBucket))
+}
+
+// fill is how full pages become that a commit of the records splits. Where most of
+// them continue a series, as the posts of somebody do, nothing comes between them
+// later, and no room is left for it.
+func fill(records []pair) float64 {
+	continued := 0
+	for i := 1; i < len(records); i++ {
+		if continues(records[i-1].key, records[i].key) {
+			continued++
+		}
+	}
+	if 2*continued > len(records) {
+		return 1
+	}
+	return fillPercent
+}
+
+// continues reports whether both keys are as long and differ in the last quarter only.
+func continues(before, key []byte) bool {
+	n := len(key) * 3 / 4
+	return len(before) == len(key) && bytes.Equal(before[:n], key[:n])
 }
 
 // note tells the file which frames it has, and that there is no log any more.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -37,6 +39,41 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// TestSeriesFillPages: records that come one after the other, as the posts of
+// somebody do, leave no room in their pages for what never comes between them;
+// random ones do.
+func TestSeriesFillPages(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		key         func(n int) string
+		least, most float64
+	}{
+		{"series", func(n int) string { return fmt.Sprintf("entry/%0110d/%08x", n%8, n/8) }, 0.88, 1},
+		{"random", func(n int) string { return fmt.Sprintf("id/%x", sha256.Sum256(fmt.Append(nil, n))) }, 0.4, 0.8},
+	} {
+		s := open(t, t.TempDir())
+		for round := range 4 {
+			var changes []store.Change
+			for n := range 800 {
+				changes = append(changes, store.Change{Key: c.key(round*800 + n), Value: make([]byte, 1404)})
+			}
+			if err := s.Apply(t.Context(), changes...); err != nil {
+				t.Fatal(err)
+			}
+			moveAll(t, s)
+		}
+		var used float64
+		err := s.db.View(func(tx *bbolt.Tx) error {
+			stats := tx.Bucket(bucketName).Stats()
+			used = float64(stats.LeafInuse) / float64(stats.LeafAlloc)
+			return nil
+		})
+		if err != nil || used < c.least || used > c.most {
+			t.Errorf("%s: %.2f of the pages is in use, %v; want %v to %v", c.name, used, err, c.least, c.most)
+		}
+	}
+}
+
 // BenchmarkRoom stores the records of posts of 600 bytes, keys and values as long
 // as a node's, of many authors in turn, 30 posts a commit.
 func BenchmarkRoom(b *testing.B) {
@@ -46,7 +83,7 @@ func BenchmarkRoom(b *testing.B) {
 		h := sha256.Sum256(fmt.Append(nil, what, n))
 		return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h[:]))
 	}
-	for _, authors := range []int{64, 200} {
+	for _, authors := range []int{64, 200, 5000} {
 		b.Run(fmt.Sprintf("authors=%d", authors), func(b *testing.B) {
 			for b.Loop() {
 				s := open(b, b.TempDir())
