@@ -3,7 +3,7 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 20s
 
-.PHONY: help build demo test race lint fuzz forge sabotage exfriend slow simulate size crash mongo grow growth archive bench figures cover clean
+.PHONY: help build demo test race lint fuzz forge sabotage exfriend bits slow simulate size crash mongo grow growth archive bench figures cover clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ sabotage: ## remove each verification in turn: tests must fail (ONLY, SAMPLE, SE
 
 exfriend: ## play HISTORIES (10000) random friendships against ex-friends
 	HISTORIES=$(or $(HISTORIES),10000) go test -count=1 -timeout 0 -v -run '^TestExFriends$$' ./client
+
+bits: ## flip every bit of every record that a client is shown
+	EVERY_BIT=1 go test -count=1 -timeout 60m -v -run '^TestEveryBit$$' ./client
 
 slow: ## hold 10,000 slow connections to a node
 	SLOW_CLIENTS=10000 go test -count=1 -v -run '^TestSlowClients$$' ./node/story

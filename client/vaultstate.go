@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -194,7 +195,7 @@ func (p *Person) fetchVault(ctx context.Context, from knownHead, need bool, visi
 			return at, nil, wire.Errorf(wire.Tampered, "vault", "the node shows the head of version %d and not the vault", at.counter())
 		case r.Record == nil:
 			return at, nil, nil
-		case r.Record.Head.Hash(wire.LabelVaultHead) == at.hash:
+		case bytes.Equal(r.Record.Head, at.signed):
 			return at, r.Record, nil
 		case len(heads) == 0:
 			return at, nil, rolledBackVault("it is not version %d that this device has seen", at.counter())
