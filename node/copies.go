@@ -49,7 +49,7 @@ func (n *Node) takeStream(ctx context.Context, f followed, got wire.SyncedStream
 	back := got.Head < f.after && len(got.Closed) < len(f.readers)
 	for range 3 {
 		_, _, err = openBy(ctx, n, author.address(), f.stream.author, keysOfHome, func(c *keyservice.Chain) (struct{}, error) {
-			more, err := n.takeEntries(ctx, s, f, c, got, !back)
+			more, err := n.takeEntries(ctx, s, f, c, got, !back && f.all(got))
 			progress = progress || more
 			return struct{}{}, err
 		})
@@ -61,6 +61,11 @@ func (n *Node) takeStream(ctx context.Context, f followed, got wire.SyncedStream
 		err = wire.Errorf(wire.Tampered, "stream", "entry %d was there before, now the newest is %d", f.after, got.Head)
 	}
 	return progress, err
+}
+
+// all reports whether an answer has all that it says there is.
+func (f followed) all(got wire.SyncedStream) bool {
+	return f.after+uint64(len(got.Entries)) >= got.Head
 }
 
 // takeEntries takes in entries and wraps. What another process of this node took

@@ -116,7 +116,7 @@ func (n *Node) pullBatch(ctx context.Context, node wire.NodeName, batch []follow
 		for i, f := range batch {
 			more, err := n.takeStream(ctx, f, reply.Streams[i])
 			progress = progress || more
-			whole = whole && err == nil && len(reply.Streams[i].Closed) == 0
+			whole = whole && err == nil && len(reply.Streams[i].Closed) == 0 && (reply.More || f.all(reply.Streams[i]))
 			if err == nil {
 				good = append(good, f)
 				continue

@@ -229,4 +229,16 @@ func TestLiesAboutChanges(t *testing.T) {
 	if got := ben.reads(ann); len(got) != 3 {
 		t.Errorf("after all was asked for: got %d entries, want 3", len(got))
 	}
+	a.lie = func(r *wire.SyncReply) {
+		for i := range r.Streams {
+			r.Streams[i].Entries = nil
+		}
+	}
+	ann.posts(1)
+	a.asks(other, home) // is told that there are 4, and shown none
+	a.lie = nil
+	a.asks(other, home)
+	if got := ben.reads(ann); len(got) != 4 {
+		t.Errorf("after an entry was held back: got %d entries, want 4", len(got))
+	}
 }
