@@ -87,18 +87,18 @@ func failpointsIn(t testing.TB, list string) (all []failpoint) {
 }
 
 // Parts of the node that run with one kind of store only, by what the path of a
-// file begins with.
+// file begins with, or by the name of a place.
 var (
-	onlyEmbedded = []string{"node/store/bolt/", bboltPath}
+	onlyEmbedded = []string{"node/store/bolt/", bboltPath, "loaded"}
 	onlyDatabase = []string{"node/store/mongo/", "node/database.go", "node/news.go", "node/hear.go"}
 	// Only where there are many copies are some trimmed.
 	onlyMany = []string{"node/gap.go", "node/refill.go", "node/room.go"}
 )
 
-// without leaves out the failpoints in some parts of the code.
+// without leaves out the failpoints in some parts of the code, and with some names.
 func without(points []failpoint, parts []string) []failpoint {
 	return slices.DeleteFunc(points, func(p failpoint) bool {
-		return slices.ContainsFunc(parts, func(part string) bool { return strings.HasPrefix(p.file, part) })
+		return slices.ContainsFunc(parts, func(part string) bool { return p.name == part || strings.HasPrefix(p.file, part) })
 	})
 }
 
