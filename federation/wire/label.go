@@ -41,6 +41,8 @@ const (
 	LabelCursorTag      Label = "peerbrain/v1/hash/cursor-tag"
 	LabelToken          Label = "peerbrain/v1/hash/session-token"
 	LabelDeviceToken    Label = "peerbrain/v1/hash/device-token"
+	LabelFingerprint    Label = "peerbrain/v1/hash/fingerprint"
+	LabelSafetyNumber   Label = "peerbrain/v1/hash/safety-number"
 )
 
 // Labels of derived keys (HKDF info).
@@ -77,6 +79,7 @@ func Labels() []Label {
 		LabelHeadQuery, LabelNodeDocument, LabelRootChange, LabelMove, LabelTombstone, LabelComment, LabelReaction,
 		LabelBodyHash, LabelVaultHash, LabelSlotsHash, LabelContentCommit, LabelChainCommit, LabelLoginSalt,
 		LabelDirectAudience, LabelRecoveryCheck, LabelFakeSalt, LabelChallengeTag, LabelCursorTag, LabelToken, LabelDeviceToken,
+		LabelFingerprint, LabelSafetyNumber,
 		LabelLoginSeed, LabelSlotKey, LabelRecoverySeed, LabelRecoveryEncryption, LabelRecoveryLogin,
 		LabelContentKey, LabelChainKey, LabelCommentKey,
 		LabelSealEntry, LabelSealSelfSecret, LabelSealLink, LabelSealVault, LabelSealSlot, LabelSealRecovery,
