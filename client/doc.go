@@ -8,7 +8,9 @@
 // order in its answers is checked, and an answer that contradicts what is known
 // becomes an error of kind wire.Tampered that names what was wrong. A friend is
 // who stands in the person's vault, with the keys pinned there; what a node
-// lists beyond that is at most an offer.
+// lists beyond that is at most an offer. Whose keys they are is known once two
+// people have compared their safety number; keys that were compared are replaced
+// only by others that were (TestVerifiedIsNotReplaced).
 //
 // # What it promises
 //

@@ -15,6 +15,7 @@ type Friend struct {
 	Account     wire.AccountID
 	State       wire.FriendState
 	Verified    bool   // the keys were compared in person
+	KeysChanged bool   // others were, and the keys have changed since
 	Undelivered bool   // a statement is still on its way to them
 	Problem     string // "" or what is wrong, for people
 }
@@ -149,13 +150,14 @@ func (p *Person) unsent(f *friend) bool {
 }
 
 func (p *Person) show(f *friend) Friend {
-	r := p.records[f.Account]
+	r, problem := p.records[f.Account], p.problems[f.Account]
+	changed := f.replaced() || f.Verified && errors.Is(problem, ErrKeysChanged)
 	now := Friend{
-		Address: f.address(), Account: f.Account, State: f.state(), Verified: f.Verified,
+		Address: f.address(), Account: f.Account, State: f.state(), Verified: f.verified() && !changed, KeysChanged: changed,
 		Undelivered: r.Undelivered > 0 || p.unsent(f), Problem: printable(r.ProblemDetail),
 	}
-	if err := p.problems[f.Account]; err != nil {
-		now.Problem = reason(err)
+	if problem != nil {
+		now.Problem = reason(problem)
 	}
 	return now
 }

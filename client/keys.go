@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/keyservice"
@@ -10,7 +11,9 @@ import (
 // Keys of others. What counts is the key statement that the vault pins at first
 // contact. There is no proof yet that a change of keys is known to all
 // (transparency log), so a later statement is refused and shown: nothing is
-// verified with it and nothing is wrapped to it.
+// verified with it and nothing is wrapped to it before the two have compared their
+// safety number (VerifyFriend). With such a proof too, keys that were verified in person
+// are followed by no others in silence (TestVerifiedIsNotReplaced).
 
 // peer is a person's chain up to the pinned statement, and what wraps need of it.
 // A device keeps it sealed, so it is not verified at each use.
@@ -73,11 +76,19 @@ func (p *Person) fetchChain(ctx context.Context, who wire.Address, account *wire
 	return chain, err
 }
 
-// pinned checks that chain still holds what the vault has pinned of f, and
-// nothing that came after it.
-func pinned(f *friend, chain *keyservice.Chain) error {
+// checkPin checks that chain still holds what the vault has pinned of f: it may go on
+// from there.
+func checkPin(f *friend, chain *keyservice.Chain) error {
 	if _, hash, err := chain.At(f.PinSeq); err != nil || hash != f.PinHash {
 		return wire.Errorf(wire.Tampered, "keys", "the keys that the node shows for %s are not those that were confirmed", f.address())
+	}
+	return nil
+}
+
+// pinned is checkPin, and that nothing came after it.
+func pinned(f *friend, chain *keyservice.Chain) error {
+	if err := checkPin(f, chain); err != nil {
+		return err
 	}
 	if chain.Newest().Seq != f.PinSeq {
 		return errKeysChanged(f)
@@ -85,20 +96,43 @@ func pinned(f *friend, chain *keyservice.Chain) error {
 	return nil
 }
 
+// ErrKeysChanged says, beside the kind wire.Tampered, that somebody has other keys than
+// those that are trusted. VerifyFriend is the way to trust them.
+var ErrKeysChanged = errors.New("the keys of a friend have changed")
+
+type keysChangedError struct{ cause error }
+
+func (e *keysChangedError) Error() string   { return e.cause.Error() }
+func (e *keysChangedError) Unwrap() []error { return []error{e.cause, ErrKeysChanged} }
+
 func errKeysChanged(f *friend) error {
-	return wire.Errorf(wire.Tampered, "keys", "the keys of %s have changed; this release cannot confirm new ones, and uses neither", f.address())
+	since := ""
+	if f.Verified {
+		since = " since you verified them in person"
+	}
+	return &keysChangedError{wire.Errorf(wire.Tampered, "keys", "the keys of %s have changed%s; neither the old nor the new ones are used before you compare the safety number", f.address(), since)}
 }
 
-// keysOf returns the pinned keys of somebody in the vault.
-func (p *Person) keysOf(ctx context.Context, f *friend) (*peer, error) {
-	if k := p.loadPeer(f.Account); k != nil && k.Newest == f.PinHash {
-		return k, nil
-	}
+// knownChain asks for the keys of somebody in the vault, where no node can say that
+// there is nobody.
+func (p *Person) knownChain(ctx context.Context, f *friend) (*keyservice.Chain, error) {
 	chain, err := p.fetchChain(ctx, f.address(), &f.Account)
 	switch wire.KindOf(err) {
 	case wire.NotExist, wire.Invalid:
 		return nil, wire.Errorf(wire.Tampered, "keys", "the node has no keys of %s, who is known here", f.address())
 	}
+	return chain, err
+}
+
+// keysOf returns the pinned keys of somebody in the vault.
+func (p *Person) keysOf(ctx context.Context, f *friend) (*peer, error) {
+	if f.replaced() {
+		return nil, errKeysChanged(f)
+	}
+	if k := p.loadPeer(f.Account); k != nil && k.Newest == f.PinHash {
+		return k, nil
+	}
+	chain, err := p.knownChain(ctx, f)
 	if err != nil {
 		return nil, err
 	}

@@ -63,8 +63,9 @@ type friend struct {
 	PinHash    wire.Hash       `cbor:"5,keyasint"`
 	History    bool            `cbor:"6,keyasint"` // the past is shared with them
 	Friendship wire.Friendship `cbor:"7,keyasint"`
-	Pending    []statement     `cbor:"8,keyasint"` // mine that may not have reached the node
-	Verified   bool            `cbor:"9,keyasint"` // the keys were compared in person
+	Pending    []statement     `cbor:"8,keyasint"`           // mine that may not have reached the node
+	Verified   bool            `cbor:"9,keyasint"`           // keys were compared in person
+	Compared   wire.Hash       `cbor:"10,keyasint,omitzero"` // the key statement that holds them
 }
 
 // statement is one that I signed.
@@ -195,7 +196,7 @@ func (f *friend) inOrder(me wire.AccountID) bool {
 		}
 	}
 	return f.Friendship.Me == me && f.Friendship.Other == f.Account && f.Account != me && !f.Account.IsZero() &&
-		f.PinSeq <= wire.MaxInteger && !f.PinHash.IsZero() && f.Friendship.Check() == nil
+		f.PinSeq <= wire.MaxInteger && !f.PinHash.IsZero() && f.Verified == !f.Compared.IsZero() && f.Friendship.Check() == nil
 }
 
 // clone returns a copy that shares nothing with v.
@@ -270,6 +271,17 @@ func (a *audience) epoch(content wire.Commitment) *epochMembers {
 		}
 	}
 	return nil
+}
+
+// forgetEpochsOf forgets who may open the audiences that somebody reads whose keys
+// have changed. A new epoch begins where nothing is known of the newest.
+func (v *vault) forgetEpochsOf(id wire.AccountID) {
+	for i := range v.Audiences {
+		a := &v.Audiences[i]
+		if slices.ContainsFunc(a.Epochs, func(e epochMembers) bool { return slices.Contains(e.Members, id) }) {
+			a.Epochs = nil
+		}
+	}
 }
 
 // propose notes an epoch that is about to be made, beside the newest one.

@@ -104,7 +104,7 @@ func fullVault(t testing.TB) *vault {
 	}
 	bob := person("bob")
 	s, _ := say(bob, at)
-	bob.History, bob.Verified = true, true
+	bob.History, bob.Verified, bob.Compared = true, true, bob.PinHash
 	add(bob.Friendship.AddAccept(&wire.Accept{From: bob.Account, To: vaultAccount, Offer: s.Hash(wire.LabelOffer), Audience: fixed("audience of bob"), Created: at + 1}))
 	carol := person("carol")
 	s, _ = say(carol, at+2)
@@ -157,6 +157,8 @@ func vaultFaults() map[string]func(v *vault) {
 		"a node that is none":              func(v *vault) { v.Friends[0].Node = "127.0.0.1" },
 		"no pin":                           func(v *vault) { v.Friends[0].PinHash = wire.Hash{} },
 		"pin_seq above 2^53-1":             func(v *vault) { v.Friends[0].PinSeq = wire.MaxInteger + 1 },
+		"verified, and no statement named": func(v *vault) { v.friend(fixed("account bob")).Compared = wire.Hash{} },
+		"a statement named, not verified":  func(v *vault) { v.friend(fixed("account bob")).Verified = false },
 		"a statement of a signature alone": func(v *vault) { pendingOf(v).Signed = pendingOf(v).Signed[:64] },
 		"a statement that is too long":     func(v *vault) { pendingOf(v).Signed = make(wire.Signed, wire.MaxStatement+1) },
 		"a negative time":                  func(v *vault) { v.Friends[0].Friendship.Mine.Created = -1 },
@@ -211,6 +213,10 @@ func vaultContentVectors(t testing.TB) vectorFile {
 	last := fullVault(t)
 	last.KeySeq, last.Friends[0].Friendship.Floor = wire.MaxInteger, 253402300800000
 	good("the greatest numbers", last)
+	changed := fullVault(t)
+	bob := changed.friend(fixed("account bob"))
+	bob.PinSeq, bob.PinHash = 1, fixed("next key statement of bob")
+	good("other keys than were compared", changed)
 
 	b := fresh.encode() // ends with key 7, the empty list of friends
 	bad("null for an empty list", "an empty list is the array of none", wire.Update, append(bytes.Clone(b[:len(b)-1]), 0xf6))
@@ -224,6 +230,10 @@ func vaultContentVectors(t testing.TB) vectorFile {
 	kind := fullVault(t)
 	pendingOf(kind).Kind = 4
 	bad("a statement of kind 4", "kind 4 needs a newer release", wire.Update, kind.encode())
+	zero := full.encode() // ends with a friend who was never verified
+	end := wire.EncodeCBOR(&full.Friends[len(full.Friends)-1])
+	zero = append(append(zero[:len(zero)-len(end)], end[0]+1), append(end[1:], append([]byte{10, 0x58, 32}, make([]byte, 32)...)...)...)
+	bad("a compared statement of zeros", "where none was compared, there is no key 10", wire.Update, zero)
 	faults := vaultFaults()
 	for _, name := range slices.Sorted(maps.Keys(faults)) {
 		v := fullVault(t)
