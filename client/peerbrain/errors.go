@@ -120,6 +120,9 @@ func (a *app) general(kind wire.Kind, err error) (what, hint string) {
 			return "the node shows less than this device has seen, or something else: " + detail(err),
 				"if its operator says that an old copy was restored, this hands in what was lost: peerbrain login " + cmp.Or(a.who, "NAME@NODE") + "; else tell the operator"
 		}
+		if errors.Is(err, client.ErrKeysChanged) {
+			return detail(err), "when you meet or call them: peerbrain friend verify NAME@NODE"
+		}
 		return "what the node sent contradicts what was signed: " + what, "nothing of it was taken; tell your friend, and the operator of the node"
 	case wire.Limit:
 		return "a limit of the node is reached: " + what, "ask the operator of the node"

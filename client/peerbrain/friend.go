@@ -38,17 +38,18 @@ adds, the other accepts; nobody has to be online for it.`,
 		Example: `  peerbrain friend add bob@node.example       ask bob
   peerbrain friend list                       who asked me, and who are my friends
   peerbrain friend accept ada@node.example    say yes
-  peerbrain friend remove eve@node.example    what I write from now on is closed to eve`,
+  peerbrain friend remove eve@node.example    what I write from now on is closed to eve
+  peerbrain friend verify bob@node.example    compare keys with bob, in person`,
 		Args:                       a.noSuchCommand,
 		SuggestionsMinimumDistance: 2,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usage("what about friends? add, accept, decline, cancel, remove or list", "peerbrain friend --help")
+			return usage("what about friends? add, accept, decline, cancel, remove, verify, unverify or list", "peerbrain friend --help")
 		},
 	}
 	for _, act := range friendActs() {
 		cmd.AddCommand(a.friendCommand(act))
 	}
-	cmd.AddCommand(a.friendList())
+	cmd.AddCommand(a.friendVerify(), a.friendList())
 	return cmd
 }
 
@@ -88,6 +89,15 @@ func friendActs() []friendAct {
 			},
 			said:  func(f client.Friend) string { return fmt.Sprintf("%s is not asked any more.", f.Address) },
 			words: func(who wire.Address) map[wire.Kind][2]string { return notThere(who, "is not asked by you", "") },
+		},
+		{
+			name: "unverify", short: "Take back that you compared keys",
+			long: "Take back that you compared keys with somebody in person. Keys that came after\nthose that you compared are trusted then, if your device has accepted them.",
+			do: func(ctx context.Context, p *client.Person, who wire.Address, _ bool) (client.Friend, error) {
+				return p.UnverifyFriend(ctx, who)
+			},
+			said:  func(f client.Friend) string { return fmt.Sprintf("%s is not verified.", f.Address) },
+			words: func(who wire.Address) map[wire.Kind][2]string { return notThere(who, "is not your friend", "") },
 		},
 		{
 			name: "remove", short: "End a friendship",
@@ -161,7 +171,7 @@ func (a *app) friendCommand(act friendAct) *cobra.Command {
 func (a *app) befriended(f client.Friend, said string) error {
 	a.undelivered(f)
 	if a.json {
-		return a.object(friendJSON{f.Address, f.State, f.Verified})
+		return a.object(friendOf(f))
 	}
 	a.say("%s", said)
 	return nil
@@ -180,7 +190,7 @@ func (a *app) friendList() *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
 		Short:   "List friends, and who asked whom",
-		Long:    "List friends, and who asked whom. With --json the state is friend, incoming or outgoing.",
+		Long:    "List friends, and who asked whom. With --json the state is friend, incoming or outgoing;\nverified says that you compared keys, keys_changed that they have changed since.",
 		Example: "  peerbrain friend list\n  peerbrain friend list --json",
 		Args:    noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -214,7 +224,7 @@ func (a *app) listFriends(friends []client.Friend) error {
 		a.undelivered(f)
 		if !a.json {
 			fmt.Fprintf(w, "%s\t%s\n", f.Address, stateWords(f))
-		} else if err := a.object(friendJSON{f.Address, f.State, f.Verified}); err != nil {
+		} else if err := a.object(friendOf(f)); err != nil {
 			return err
 		}
 	}
@@ -222,16 +232,20 @@ func (a *app) listFriends(friends []client.Friend) error {
 }
 
 func stateWords(f client.Friend) string {
+	mark := ""
+	switch {
+	case f.KeysChanged:
+		mark = ", verified before: the keys have changed since"
+	case f.Verified:
+		mark = ", verified"
+	}
 	switch f.State {
 	case wire.StateFriend:
-		if f.Verified {
-			return "friend, verified"
-		}
-		return "friend"
+		return "friend" + mark
 	case wire.StateIncoming:
-		return "asks you; to accept: peerbrain friend accept " + f.Address.String()
+		return "asks you" + mark + "; to accept: peerbrain friend accept " + f.Address.String()
 	case wire.StateOutgoing:
-		return "asked by you, has not answered"
+		return "asked by you" + mark + ", has not answered"
 	}
 	return string(f.State)
 }

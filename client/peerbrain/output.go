@@ -27,6 +27,12 @@ type (
 		Address  wire.Address     `json:"address"`
 		State    wire.FriendState `json:"state"`
 		Verified bool             `json:"verified"`
+		Changed  bool             `json:"keys_changed,omitempty"` // others were verified
+	}
+	comparedJSON struct {
+		friendJSON
+		Number string `json:"safety_number"`
+		QR     string `json:"qr"` // what the code says
 	}
 	postedJSON struct {
 		ID       wire.EntryID `json:"id"`
@@ -43,6 +49,10 @@ type (
 		Cursor string `json:"cursor"`
 	}
 )
+
+func friendOf(f client.Friend) friendJSON {
+	return friendJSON{f.Address, f.State, f.Verified, f.KeysChanged}
+}
 
 // created is RFC 3339, UTC, with milliseconds.
 const createdLayout = "2006-01-02T15:04:05.000Z"
