@@ -247,6 +247,10 @@ func (s *liesScene) words(command string) []string {
 		if word == "POST" {
 			words[i] = s.post.String()
 		}
+		if word == "NUMBER" { // as both would see it if nobody lied
+			name, _, _ := strings.Cut(words[i-2], "@")
+			words[i] = s.number("bob", name)
+		}
 	}
 	return words
 }
@@ -353,6 +357,12 @@ func (s *liesScene) asks(ctx context.Context, p *client.Person, words []string) 
 		_, err = p.AcceptFriend(ctx, about, true)
 	case "friend remove":
 		_, err = p.RemoveFriend(ctx, about)
+	case "friend verify":
+		var number client.SafetyNumber
+		if number, err = client.ParseSafetyNumber(words[4]); err == nil {
+			about, _ = wire.ParseAddress(words[2])
+			_, err = p.VerifyFriend(ctx, about, number)
+		}
 	case "logout logout":
 		err = p.Logout(ctx)
 	default:

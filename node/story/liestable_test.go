@@ -196,6 +196,21 @@ func (s *liesScene) thiefsKeys(who string) []wire.Signed {
 	return []wire.Signed{signed}
 }
 
+// thiefsOffer makes of a record one with keys made up for the address of somebody,
+// and an offer to bob under these.
+func (s *liesScene) thiefsOffer(r *wire.FriendRecord, who string) {
+	r.Account = wire.AccountID(s.thiefsKeys(who)[0].Hash(wire.LabelKeyStatement))
+	from, to := s.at(who), s.at("bob")
+	offer := &wire.Offer{
+		Version: wire.Version, Suite: wire.Suite, From: r.Account, FromHandle: from.Handle, FromNode: from.Node,
+		To: s.ids["bob"], ToHandle: to.Handle, ToNode: to.Node, Audience: wire.AudienceID{1}, Created: time.Now().UnixMilli(),
+	}
+	var err error
+	if r.OfferGot, err = offer.Sign(thief()); err != nil {
+		s.t.Error(err)
+	}
+}
+
 // keysFor answers the question for somebody's keys with others.
 func keysFor(who string, others func(s *liesScene) []wire.Signed) func(*liesScene, string) []told {
 	return func(s *liesScene, _ string) []told {
@@ -250,6 +265,23 @@ func onlyBob(honest string) string {
 }
 
 func nothing(string) string { return "" }
+
+// verifyAda is what bob types after he has met ada.
+const verifyAda = "friend verify ada@ --safety-number NUMBER"
+
+// verified tells lies after bob has verified ada on another device.
+func verified(lies func(*liesScene, string) []told) func(*liesScene, string) []told {
+	return func(s *liesScene, home string) []told {
+		s.must(s.copyOf("bob"), verifyAda)
+		s.went[home] = true
+		return lies(s, home)
+	}
+}
+
+// friendVerified shows ada as verified.
+func friendVerified(honest string) string {
+	return strings.Replace(honest, "friend\n", "friend, verified\n", 1)
+}
 
 func withoutFirst(honest string) string {
 	_, rest, _ := strings.Cut(honest, "\n\n")
@@ -338,6 +370,12 @@ var vaultLies = []lie{
 	{"a vault said to be late", onPutVault, "friend accept dan@", "old", always(refuse(onPutVault, wire.Conflict)),
 		wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
 	{"a vault said to be late that was kept", onPutVault, "friend accept dan@", "old", always(deny(onPutVault, wire.Conflict)), "", "", nil, nil},
+	{"the vault rolled back to before a friend was verified", onVault, "friend list", "old", earlier(verifyAda),
+		wire.Tampered, "a vault that was rolled back or forked", nil, nil},
+	{"the vault rolled back to before a friend was verified, before a post", onVault, "post hello", "old", earlier(verifyAda),
+		wire.Tampered, "a vault that was rolled back or forked", nil, nil},
+	{"a vault with a mark said to be kept", onPutVault, "friend list", "old", during(verifyAda, swallow(onPutVault, nil)),
+		wire.Tampered, "a vault that was rolled back or forked", nil, nil},
 	{"a vault said to be kept", onPutVault, "friend list", "old", during("friend accept dan@", swallow(onPutVault, nil)),
 		wire.Tampered, "a vault that was rolled back or forked", nil, nil},
 }
@@ -360,6 +398,24 @@ var friendLies = []lie{
 		wire.Tampered, "the node shows the keys of carol@", nil, nil},
 	{"one's own keys, at first contact", onKeys, "friend add eve@", "old", keysFor("eve", func(s *liesScene) []wire.Signed { return s.keys["bob"].Statements }),
 		wire.Tampered, "the node shows the keys of bob@", nil, nil},
+	{"keys and an offer that a thief has made up, at first contact", onKeys, "friend verify dan@ --safety-number NUMBER", "old", func(s *liesScene, _ string) []told {
+		return []told{
+			{route: onKeys, before: func(x *exchange) {
+				if strings.Contains(string(x.body), s.address("dan")) {
+					x.status, x.answer = http.StatusOK, wire.EncodeJSON(&wire.KeysReply{Statements: s.thiefsKeys("dan"), AsOf: time.Now().UnixMilli()})
+				}
+			}},
+			alter(onFriends, func(_ *exchange, r *wire.FriendsReply) { s.thiefsOffer(record(r, s.ids["dan"]), "dan") }),
+		}
+	}, wire.Tampered, "groups are others than here", nil, nil},
+	{"keys that a thief has made up, to who compares", onKeys, verifyAda, "old", keysFor("ada", func(s *liesScene) []wire.Signed { return s.thiefsKeys("ada") }),
+		wire.Tampered, "another person's keys", nil, nil},
+	{"newer keys that a thief has signed, to who compares", onKeys, verifyAda, "old", keysFor("ada", func(s *liesScene) []wire.Signed { return s.thiefsChain("ada") }),
+		wire.Tampered, "do not verify", nil, nil},
+	{"other keys for a verified friend, to a new device", onKeys, "feed", "new", verified(keysFor("ada", func(s *liesScene) []wire.Signed { return s.thiefsKeys("ada") })),
+		wire.Tampered, "another person's keys", nil, nil},
+	{"newer keys for a verified friend, to a new device", onKeys, "friend list", "new", verified(keysFor("ada", func(s *liesScene) []wire.Signed { return s.thiefsChain("ada") })),
+		"", "do not verify", friendVerified, nil},
 
 	{"a friend who was never made", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
 		f := record(r, s.ids["eve"])
