@@ -50,6 +50,9 @@ func (p *Person) SafetyNumber(ctx context.Context, who wire.Address) (Comparison
 			return err
 		}
 		now = Comparison{Friend: p.show(f), Number: safetyNumber(p.chain, chain), Newer: f.renewed(chain)}
+		if now.Newer { // this device may not have heard of them before
+			now.Verified, now.KeysChanged = false, f.Verified
+		}
 		return nil
 	})
 	return now, err

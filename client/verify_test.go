@@ -164,8 +164,13 @@ func TestVerifiedIsNotReplaced(t *testing.T) {
 
 	c, err := phone.SafetyNumber(ctx, ada.address)
 	phone.must(err)
-	if !c.Newer || c.Verified || c.Number == old || c.Number != safetyNumber(chain, bob.chain) {
-		t.Errorf("got %+v, want the number of the new keys", c)
+	if c.Number == old || c.Number != safetyNumber(chain, bob.chain) {
+		t.Errorf("got %s, want the number of the new keys", c.Number)
+	}
+	for _, device := range []*someone{phone, bob} { // bob's has kept the old keys
+		if c, err := device.SafetyNumber(ctx, ada.address); err != nil || !c.Newer || c.Verified || !c.KeysChanged {
+			t.Errorf("got %+v, %v, want to hear of new keys", c, err)
+		}
 	}
 	before := phone.vaults()
 	if _, err := phone.VerifyFriend(ctx, ada.address, old); !errors.Is(err, ErrOtherNumber) {
