@@ -35,8 +35,11 @@ With --safety-number the number that the other one sees is compared for you: as 
 is read out, with or without spaces and dashes, or as a camera reads the QR code.
 Where it is another one, nothing is marked, and the status is 1.
 
-When the keys of somebody have changed, nothing is written for them and read of
-them before you compare again.`,
+When the keys of somebody have changed, the new ones are not used before you
+compare again.
+
+The QR code brings its own black and white. Where a terminal has no colours
+(NO_COLOR), it is drawn for a dark ground, or for a light one if COLORFGBG says so.`,
 		Example: `  peerbrain friend verify bob@node.example
   peerbrain friend verify bob@node.example --safety-number "12345 67890 12345 67890 12345 67890 12345 67890 12345 67890 12345 67890"`,
 		Args: oneAddress,
