@@ -102,8 +102,9 @@ var ErrKeysChanged = errors.New("the keys of a friend have changed")
 
 type keysChangedError struct{ cause error }
 
-func (e *keysChangedError) Error() string   { return e.cause.Error() }
-func (e *keysChangedError) Unwrap() []error { return []error{e.cause, ErrKeysChanged} }
+func (e *keysChangedError) Error() string        { return reason(e.cause) }
+func (e *keysChangedError) Unwrap() error        { return e.cause }
+func (e *keysChangedError) Is(target error) bool { return target == ErrKeysChanged }
 
 func errKeysChanged(f *friend) error {
 	since := ""

@@ -26,8 +26,9 @@ var ErrOtherNumber = errors.New("the safety numbers differ")
 
 type otherNumberError struct{ cause error }
 
-func (e *otherNumberError) Error() string   { return e.cause.Error() }
-func (e *otherNumberError) Unwrap() []error { return []error{e.cause, ErrOtherNumber} }
+func (e *otherNumberError) Error() string        { return reason(e.cause) }
+func (e *otherNumberError) Unwrap() error        { return e.cause }
+func (e *otherNumberError) Is(target error) bool { return target == ErrOtherNumber }
 
 // verified reports whether the keys that are trusted are those that were compared.
 func (f *friend) verified() bool { return f.Verified && f.Compared == f.PinHash }

@@ -115,6 +115,7 @@ func TestPostOnATerminal(t *testing.T) {
 func TestExplain(t *testing.T) {
 	a, _, _ := typing("")
 	addr := wire.Address{Handle: "bob", Node: "node.example"}
+	newKeys := keysChanged{wire.Errorf(wire.Tampered, "keys", "bob has new keys")}
 	for _, test := range []struct {
 		err        error
 		at         about
@@ -127,6 +128,8 @@ func TestExplain(t *testing.T) {
 		{wire.Errorf(wire.NotExist, "address", "unknown"), about{doing: "add", words: addWords(addr)}, "nobody called bob@node.example", "spelling", failed},
 		{wire.Errorf(wire.Clock, "created", "ten minutes ahead"), about{}, "ten minutes ahead", "set the clock", failed},
 		{wire.Errorf(wire.Tampered, "entry", "a hole"), about{}, "a hole", "operator", failed},
+		{newKeys, about{doing: "read"}, "cannot read: bob has new keys", "peerbrain friend verify", failed},
+		{errors.Join(wire.Errorf(wire.Tampered, "entry", "a hole"), newKeys), about{doing: "read"}, "cannot read: a hole; bob has new keys", "peerbrain friend verify", failed},
 		{usage("what", "hint"), about{doing: "x"}, "what", "hint", wrongUsage},
 		{errors.New("disk full"), about{doing: "post"}, "cannot post: disk full", "", failed},
 	} {
@@ -136,6 +139,13 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// keysChanged is an error about keys that have changed, as package client makes them.
+type keysChanged struct{ cause *wire.Error }
+
+func (e keysChanged) Error() string        { return e.cause.Detail }
+func (e keysChanged) Unwrap() error        { return e.cause }
+func (e keysChanged) Is(target error) bool { return target == client.ErrKeysChanged }
 
 func TestNearAddress(t *testing.T) {
 	for s, want := range map[string]string{

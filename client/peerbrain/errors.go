@@ -121,7 +121,7 @@ func (a *app) general(kind wire.Kind, err error) (what, hint string) {
 				"if its operator says that an old copy was restored, this hands in what was lost: peerbrain login " + cmp.Or(a.who, "NAME@NODE") + "; else tell the operator"
 		}
 		if errors.Is(err, client.ErrKeysChanged) {
-			return detail(err), "when you meet or call them: peerbrain friend verify NAME@NODE"
+			return what, "when you meet or call them: peerbrain friend verify NAME@NODE"
 		}
 		return "what the node sent contradicts what was signed: " + what, "nothing of it was taken; tell your friend, and the operator of the node"
 	case wire.Limit:
