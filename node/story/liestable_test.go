@@ -374,6 +374,11 @@ var vaultLies = []lie{
 		wire.Tampered, "a vault that was rolled back or forked", nil, nil},
 	{"the vault rolled back to before a friend was verified, before a post", onVault, "post hello", "old", earlier(verifyAda),
 		wire.Tampered, "a vault that was rolled back or forked", nil, nil},
+	{"the vault rolled back to before a friend was verified, to a new device", onVault, "login bob@", "", func(s *liesScene, _ string) []told {
+		s.must(s.copyOf("bob"), verifyAda)
+		s.restore(s.right) // nobody else knows of the mark; the pins are what they were
+		return nil
+	}, "", "", nil, nil},
 	{"a vault with a mark said to be kept", onPutVault, "friend list", "old", during(verifyAda, swallow(onPutVault, nil)),
 		wire.Tampered, "a vault that was rolled back or forked", nil, nil},
 	{"a vault said to be kept", onPutVault, "friend list", "old", during("friend accept dan@", swallow(onPutVault, nil)),
