@@ -29,7 +29,7 @@ func TestRegister(t *testing.T) {
 	if account, err := n.account(t.Context(), "ann"); err != nil || account != ann.account {
 		t.Fatalf("got %v, %v, want %v", account, err, ann.account)
 	}
-	if _, err := n.slots(t.Context(), ann.account); err != nil {
+	if _, _, err := n.slots(t.Context(), ann.account); err != nil {
 		t.Fatal(err)
 	}
 	_, err := n.account(t.Context(), "ben")

@@ -63,13 +63,13 @@ func (d *side) judgeDevice(ctx context.Context, rec store.Record) error {
 	return nil
 }
 
-// judgeSession checks sess/<hash>.
+// judgeSession checks sess/<first 8 bytes of an account>/<hash>.
 func (d *side) judgeSession(ctx context.Context, rec store.Record) error {
 	const repair = "remove it: its person logs in again"
 	var r session
-	var hash wire.Hash
 	problem := ""
-	if hash.UnmarshalText([]byte(strings.TrimPrefix(rec.Key, sessionPrefix))) != nil {
+	shelf, hash, err := parseSessionKey(rec.Key)
+	if r.hash = hash; err != nil {
 		problem = "its key is not that of a session"
 	} else {
 		problem = decodeStrictly(rec, &r)
@@ -85,6 +85,8 @@ func (d *side) judgeSession(ctx context.Context, rec store.Record) error {
 			return nil // it is the handle that is wrong
 		case !legible || h.Account != r.Account:
 			problem = "its account is not the one with its handle"
+		case shelf != wire.ShelfOf(r.Account):
+			problem = "it lies among those of another account"
 		case checkDeviceName(r.Device) != nil:
 			problem = "the name of its device is none"
 		case r.Expires <= r.Created:
@@ -93,11 +95,20 @@ func (d *side) judgeSession(ctx context.Context, rec store.Record) error {
 			problem = d.past(r.Created)
 		}
 	}
+	var v vaultRecord
+	legible := false
+	if problem == "" {
+		if _, legible, err = d.get(ctx, vaultKey(r.Account), &v); err != nil {
+			return err
+		}
+	}
 	switch {
 	case problem != "":
 		d.spare(rec, problem, repair)
 	case r.Expires < d.f.Now().Add(-wire.MaxSkew).UnixMilli():
 		d.wrong(Finding{Key: rec.Key, Problem: "a session that has expired", Leftover: true, Repair: "remove it", fix: d.removal(rec)})
+	case legible && !v.admits(&r):
+		d.wrong(Finding{Key: rec.Key, Problem: "a session that has ended with others", Leftover: true, Repair: "remove it", fix: d.removal(rec)})
 	}
 	return nil
 }

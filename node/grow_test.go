@@ -246,7 +246,9 @@ func (g *growth) entries() {
 	g.ids = slices.Concat(ids...)
 }
 
-func (g *growth) token(p *grownPerson) wire.Token { return wire.NewToken(grownSeed("token", p.number)) }
+func (g *growth) token(p *grownPerson) wire.Token {
+	return wire.NewSessionToken(p.account, grownSeed("token", p.number))
+}
 
 // friendsOf returns the friends of a person, in order of accounts.
 func (g *growth) friendsOf(p *grownPerson) []*grownPerson {
@@ -317,7 +319,7 @@ func (g *growth) doors() {
 	var sessions []store.Change
 	for _, p := range g.all {
 		s := &session{Version: recordVersion, Account: p.account, Handle: p.handle, Device: "a load", Created: g.born(), Expires: g.now + grownYear.Milliseconds()}
-		sessions = append(sessions, put(sessionKey(g.token(p).Hash(wire.LabelToken)), s))
+		sessions = append(sessions, put(sessionKey(wire.ShelfOf(p.account), g.token(p).Hash(wire.LabelToken)), s))
 	}
 	g.put(sessions...)
 }
@@ -328,7 +330,7 @@ func (g *growth) vaults() {
 			return put(sealedKey(p.account, p.head.VaultHash), &sealedRecord{recordVersion, p.vault.Vault})
 		},
 		func(p *grownPerson) store.Change {
-			return put(vaultKey(p.account), &vaultRecord{recordVersion, p.vault.Head, p.vault.Slots})
+			return put(vaultKey(p.account), &vaultRecord{Version: recordVersion, Head: p.vault.Head, Slots: p.vault.Slots})
 		},
 		func(p *grownPerson) store.Change {
 			return put(vheadKey(p.account, 1, headHash(p.vault.Head)), &statementRecord{recordVersion, p.vault.Head})

@@ -79,6 +79,22 @@ func serveEndSession(ctx context.Context, _ *api, r *incoming) (any, error) {
 	return nil, r.person.EndSession(ctx)
 }
 
+func serveSessions(ctx context.Context, _ *api, r *incoming) (any, error) {
+	return found(r.person.Sessions(ctx))
+}
+
+func serveEndOthers(ctx context.Context, _ *api, r *incoming) (any, error) {
+	return nil, r.person.EndOtherSessions(ctx)
+}
+
+func serveEndOne(ctx context.Context, _ *api, r *incoming) (any, error) {
+	var id wire.Hash
+	if err := id.UnmarshalText([]byte(r.params["id"])); err != nil {
+		return nil, err
+	}
+	return nil, r.person.EndOneSession(ctx, id)
+}
+
 func serveGetVault(ctx context.Context, _ *api, r *incoming) (any, error) {
 	after, err := r.number("after")
 	if err != nil {

@@ -327,7 +327,7 @@ func (n *Node) forget(copied bool, key string) {
 		}
 	case "sess":
 		var hash wire.Hash
-		if err = hash.UnmarshalText([]byte(rest)); err == nil {
+		if _, hash, err = parseSessionKey(key); err == nil {
 			n.door.cache.forget(hash)
 			n.live.ended(hash)
 		}

@@ -102,7 +102,7 @@ func (n *Node) Login(ctx context.Context, req wire.LoginRequest, from netip.Addr
 	if !who.answers(req.Answer, c.Purpose, encoded) {
 		return wire.LoginReply{}, unauthenticated()
 	}
-	reply, err := n.openSession(ctx, c, who.account, req, device)
+	reply, err := n.openSession(ctx, c, who, req, device)
 	if errors.Is(err, wire.Unauthenticated) { // a challenge that was spent before is a failure
 		return reply, err
 	}
@@ -161,6 +161,7 @@ type candidate struct {
 	random          wire.Nonce
 	argon2          wire.Argon2
 	login, recovery wire.LoginKey
+	era             uint64 // of the sessions that open now
 }
 
 // askedCacheSize is how many are remembered from a challenge to its answer, 300 bytes
@@ -189,7 +190,7 @@ func (n *Node) candidate(ctx context.Context, h wire.Handle) (candidate, error) 
 	} else if err != nil {
 		return candidate{}, fmt.Errorf("look up account: %w", err)
 	}
-	slots, err := n.slots(ctx, account)
+	slots, era, err := n.slots(ctx, account)
 	if errors.Is(err, wire.NotExist) {
 		exists = false
 		account = decoy.account
@@ -200,7 +201,7 @@ func (n *Node) candidate(ctx context.Context, h wire.Handle) (candidate, error) 
 	if err != nil {
 		return candidate{}, fmt.Errorf("look up slots: %w", err)
 	}
-	return candidate{exists, account, slots.Random, slots.Argon2, slots.Login, slots.RecoveryLogin}, nil
+	return candidate{exists, account, slots.Random, slots.Argon2, slots.Login, slots.RecoveryLogin, era}, nil
 }
 
 // A decoy is what is of their own of whom the node makes up behind a handle.

@@ -193,7 +193,10 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 	x.ann.contact(x.fin)
 	x.ann.learn()
 	withGus, withFin := x.ann.contact(x.gus).LiveOffers(), x.ann.contact(x.fin).LiveOffers()
-	spare := x.home.logsIn(x.ann).Token
+	spare, second, third := x.home.logsIn(x.ann).Token, x.home.logsIn(x.ann).Token, x.home.logsIn(x.ann).Token
+	has := func(token wire.Token) bool {
+		return x.home.sends("GET", wire.PathSession, nil, bearer(token)).status == 200
+	}
 	end := func(offers ...wire.Hash) func(c *caller) request {
 		return func(c *caller) request { return request{body: c.person.endOf(x.gus, offers...)} }
 	}
@@ -272,6 +275,13 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 		}, shows: func(*caller, answer, bool) bool {
 			return x.home.sends("GET", wire.PathSession, nil, bearer(spare)).status == 401
 		}},
+		"ann's sessions": {ask: nothing, shows: holds(idOf(second).String())},
+		"the end of one of ann's sessions": {
+			ask:    func(*caller) request { return request{params: []string{idOf(second).String()}} },
+			shows:  func(*caller, answer, bool) bool { return !has(second) },
+			absent: func(*caller) []request { return []request{{params: []string{id()}}} },
+		},
+		"the end of all sessions but the caller's": {ask: nothing, shows: func(*caller, answer, bool) bool { return !has(third) }},
 		"ann's vault":                     {ask: nothing, shows: holds(textOf(x.ann.heads[1]))},
 		"the next version of ann's vault": {ask: send(nil, vault), shows: changes},
 		"ann's keys": {ask: func(c *caller) request {

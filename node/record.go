@@ -62,11 +62,15 @@ type statementRecord struct {
 }
 
 // vaultRecord: vault/<account>. Commits each new version of a vault. The sealed
-// bytes lie apart, so that a log-in costs the same whatever they have grown to.
+// bytes lie apart, so that a log-in costs the same whatever they have grown to. It
+// also says which sessions of the account are open: those of its era, and Keeper, which
+// is zero in era 0 (sessions.go).
 type vaultRecord struct {
 	Version uint64      `cbor:"1,keyasint"`
 	Head    wire.Signed `cbor:"2,keyasint"`
 	Slots   wire.Bytes  `cbor:"3,keyasint"`
+	Era     uint64      `cbor:"4,keyasint,omitempty"`
+	Keeper  wire.Hash   `cbor:"5,keyasint,omitzero"` // a session of an earlier era that goes on
 }
 
 // sealedRecord: sealed/<account>/<hash>. A vault, by the hash in its head.
@@ -198,7 +202,13 @@ func (r *handleRecord) decodePlain(b []byte) bool {
 func (r *vaultRecord) decodePlain(b []byte) bool {
 	p := wire.ReadPlain(b)
 	p.Pairs(3)
-	return take(r, vaultRecord{p.Number(1), p.Bytes(2), p.Bytes(3)}, &p)
+	if take(r, vaultRecord{Version: p.Number(1), Head: p.Bytes(2), Slots: p.Bytes(3)}, &p) {
+		return true
+	}
+	p = wire.ReadPlain(b)
+	p.Pairs(5)
+	read := vaultRecord{p.Number(1), p.Bytes(2), p.Bytes(3), p.Number(4), p.ID(5)}
+	return read.Era > 0 && !read.Keeper.IsZero() && take(r, read, &p)
 }
 
 func (d *device) decodePlain(b []byte) bool {
@@ -218,13 +228,20 @@ func (d *device) encodePlain() []byte {
 }
 
 func (s *session) encodePlain() []byte {
-	w := wire.WritePlain(80+len(s.Handle)+len(s.Device), 6)
+	pairs := uint64(6)
+	if s.Era > 0 {
+		pairs++
+	}
+	w := wire.WritePlain(80+len(s.Handle)+len(s.Device), pairs)
 	w.Number(1, s.Version)
 	w.ID(2, s.Account)
 	w.Text(3, string(s.Handle))
 	w.Text(4, s.Device)
 	w.Time(5, s.Created)
 	w.Time(6, s.Expires)
+	if s.Era > 0 {
+		w.Number(7, s.Era)
+	}
 	return w.Bytes()
 }
 

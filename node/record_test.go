@@ -239,9 +239,10 @@ func TestPlainRecords(t *testing.T) {
 		record any // a pointer
 		empty  func() any
 	}{
-		"a handle": {&handleRecord{recordVersion, random32()}, func() any { return new(handleRecord) }},
-		"a vault":  {&vaultRecord{recordVersion, make([]byte, 300), make([]byte, 1500)}, func() any { return new(vaultRecord) }},
-		"a device": {&device{recordVersion, time.Now().UnixMilli()}, func() any { return new(device) }},
+		"a handle":               {&handleRecord{recordVersion, random32()}, func() any { return new(handleRecord) }},
+		"a vault":                {&vaultRecord{Version: recordVersion, Head: make([]byte, 300), Slots: make([]byte, 1500)}, func() any { return new(vaultRecord) }},
+		"a vault of a later era": {&vaultRecord{recordVersion, make([]byte, 300), make([]byte, 1500), 3, wire.Hash{7}}, func() any { return new(vaultRecord) }},
+		"a device":               {&device{recordVersion, time.Now().UnixMilli()}, func() any { return new(device) }},
 	} {
 		value := wire.EncodeCBOR(c.record)
 		short := c.empty()
@@ -279,7 +280,8 @@ func TestPlainWrites(t *testing.T) {
 		for _, ms := range []int64{math.MinInt64, -257, -1, 0, 23, 24, 255, 256, 1 << 16, 1<<32 - 1, 1 << 32, time.Now().UnixMilli(), math.MaxInt64} {
 			for _, r := range []plainWritten{
 				&device{recordVersion, ms},
-				&session{recordVersion, random32(), wire.Handle(text), text + "s phone", ms, -ms, wire.Hash{1}},
+				&session{recordVersion, random32(), wire.Handle(text), text + "s phone", ms, -ms, 0, wire.Hash{1}},
+				&session{recordVersion, random32(), wire.Handle(text), text + "s phone", ms, -ms, uint64(max(0, ms)), wire.Hash{1}},
 			} {
 				if got, want := r.encodePlain(), wire.EncodeCBOR(r); !bytes.Equal(got, want) {
 					t.Errorf("%+v: got %x, want %x", r, got, want)

@@ -63,6 +63,9 @@ func routes() []route {
 
 		{method: "GET", pattern: wire.PathSession, serve: serveGetSession},
 		{method: "DELETE", pattern: wire.PathSession, serve: serveEndSession},
+		{method: "GET", pattern: wire.PathSessions, serve: serveSessions},
+		{method: "DELETE", pattern: wire.PathSessions, serve: serveEndOthers},
+		{method: "DELETE", pattern: wire.PathOneOfAll, serve: serveEndOne},
 		{method: "GET", pattern: wire.PathVault, query: []string{"after"}, serve: serveGetVault},
 		{method: "PUT", pattern: wire.PathVault, limit: vaultLimit, serve: servePutVault},
 		{method: "POST", pattern: wire.PathKeys, serve: serveKeys},

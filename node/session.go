@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,8 +25,13 @@ const (
 	sweepBatch = 500 // records that one sweep looks at
 )
 
-// A session is what the node keeps of a log-in under sess/<hash of the token>.
-// The token itself is nowhere.
+// A session is what the node keeps of a log-in under
+//
+//	sess/<first 8 bytes of the account>/<hash of the token>
+//
+// where those of one account lie together. The token begins with the same 8 bytes; of
+// the other 24 nothing is kept. A session is open while its record is there, has not
+// expired, and the account's vault admits it (sessions.go).
 type session struct {
 	Version uint64         `cbor:"1,keyasint"`
 	Account wire.AccountID `cbor:"2,keyasint"`
@@ -32,19 +39,41 @@ type session struct {
 	Device  string         `cbor:"4,keyasint"`
 	Created int64          `cbor:"5,keyasint"` // ms since 1970
 	Expires int64          `cbor:"6,keyasint"` // ms since 1970
+	Era     uint64         `cbor:"7,keyasint,omitempty"`
 
-	hash wire.Hash // of the token; the record's key
+	hash wire.Hash // of the token; in the record's key
 }
 
 const sessionPrefix = "sess/"
 
-func sessionKey(h wire.Hash) string { return keyOf(sessionPrefix, h) }
+// shelfPrefix is where the sessions of an account are, and of few others, if any.
+func shelfPrefix(s wire.TokenShelf) string {
+	return sessionPrefix + hex16(binary.BigEndian.Uint64(s[:])) + "/"
+}
+
+func sessionKey(s wire.TokenShelf, h wire.Hash) string {
+	var room [80]byte
+	b := hex.AppendEncode(append(room[:0], sessionPrefix...), s[:])
+	return string(wire.AppendID(append(b, '/'), h))
+}
+
+func (s *session) key() string { return sessionKey(wire.ShelfOf(s.Account), s.hash) }
+
+// parseSessionKey returns where the sessions of an account are, and the hash of one.
+func parseSessionKey(key string) (shelf wire.TokenShelf, hash wire.Hash, err error) {
+	first, last, ok := strings.Cut(strings.TrimPrefix(key, sessionPrefix), "/")
+	number, fits := parseHex16(first)
+	if err = hash.UnmarshalText([]byte(last)); !ok || !fits {
+		err = wire.Errorf(wire.Invalid, "session", "%q is no key of one", key)
+	}
+	binary.BigEndian.PutUint64(shelf[:], number)
+	return shelf, hash, err
+}
 
 // Authenticate returns the person whom token belongs to, or
 // wire.Unauthenticated without a reason.
 func (n *Node) Authenticate(ctx context.Context, token wire.Token) (*Person, error) {
-	hash := token.Hash(wire.LabelToken)
-	s, err := n.session(ctx, hash)
+	s, err := n.session(ctx, token.Shelf(), token.Hash(wire.LabelToken))
 	if err != nil {
 		return nil, err
 	}
@@ -53,18 +82,21 @@ func (n *Node) Authenticate(ctx context.Context, token wire.Token) (*Person, err
 	return p, nil
 }
 
-func (n *Node) session(ctx context.Context, hash wire.Hash) (*session, error) {
+func (n *Node) session(ctx context.Context, shelf wire.TokenShelf, hash wire.Hash) (*session, error) {
 	now := n.now()
 	cached, known, changes := n.door.cache.get(hash)
 	s := cached.session
 	if !known || !now.Before(cached.until) {
 		s = &session{hash: hash}
-		_, err := read(ctx, n.own, sessionKey(hash), s)
+		_, err := read(ctx, n.own, sessionKey(shelf, hash), s)
 		if errors.Is(err, wire.NotExist) {
 			return nil, unauthenticated()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("look up session: %w", err)
+		}
+		if err := n.admits(ctx, s); err != nil {
+			return nil, err
 		}
 		n.door.cache.remember(hash, cachedSession{s, now.Add(sessionCacheTime)}, changes)
 	}
@@ -90,9 +122,13 @@ func (p *Person) EndSession(ctx context.Context) error {
 	if p.session == nil {
 		return unauthenticated()
 	}
-	err := p.node.own.Apply(ctx, store.Change{Key: sessionKey(p.session.hash)})
-	p.node.door.cache.forget(p.session.hash)
-	p.node.live.ended(p.session.hash)
+	return p.node.endSession(ctx, p.session)
+}
+
+func (n *Node) endSession(ctx context.Context, s *session) error {
+	err := n.own.Apply(ctx, store.Change{Key: s.key()})
+	n.door.cache.forget(s.hash)
+	n.live.ended(s.hash)
 	if err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
@@ -102,10 +138,10 @@ func (p *Person) EndSession(ctx context.Context) error {
 // openSession spends the challenge and, in the same Apply and after it, writes
 // the session: of many answers to one challenge, one gets in. The device is the key of
 // one that is known, or empty.
-func (n *Node) openSession(ctx context.Context, c *wire.Challenge, account wire.AccountID, req wire.LoginRequest, device string) (wire.LoginReply, error) {
-	now := n.now()
+func (n *Node) openSession(ctx context.Context, c *wire.Challenge, who candidate, req wire.LoginRequest, device string) (wire.LoginReply, error) {
+	now, account := n.now(), who.account
 	reply := wire.LoginReply{
-		Account: account, Token: n.newToken(),
+		Account: account, Token: wire.NewSessionToken(account, random32()),
 		Expires: now.Add(n.door.lifetime).UnixMilli(),
 	}
 	hash := reply.Token.Hash(wire.LabelToken)
@@ -124,8 +160,8 @@ func (n *Node) openSession(ctx context.Context, c *wire.Challenge, account wire.
 	if err != nil {
 		return wire.LoginReply{}, err
 	}
-	s := session{Version: recordVersion, Account: account, Handle: c.Handle, Device: req.Device, Created: now.UnixMilli(), Expires: reply.Expires}
-	changes = append(changes, put(sessionKey(hash), &s))
+	s := session{Version: recordVersion, Account: account, Handle: c.Handle, Device: req.Device, Created: now.UnixMilli(), Expires: reply.Expires, Era: who.era, hash: hash}
+	changes = append(changes, put(s.key(), &s))
 	if err := n.spend(ctx, changes); err != nil {
 		return wire.LoginReply{}, err
 	}

@@ -264,9 +264,9 @@ func testNewsOfEachKind(t *testing.T, o *office, here *worker, there func() *wor
 	}
 
 	// A session that is remembered.
-	token := wire.NewToken(random32())
+	token := wire.NewSessionToken(ann.account, random32())
 	open := &session{Version: recordVersion, Account: ann.account, Handle: "ann", Expires: o.w.clock.now().Add(time.Hour).UnixMilli()}
-	if err := here.Node.own.Apply(t.Context(), put(sessionKey(token.Hash(wire.LabelToken)), open)); err != nil {
+	if err := here.Node.own.Apply(t.Context(), put(sessionKey(token.Shelf(), token.Hash(wire.LabelToken)), open)); err != nil {
 		t.Fatal(err)
 	}
 	for _, at := range []*worker{there(), here} {
@@ -536,7 +536,7 @@ func TestReplayAtBoth(t *testing.T) {
 func TestNewsOfNoSense(t *testing.T) {
 	o := newOffice(t, usualPace)
 	here, there := o.opens(), o.opens()
-	for _, key := range []string{"entry/x", "friend/x", "wrap/x", "key/x", "sess/x", "sync/x/y", "later/x"} {
+	for _, key := range []string{"entry/x", "friend/x", "wrap/x", "key/x", "sess/x/y", "sync/x/y", "later/x"} {
 		there.streams.sought[wire.AccountID{}] = true
 		if err := here.news.announce(t.Context(), false, []string{key}); err != nil {
 			t.Fatal(err)

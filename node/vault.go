@@ -24,18 +24,19 @@ func sealedKey(a wire.AccountID, h wire.Hash) string {
 
 func headHash(s wire.Signed) wire.Hash { return s.Hash(wire.LabelVaultHead) }
 
-// vaultChanges write a version of a vault: the last of them commits it.
-func vaultChanges(v wire.VaultRecord, account wire.AccountID, h *wire.VaultHead, c store.Condition) []store.Change {
+// vaultChanges write a version of a vault: the last of them, r, commits it.
+func vaultChanges(v wire.VaultRecord, r *vaultRecord, account wire.AccountID, h *wire.VaultHead, c store.Condition) []store.Change {
 	return []store.Change{
 		put(vheadKey(account, h.Counter, headHash(v.Head)), &statementRecord{recordVersion, v.Head}),
 		put(sealedKey(account, h.VaultHash), &sealedRecord{recordVersion, v.Vault}),
-		putIf(vaultKey(account), &vaultRecord{recordVersion, v.Head, v.Slots}, c),
+		putIf(vaultKey(account), r, c),
 	}
 }
 
 // prepareVault writes the first vault of an account that is not registered yet.
 func (n *Node) prepareVault(ctx context.Context, account wire.AccountID, r wire.VaultRecord, head *wire.VaultHead) error {
-	err := n.own.Apply(ctx, vaultChanges(r, account, head, store.IfAbsent())...)
+	first := &vaultRecord{Version: recordVersion, Head: r.Head, Slots: r.Slots}
+	err := n.own.Apply(ctx, vaultChanges(r, first, account, head, store.IfAbsent())...)
 	if !errors.Is(err, store.ErrConflict) {
 		return err
 	}
@@ -66,14 +67,15 @@ func (n *Node) vaultHead(ctx context.Context, chain *keyservice.Chain) (*vaultRe
 	return r, h, rev, nil
 }
 
-// slots returns how the vault of an account is opened, or NotExist. Whether the
-// account is registered is not asked.
-func (n *Node) slots(ctx context.Context, account wire.AccountID) (*wire.Slots, error) {
+// slots returns how the vault of an account is opened, and the era of its sessions, or
+// NotExist. Whether the account is registered is not asked.
+func (n *Node) slots(ctx context.Context, account wire.AccountID) (*wire.Slots, uint64, error) {
 	r, _, err := n.vault(ctx, account)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return storedSlots(r.Slots)
+	slots, err := storedSlots(r.Slots)
+	return slots, r.Era, err
 }
 
 // storedSlots decodes slots that were checked when they were stored.
@@ -172,7 +174,7 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 	if err != nil {
 		return err
 	}
-	head, _, err := chain.OpenVaultRecord(v)
+	head, slots, err := chain.OpenVaultRecord(v)
 	if err != nil {
 		return refuse(err)
 	}
@@ -187,17 +189,27 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 		return err
 	}
 	if headHash(current.Head) == headHash(v.Head) {
-		return p.dropBefore(ctx, chain, head)
+		return p.finishVault(ctx, chain, head, current)
 	}
 	if err := head.Follows(before, headHash(current.Head)); err != nil {
 		return refuse(err)
 	}
-	changes := vaultChanges(v, p.account, head, store.IfRevision(rev))
+	next, err := p.successor(current, v, slots)
+	if err != nil {
+		return err
+	}
+	changes := vaultChanges(v, next, p.account, head, store.IfRevision(rev))
 	if before.VaultHash != head.VaultHash {
 		changes = append(changes, store.Change{Key: sealedKey(p.account, before.VaultHash)})
 	}
 	err = p.node.own.Apply(ctx, changes...)
 	p.node.door.asked.forgetAll()
+	if next.Era > current.Era {
+		if err == nil {
+			return p.endEarlier(ctx, next)
+		}
+		p.node.door.cache.forgetAll() // the record may be there
+	}
 	if !errors.Is(err, store.ErrConflict) {
 		return err
 	}
@@ -207,7 +219,7 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 		return err
 	}
 	if headHash(current.Head) == headHash(v.Head) {
-		return p.dropBefore(ctx, chain, head)
+		return p.finishVault(ctx, chain, head, current)
 	}
 	if now.VaultHash != head.VaultHash {
 		if err := p.node.own.Apply(ctx, store.Change{Key: sealedKey(p.account, head.VaultHash)}); err != nil {
@@ -215,6 +227,15 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 		}
 	}
 	return wire.Errorf(wire.Conflict, "vault", "another device was first")
+}
+
+// finishVault does what an interrupted PutVault of the current version may have left
+// undone.
+func (p *Person) finishVault(ctx context.Context, chain *keyservice.Chain, head *wire.VaultHead, current *vaultRecord) error {
+	if err := p.endEarlier(ctx, current); err != nil {
+		return err
+	}
+	return p.dropBefore(ctx, chain, head)
 }
 
 // dropBefore deletes the sealed bytes of the version before head, where an

@@ -179,7 +179,7 @@ func TestManyVaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			changes := vaultChanges(v, ann.account, head, store.Always())
+			changes := vaultChanges(v, new(vaultRecord), ann.account, head, store.Always())
 			if err := n.own.Apply(t.Context(), changes[:2]...); err != nil { // not committed
 				t.Fatal(err)
 			}
@@ -190,7 +190,7 @@ func TestManyVaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newest := vaultRecord{recordVersion, ann.heads[len(ann.heads)-1], ann.slots}
+	newest := vaultRecord{Version: recordVersion, Head: ann.heads[len(ann.heads)-1], Slots: ann.slots}
 	if err := n.own.Apply(t.Context(), putIf(vaultKey(ann.account), &newest, store.IfRevision(rev))); err != nil {
 		t.Fatal(err)
 	}

@@ -126,7 +126,8 @@ func (w *watcher) serve(c net.Conn) {
 // goesOn reports whether the session has not ended.
 func (w *watcher) goesOn() bool {
 	n := w.person.node
-	_, err := n.session(n.ctx, w.person.session.hash)
+	s := w.person.session
+	_, err := n.session(n.ctx, wire.ShelfOf(s.Account), s.hash)
 	return err == nil
 }
 

@@ -20,6 +20,8 @@ const (
 	PathLogin     = "/v1/login"                           // POST LoginRequest: LoginReply
 	PathHeads     = "/v1/heads"                           // POST HeadsRequest: HeadsReply
 	PathSession   = "/v1/session"                         // GET: SessionReply; DELETE
+	PathSessions  = "/v1/sessions"                        // GET: SessionsReply; DELETE: all but the caller's
+	PathOneOfAll  = "/v1/sessions/:id"                    // DELETE
 	PathVault     = "/v1/vault"                           // GET ?after=N: VaultReply; PUT VaultRecord
 	PathKeys      = "/v1/keys"                            // POST KeysRequest: KeysReply
 	PathFriends   = "/v1/friends"                         // GET: FriendsReply; POST FriendStatement: FriendReply
@@ -117,6 +119,21 @@ type SessionReply struct {
 	Device  string    `json:"device"`
 	Created int64     `json:"created"` // ms since 1970
 	Expires int64     `json:"expires"` // ms since 1970
+}
+
+// SessionsReply lists the sessions of the caller that are open, newest first.
+type SessionsReply struct {
+	Sessions []SessionInfo `json:"sessions"` // at most MaxSessions
+	More     bool          `json:"more"`     // there are others
+}
+
+// SessionInfo is one of them. ID is the hash of its token, which opens nothing.
+type SessionInfo struct {
+	ID      Hash   `json:"id"`
+	Device  string `json:"device"`
+	Created int64  `json:"created"` // ms since 1970
+	Expires int64  `json:"expires"` // ms since 1970
+	Current bool   `json:"current"` // the one that asks
 }
 
 // HeadsRequest carries a HeadQuery of Account, whose key the node looks up.

@@ -25,6 +25,7 @@ const (
 	MaxEndOffers    = 4  // offers that one end names
 	MaxLinks        = 32
 	MaxHeads        = 1000 // vault heads of one answer
+	MaxSessions     = 1000 // sessions of one answer
 
 	WrapSize    = 1200 // HPKE MLKEM768-X25519: 1,120 encapsulated, 64 plaintext, 16 tag
 	SelfKeySize = 1168 // the same with 32 bytes of plaintext

@@ -7,7 +7,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A Token is 256 random bits that a node knows a session or a device by. It
+// A Token is 256 bits that a node knows a session or a device by: random ones, but
+// for the beginning of a session's (TokenShelf). It
 // travels in the Authorization header and in log-in bodies only, does not print,
 // and nodes store its hash.
 type Token struct {
@@ -16,6 +17,27 @@ type Token struct {
 
 // NewToken wraps 32 random bytes.
 func NewToken(b [32]byte) Token { return Token{b: func() [32]byte { return b }} }
+
+// A TokenShelf is how the token of a session begins: with the first bytes of its
+// account's id, so that a node finds all sessions of one account together.
+type TokenShelf [8]byte
+
+// ShelfOf returns how the tokens of an account's sessions begin.
+func ShelfOf(a AccountID) TokenShelf { return TokenShelf(a[:8]) }
+
+// NewSessionToken makes the token of a session out of 32 random bytes, of which 24,
+// 192 bits, go into it.
+func NewSessionToken(a AccountID, random [32]byte) Token {
+	shelf := ShelfOf(a)
+	copy(random[:], shelf[:])
+	return NewToken(random)
+}
+
+// Shelf returns how the token begins.
+func (t Token) Shelf() TokenShelf {
+	b := t.bytes()
+	return TokenShelf(b[:8])
+}
 
 func (Token) String() string             { return Redacted }
 func (Token) GoString() string           { return Redacted }
