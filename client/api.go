@@ -104,9 +104,14 @@ func (c *Client) ask(ctx context.Context, r *Request, in, out any) error {
 func (p *Person) home(ctx context.Context, method, path string, in, out any) error {
 	err := p.c.ask(ctx, &Request{Method: method, Node: p.session.Address.Node, Path: path, Token: p.session.Token}, in, out)
 	if errors.Is(err, wire.Unauthenticated) {
-		return wire.Errorf(wire.Unauthenticated, "session", "the session of %s has ended", p.session.Address)
+		return sessionEnded(p.session.Address)
 	}
 	return err
+}
+
+// sessionEnded says what a node does not: why it knows a session no more.
+func sessionEnded(a wire.Address) error {
+	return wire.Errorf(wire.Unauthenticated, "session", "the session of %s has ended: it was ended elsewhere, the password is a new one, or it was too old", a)
 }
 
 func (p *Person) get(ctx context.Context, path string, out any) error {

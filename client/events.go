@@ -93,7 +93,7 @@ func (e *events) connect(ctx context.Context) error {
 func (e *events) refused(answer *Response) error {
 	err := refusal(e.address.Node, answer)
 	if err.Kind == wire.Unauthenticated {
-		return wire.Errorf(wire.Unauthenticated, "session", "the session of %s has ended", e.address)
+		return sessionEnded(e.address)
 	}
 	return err
 }

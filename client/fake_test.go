@@ -27,7 +27,7 @@ type world struct {
 	clock    time.Time
 	people   map[wire.AccountID]*resident
 	handles  map[wire.Address]wire.AccountID
-	sessions map[wire.Hash]wire.AccountID
+	sessions map[wire.Hash]opened
 	nonces   map[wire.Nonce]bool
 	uploaded []uploaded                     // wraps, those that others have replaced too
 	states   map[string][]wire.StreamStatus // what readers were told
@@ -67,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, clock: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC),
 		people: make(map[wire.AccountID]*resident), handles: make(map[wire.Address]wire.AccountID),
-		sessions: make(map[wire.Hash]wire.AccountID), nonces: make(map[wire.Nonce]bool),
+		sessions: make(map[wire.Hash]opened), nonces: make(map[wire.Nonce]bool),
 		states: make(map[string][]wire.StreamStatus),
 	}
 }
@@ -137,11 +137,12 @@ func (w *world) route(r *Request) (any, error) {
 	if path == wire.PathKeys {
 		return decoded(r, w.keys)
 	}
-	id, ok := w.sessions[r.Token.Hash(wire.LabelToken)]
-	if !ok || w.people[id].address.Node != r.Node {
+	token := r.Token.Hash(wire.LabelToken)
+	s, ok := w.sessions[token]
+	if !ok || w.people[s.id].address.Node != r.Node {
 		return nil, wire.Errorf(wire.Unauthenticated, "", "")
 	}
-	me := &caller{w, id, w.people[id]}
+	me := &caller{w, s.id, w.people[s.id], token}
 	return me.route(r, path, q)
 }
 
@@ -203,7 +204,7 @@ func (w *world) login(node wire.NodeName, in *wire.LoginRequest) (any, error) {
 	}
 	delete(w.nonces, in.Nonce)
 	reply := &wire.LoginReply{Account: id, Token: wire.NewToken(random()), DeviceToken: wire.NewToken(random()), Expires: w.clock.Add(time.Hour).UnixMilli()}
-	w.sessions[reply.Token.Hash(wire.LabelToken)] = id
+	w.sessions[reply.Token.Hash(wire.LabelToken)] = opened{id, in.Device, w.clock.UnixMilli(), reply.Expires}
 	return reply, nil
 }
 
@@ -250,14 +251,26 @@ type caller struct {
 	w  *world
 	id wire.AccountID
 	*resident
+	token wire.Hash
+}
+
+// opened is a session.
+type opened struct {
+	id               wire.AccountID
+	device           string
+	created, expires int64
 }
 
 func (c *caller) route(r *Request, path string, q url.Values) (any, error) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch r.Method + " " + strings.Join(parts[:2], "/") {
 	case "DELETE v1/session":
-		delete(c.w.sessions, r.Token.Hash(wire.LabelToken))
+		delete(c.w.sessions, c.token)
 		return nil, nil
+	case "GET v1/sessions":
+		return c.sessions(), nil
+	case "DELETE v1/sessions":
+		return c.endSessions(parts[2:])
 	case "GET v1/vault":
 		return c.vault(q)
 	case "PUT v1/vault":
@@ -308,7 +321,7 @@ func (c *caller) vault(q url.Values) (any, error) {
 }
 
 func (c *caller) putVault(in *wire.VaultRecord) (any, error) {
-	head, _, err := c.chain.OpenVaultRecord(*in)
+	head, slots, err := c.chain.OpenVaultRecord(*in)
 	if err != nil {
 		return nil, err
 	}
@@ -323,7 +336,39 @@ func (c *caller) putVault(in *wire.VaultRecord) (any, error) {
 	if err := head.Follows(prev, last.Hash(wire.LabelVaultHead)); err != nil {
 		return nil, err
 	}
+	before, err := wire.DecodeSlots(c.record.Slots)
+	if err != nil {
+		return nil, err
+	}
 	c.heads, c.record = append(c.heads, in.Head), *in
+	if slots.Login != before.Login {
+		c.endSessions(nil)
+	}
+	return nil, nil
+}
+
+func (c *caller) sessions() *wire.SessionsReply {
+	reply := &wire.SessionsReply{Sessions: []wire.SessionInfo{}}
+	for id, s := range c.w.sessions {
+		if s.id == c.id {
+			reply.Sessions = append(reply.Sessions, wire.SessionInfo{ID: id, Device: s.device, Created: s.created, Expires: s.expires, Current: id == c.token})
+		}
+	}
+	slices.SortFunc(reply.Sessions, func(a, b wire.SessionInfo) int { return cmp.Compare(b.Created, a.Created) })
+	return reply
+}
+
+// endSessions ends the session that is named, or all others.
+func (c *caller) endSessions(named []string) (any, error) {
+	count := len(c.w.sessions)
+	for id, s := range c.w.sessions {
+		if s.id == c.id && (len(named) == 0 && id != c.token || len(named) > 0 && named[0] == id.String()) {
+			delete(c.w.sessions, id)
+		}
+	}
+	if len(named) > 0 && len(c.w.sessions) == count {
+		return nil, wire.Errorf(wire.NotExist, "session", "")
+	}
 	return nil, nil
 }
 
@@ -348,7 +393,7 @@ func (c *caller) statement(in *wire.FriendRequest) (any, error) {
 		return nil, wire.Errorf(wire.NotExist, "statement", "")
 	}
 	mine := c.bond(other)
-	theirs := (&caller{c.w, other, c.w.people[other]}).bond(c.id)
+	theirs := (&caller{w: c.w, id: other, resident: c.w.people[other]}).bond(c.id)
 	for _, b := range []*bond{mine, theirs} {
 		if err := b.take(c.chain, in.Kind, in.Statement, b == mine); err != nil {
 			return nil, err

@@ -41,6 +41,11 @@ func (p *Person) hand(ctx context.Context, method, path string, in, out any) err
 	if err := p.home(ctx, method, path, in, out); err != nil {
 		return err
 	}
+	return p.keepSent(method, path, in)
+}
+
+// keepSent keeps what the home node has taken.
+func (p *Person) keepSent(method, path string, in any) error {
 	names, err := p.c.device.List(fileSent)
 	if err != nil {
 		return deviceError(err)
@@ -144,7 +149,7 @@ func (l *login) compare(ctx context.Context, p *Person, seen knownHead, wrong er
 			if early, err = p.handBack(ctx); err != nil {
 				return err
 			}
-			l.heads = nil
+			l.heads, l.handed = nil, true
 			wrong = l.take(ctx, p, seen)
 		}
 		var behind error

@@ -17,7 +17,7 @@ func (w *world) rollBack(old *world) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := old.clone()
-	w.people, w.handles, w.sessions = c.people, c.handles, map[wire.Hash]wire.AccountID{}
+	w.people, w.handles, w.sessions = c.people, c.handles, map[wire.Hash]opened{}
 }
 
 // reports logs in and returns what is told.

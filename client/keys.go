@@ -71,7 +71,7 @@ func (c *Client) fetchChain(ctx context.Context, r Request, who wire.Address, ac
 func (p *Person) fetchChain(ctx context.Context, who wire.Address, account *wire.AccountID) (*keyservice.Chain, error) {
 	chain, err := p.c.fetchChain(ctx, Request{Node: p.session.Address.Node, Token: p.session.Token}, who, account)
 	if err != nil && wire.KindOf(err) == wire.Unauthenticated {
-		return nil, wire.Errorf(wire.Unauthenticated, "session", "the session of %s has ended", p.session.Address)
+		return nil, sessionEnded(p.session.Address)
 	}
 	return chain, err
 }

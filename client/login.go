@@ -57,6 +57,8 @@ type login struct {
 	key   wire.LoginKey
 	slot  seal.SlotKey
 	heads []knownHead // of the vault, as far as they were shown
+
+	handed bool // this device has handed in again what the node had lost
 }
 
 // Login opens a session on this device with name and password. Everything that
@@ -219,6 +221,9 @@ func (l *login) unlock(chain *keyservice.Chain, r wire.VaultRecord) (seal.VaultK
 	if err != nil {
 		return seal.VaultKey{}, vaultError(err)
 	}
+	if l.handed && slots.Login != l.key {
+		return seal.VaultKey{}, ErrNewerPassword
+	}
 	if slots.Random != l.reply.Random || slots.Argon2 != l.reply.Argon2 || slots.Login != l.key {
 		return seal.VaultKey{}, wire.Errorf(wire.Tampered, "login", "the vault that the node shows does not belong to the log-in that it took")
 	}
@@ -296,5 +301,8 @@ func (l *login) keep(p *Person, device wire.Token) error {
 	if err := p.keepVault(p.vault); err != nil {
 		return err
 	}
-	return l.c.saveSession(p.session)
+	if err := l.c.saveSession(p.session); err != nil {
+		return err
+	}
+	return l.c.drop(fileChange) // the log-in has shown what came of it
 }

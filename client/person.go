@@ -102,6 +102,14 @@ func (c *Client) save(name string, b []byte) error {
 	return nil
 }
 
+// drop removes a file, if there is one.
+func (c *Client) drop(name string) error {
+	if err := c.device.Delete(name); err != nil {
+		return deviceError(err)
+	}
+	return nil
+}
+
 // load returns nil when there is nothing.
 func (c *Client) load(name string) ([]byte, error) {
 	b, err := c.device.Load(name)

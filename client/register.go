@@ -132,6 +132,9 @@ func (c *Client) founding(name string, o RegisterOptions) (*founding, error) {
 
 // found makes all keys of an account, its key statement and its first vault.
 func (c *Client) found(o RegisterOptions) (*founding, *foundingFile, error) {
+	if err := o.Password.CheckNew(); err != nil {
+		return nil, nil, err
+	}
 	now, err := c.stamp()
 	if err != nil {
 		return nil, nil, err

@@ -24,6 +24,7 @@ const (
 	fileKnown      = "known-"  // and a name of an address: known
 	fileFounded    = "founded-"
 	fileFoundation = "foundation" // the registration, as it was sent: handback.go
+	fileChange     = "change"     // a new password that may not have arrived: newpassword.go
 )
 
 // session is what a log-in leaves on the device.

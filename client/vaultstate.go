@@ -211,10 +211,15 @@ func (p *Person) refreshVault(ctx context.Context) error {
 		return err
 	}
 	v, err := openVault(p.chain, p.session.VaultKey, at, *record)
-	if err != nil {
-		return err
+	if err == nil {
+		return p.keepVault(v)
 	}
-	return p.keepVault(v)
+	if c := p.loadChange(); c != nil { // the node may have taken it
+		if v, failed := openVault(p.chain, c.key, at, *record); failed == nil {
+			return p.adopt(c, v)
+		}
+	}
+	return err
 }
 
 // updateVault changes the vault at the node by compare-and-swap. change gets a
@@ -251,12 +256,17 @@ func (p *Person) updateVault(ctx context.Context, change func(v *vault) (bool, e
 
 // sealVault makes the next version of the vault, under the slots of the one before.
 func (p *Person) sealVault(v *vault) (vaultState, error) {
+	return p.sealNext(v, p.session.VaultKey, p.vault.record.Slots)
+}
+
+// sealNext makes the next version of the vault, under a key that slots hold.
+func (p *Person) sealNext(v *vault, key seal.VaultKey, slots []byte) (vaultState, error) {
 	now, err := p.c.stamp()
 	if err != nil {
 		return vaultState{}, err
 	}
 	old := p.vault
-	sealed, err := seal.SealVault(p.session.VaultKey, seal.VaultPlace{Account: p.me(), Counter: old.counter() + 1}, v.encode())
+	sealed, err := seal.SealVault(key, seal.VaultPlace{Account: p.me(), Counter: old.counter() + 1}, v.encode())
 	if errors.Is(err, wire.TooLarge) {
 		return vaultState{}, wire.Errorf(wire.Limit, "vault", "it holds no more friends")
 	}
@@ -266,7 +276,7 @@ func (p *Person) sealVault(v *vault) (vaultState, error) {
 	head := &wire.VaultHead{
 		Version: wire.Version, Suite: wire.Suite, Account: p.me(), KeySeq: v.KeySeq,
 		Counter: old.counter() + 1, Prev: old.hash,
-		VaultHash: wire.VaultHash(sealed), SlotsHash: wire.SlotsHash(old.record.Slots),
+		VaultHash: wire.VaultHash(sealed), SlotsHash: wire.SlotsHash(slots),
 		Created: max(now, old.head.Created),
 	}
 	signed, err := head.Sign(old.identity)
@@ -275,7 +285,7 @@ func (p *Person) sealVault(v *vault) (vaultState, error) {
 	}
 	next := old
 	next.knownHead = knownHead{signed, head, signed.Hash(wire.LabelVaultHead)}
-	next.record = wire.VaultRecord{Head: signed, Slots: old.record.Slots, Vault: sealed}
+	next.record = wire.VaultRecord{Head: signed, Slots: slots, Vault: sealed}
 	next.vault = v
 	return next, nil
 }

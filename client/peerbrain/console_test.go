@@ -30,10 +30,13 @@ func typing(lines string, secrets ...string) (a *app, out, prompt *bytes.Buffer)
 }
 
 func TestChosenPassword(t *testing.T) {
-	a, _, prompt := typing("", "short", "correct-horse", "other-horse", "correct-horse", "correct-horse")
-	got, err := a.chosenPassword(t.Context())
+	a, _, prompt := typing("", "short", "Password123", "correct-horse", "other-horse", "correct-horse", "correct-horse")
+	got, err := a.chosenPassword(t.Context(), "Choose: ")
 	if err != nil || string(got) != "correct-horse" {
 		t.Errorf("got %q, %v; want the password that was typed twice", got, err)
+	}
+	if !strings.Contains(prompt.String(), "guessed first") {
+		t.Errorf("nothing is said of a common password: %q", prompt)
 	}
 	if strings.Contains(prompt.String(), "horse") {
 		t.Errorf("the prompt repeats the password: %q", prompt)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -55,12 +56,15 @@ Friends, keys and posts are in place at once, on a device that never saw them.
 }
 
 func (a *app) runLogin(ctx context.Context, addr wire.Address, file, device string) error {
-	password, err := a.password(ctx, file, false)
+	password, err := a.password(ctx, presentPassword(file))
 	if err != nil {
 		return err
 	}
 	return a.client(ctx, func(c *client.Client) error {
 		p, report, err := c.Login(ctx, client.LoginOptions{Address: addr, Password: password, Device: deviceName(device)})
+		if errors.Is(err, client.ErrNewerPassword) {
+			return &fault{what: detail(err), hint: "log in with that one: peerbrain login " + addr.String(), status: failed, cause: err}
+		}
 		if err != nil {
 			return a.explain(err, about{doing: "log in as " + addr.String(), words: map[wire.Kind][2]string{
 				wire.Conflict: somebodyElse(err),

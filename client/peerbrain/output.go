@@ -23,6 +23,13 @@ type (
 		Account      wire.AccountID `json:"account"`
 		RecoveryCode string         `json:"recovery_code"`
 	}
+	sessionJSON struct {
+		ID      wire.Hash `json:"id"`
+		Device  string    `json:"device"`
+		Created string    `json:"created"`
+		Expires string    `json:"expires"`
+		Current bool      `json:"current"`
+	}
 	friendJSON struct {
 		Address  wire.Address     `json:"address"`
 		State    wire.FriendState `json:"state"`

@@ -40,7 +40,7 @@ the password is lost; nobody can reset it for you.
 }
 
 func (a *app) runRegister(ctx context.Context, addr wire.Address, file, device string) error {
-	password, err := a.password(ctx, file, true)
+	password, err := a.password(ctx, firstPassword(file))
 	if err != nil {
 		return err
 	}
