@@ -92,8 +92,27 @@ func (b *blind) plays() {
 			b.Fatal(err)
 		}
 	}
+	b.changes("ada", "ada-2")
 	for _, who := range devices {
 		b.hoards(who)
+	}
+}
+
+// changes changes the password of somebody on one device, and logs in with it on the
+// other. What was secret before still is.
+func (b *blind) changes(who, other string) {
+	b.Helper()
+	b.hoards(who)
+	b.secret("password", who, []byte(newPassword(who)))
+	var errs string
+	var err error
+	for _, words := range [][]string{{who, "sessions"}, {who, "passwd"}, {other, "login", b.address(who)}} {
+		if _, errs, err = b.types(words[0], words[1:]...); err != nil {
+			b.Fatalf("%q: %v, %s", words, err, errs)
+		}
+		if words[1] == "passwd" {
+			b.anew = map[string]bool{who: true}
+		}
 	}
 }
 
@@ -125,8 +144,8 @@ func (b *blind) knowsAll() {
 		kinds[c.kind]++
 	}
 	for kind, want := range map[string]int{
-		"words": 4, "password": 4, "recovery code": 16, "recovery bits": 4, "recovery key": 12, "login seed": 4, "slot key": 4,
-		"token": 5, "device token": 5, "vault key": 4, "cache key": 5, "identity key": 4, "encryption key": 4, "self key": 4,
+		"words": 4, "password": 5, "recovery code": 16, "recovery bits": 4, "recovery key": 12, "login seed": 5, "slot key": 5,
+		"token": 5, "device token": 5, "vault key": 5, "cache key": 5, "identity key": 4, "encryption key": 4, "self key": 4,
 		"epoch secret": 5, "content key": 5, "chain key": 5, // of each person, and a second one of ada, who removed bob
 		"node's key": 6, "account": 4, "address": 4, "node": 2, "folder": 1,
 	} {

@@ -137,7 +137,7 @@ func (b *blind) vault(who string, account wire.AccountID, key []byte) {
 	address, err := wire.ParseAddress(b.address(person(who)))
 	b.opened(who, "address", err)
 	salt := wire.LoginSalt(address, slots.Argon2, slots.Random)
-	stretched := argon2.IDKey([]byte(password(who)), salt[:], slots.Argon2.Time, slots.Argon2.Memory, uint8(slots.Argon2.Threads), 32)
+	stretched := argon2.IDKey([]byte(b.passwordOf(who)), salt[:], slots.Argon2.Time, slots.Argon2.Memory, uint8(slots.Argon2.Threads), 32)
 	login, err := derived(stretched, wire.LabelLoginSeed)
 	b.opened(who, "login seed", err)
 	b.secret("login seed", who, login)

@@ -40,15 +40,16 @@ type lie struct {
 type liesScene struct {
 	*world
 	*liar
-	t      *testing.T
-	saved  string                     // folder of the nodes' data and the homes at the beginning
-	keys   map[string]wire.KeysReply  // of all, by name
-	ids    map[string]wire.AccountID  // of all, by name
-	stream map[string]wire.AudienceID // of ada, bob, eve
-	post   wire.EntryID               // of ada's newest post
-	epoch  uint64                     // bob's newest
-	went   map[string]bool            // homes that have seen what is no more
-	n      int                        // homes made
+	t       *testing.T
+	saved   string                     // folder of the nodes' data and the homes at the beginning
+	keys    map[string]wire.KeysReply  // of all, by name
+	ids     map[string]wire.AccountID  // of all, by name
+	stream  map[string]wire.AudienceID // of ada, bob, eve
+	post    wire.EntryID               // of ada's newest post
+	session wire.Hash                  // of bob's second device
+	epoch   uint64                     // bob's newest
+	went    map[string]bool            // homes that have seen what is no more
+	n       int                        // homes made
 }
 
 func newLiesScene(t *testing.T) *liesScene {
@@ -118,6 +119,13 @@ func (s *liesScene) learn() {
 		s.ask("bob", "POST", wire.PathKeys, &wire.KeysRequest{Address: s.at(who)}, &keys)
 		s.keys[who] = keys
 		s.ids[who] = wire.AccountID(keys.Statements[0].Hash(wire.LabelKeyStatement))
+	}
+	var sessions wire.SessionsReply
+	s.ask("bob", "GET", wire.PathSessions, nil, &sessions)
+	for _, one := range sessions.Sessions {
+		if !one.Current {
+			s.session = one.ID
+		}
 	}
 	for _, who := range []string{"bob", "eve"} {
 		var feed wire.FeedReply
@@ -251,6 +259,9 @@ func (s *liesScene) words(command string) []string {
 			name, _, _ := strings.Cut(words[i-2], "@")
 			words[i] = s.number("bob", name)
 		}
+		if word == "SESSION" {
+			words[i] = s.session.String()
+		}
 	}
 	return words
 }
@@ -271,7 +282,7 @@ func (s *liesScene) command(home, who, command string) (stdout, stderr string, e
 	ctx, cancel := context.WithTimeout(context.Background(), newsArrive)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "peerbrain"), s.words(command)...)
-	cmd.Env = append(bare(), "PEERBRAIN_HOME="+s.home(home), "PEERBRAIN_PASSWORD="+password(who))
+	cmd.Env = append(bare(), "PEERBRAIN_HOME="+s.home(home), "PEERBRAIN_PASSWORD="+password(who), "PEERBRAIN_NEW_PASSWORD="+newPassword(who))
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
@@ -365,6 +376,16 @@ func (s *liesScene) asks(ctx context.Context, p *client.Person, words []string) 
 		}
 	case "logout logout":
 		err = p.Logout(ctx)
+	case "sessions sessions":
+		_, _, err = p.Sessions(ctx)
+	case "sessions end":
+		if words[2] == "--others" {
+			err = p.EndOtherSessions(ctx)
+		} else {
+			err = p.EndSession(ctx, s.session)
+		}
+	case "passwd passwd":
+		err = s.changes(ctx, p)
 	default:
 		if words[0] == "read" {
 			page, err = p.Read(ctx, about, client.FeedOptions{})
@@ -373,6 +394,19 @@ func (s *liesScene) asks(ctx context.Context, p *client.Person, words []string) 
 		}
 	}
 	return errors.Join(append(page.Problems, err)...)
+}
+
+// changes changes bob's password.
+func (s *liesScene) changes(ctx context.Context, p *client.Person) error {
+	old, err := client.NewPassword([]byte(password("bob")))
+	if err != nil {
+		return err
+	}
+	anew, err := client.NewPassword([]byte(newPassword("bob")))
+	if err != nil {
+		return err
+	}
+	return p.ChangePassword(ctx, old, anew)
 }
 
 // changing are the routes by which something is written, but for sessions.

@@ -18,6 +18,9 @@ const (
 	onLogin     = "POST " + wire.PathLogin
 	onHeads     = "POST " + wire.PathHeads
 	onLogout    = "DELETE " + wire.PathSession
+	onSessions  = "GET " + wire.PathSessions
+	onEndOthers = "DELETE " + wire.PathSessions
+	onEndOne    = "DELETE " + wire.PathOneOfAll
 	onVault     = "GET " + wire.PathVault
 	onPutVault  = "PUT " + wire.PathVault
 	onKeys      = "POST " + wire.PathKeys
@@ -320,6 +323,36 @@ var accountLies = []lie{
 		wire.Unavailable, "does not know the session that it opened", nil, nil},
 	{"a log-out that fails", onLogout, "logout", "old", always(refuse(onLogout, wire.Internal)), "", "", nil, nil},
 	{"a log-out that is not done", onLogout, "logout", "old", always(swallow(onLogout, nil)), "", "", nil, nil},
+	{"the session of this device left out of the list", onSessions, "sessions", "old", one(onSessions, func(_ *liesScene, r *wire.SessionsReply) {
+		r.Sessions = slices.DeleteFunc(r.Sessions, func(s wire.SessionInfo) bool { return s.Current })
+	}), wire.Tampered, "does not list the session of this device", nil, nil},
+	{"another session for that of this device", onSessions, "sessions", "old", one(onSessions, func(_ *liesScene, r *wire.SessionsReply) {
+		for i := range r.Sessions {
+			r.Sessions[i].Current = !r.Sessions[i].Current
+		}
+	}), wire.Tampered, "takes another session for that of this device", nil, nil},
+	{"the end of a session that is not made", onEndOne, "sessions end SESSION", "old", always(swallow(onEndOne, nil)), wire.Tampered, "and still lists it", nil, nil},
+	{"the end of all others that is not made", onEndOthers, "sessions end --others", "old", always(swallow(onEndOthers, nil)), wire.Tampered, "and still lists it", nil, nil},
+	{"the end of a session that is not made, and left out of the list", onEndOne, "sessions end SESSION", "old", func(s *liesScene, _ string) []told {
+		ended := false
+		return []told{
+			{route: onEndOne, before: func(x *exchange) { x.status, ended = http.StatusNoContent, true }},
+			alter(onSessions, func(_ *exchange, r *wire.SessionsReply) {
+				r.Sessions = slices.DeleteFunc(r.Sessions, func(one wire.SessionInfo) bool { return ended && one.ID == s.session })
+			}),
+		}
+	}, "", "", func(honest string) string { return honest }, nil},
+	{"a new password said to be kept", onPutVault, "passwd", "old", always(swallow(onPutVault, nil)), wire.Tampered, "has the new password, and does not show it", nil, []string{onPutVault}},
+	{"a new password said to be late", onPutVault, "passwd", "old", always(refuse(onPutVault, wire.Conflict)), wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
+	{"a new password said to be late that was kept", onPutVault, "passwd", "old", always(deny(onPutVault, wire.Conflict)), "", "", nil, nil},
+	{"the vault of the old password beside the new one", onVault, "passwd", "old", func(s *liesScene, _ string) []told {
+		old := s.vaultOf("bob")
+		return []told{alter(onVault, func(_ *exchange, r *wire.VaultReply) {
+			if r.Record != nil {
+				r.Record.Slots = old.Record.Slots
+			}
+		})}
+	}, wire.Tampered, "vault or slots are not those that were signed", nil, []string{onPutVault}},
 	{"a vault head of somebody else, to a friend's new device", onHeads, "login ada@", "", one(onHeads, func(s *liesScene, r *wire.HeadsReply) {
 		r.Head = s.vaultOf("eve").Heads[0]
 	}), "", "none of your friends' nodes could be asked", nil, nil},

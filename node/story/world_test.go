@@ -254,8 +254,9 @@ type world struct {
 	dir         string
 	bin         string
 	left, right *server
-	env         []string      // of the people's commands
-	typed       func(command) // is told of each, if not nil
+	env         []string        // of the people's commands
+	typed       func(command)   // is told of each, if not nil
+	anew        map[string]bool // whose password is another by now
 }
 
 // A command is one that somebody typed, and what it printed.
@@ -310,6 +311,17 @@ func password(who string) string {
 	return "canary-password-of-" + person(who)
 }
 
+// newPassword is what takes its place.
+func newPassword(who string) string { return password(who) + "-anew" }
+
+// passwordOf is the password of the moment.
+func (w *world) passwordOf(who string) string {
+	if w.anew[person(who)] {
+		return newPassword(who)
+	}
+	return password(who)
+}
+
 // person is who uses a device: ada-2 is another one of ada.
 func person(device string) string {
 	name, _, _ := strings.Cut(device, "-")
@@ -321,7 +333,7 @@ func (w *world) types(who string, args ...string) (stdout, stderr string, err er
 	ctx, cancel := context.WithTimeout(context.Background(), newsArrive)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(w.bin, "peerbrain"), args...)
-	cmd.Env = append(append(bare(), "PEERBRAIN_HOME="+w.home(who), "PEERBRAIN_PASSWORD="+password(who)), w.env...)
+	cmd.Env = append(append(bare(), "PEERBRAIN_HOME="+w.home(who), "PEERBRAIN_PASSWORD="+w.passwordOf(who), "PEERBRAIN_NEW_PASSWORD="+newPassword(who)), w.env...)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
