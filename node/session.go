@@ -63,7 +63,7 @@ func (s *session) key() string { return sessionKey(wire.ShelfOf(s.Account), s.ha
 func parseSessionKey(key string) (shelf wire.TokenShelf, hash wire.Hash, err error) {
 	first, last, ok := strings.Cut(strings.TrimPrefix(key, sessionPrefix), "/")
 	number, fits := parseHex16(first)
-	if err = hash.UnmarshalText([]byte(last)); !ok || !fits {
+	if err = hash.UnmarshalText([]byte(last)); !(ok && fits) {
 		err = wire.Errorf(wire.Invalid, "session", "%q is no key of one", key)
 	}
 	binary.BigEndian.PutUint64(shelf[:], number)

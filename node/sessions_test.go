@@ -57,6 +57,50 @@ func (n *testNode) isOpen(token wire.Token) bool {
 	return err == nil
 }
 
+// TestSessionNeedsItsVault: where the vault of an account is gone or cannot be read,
+// nobody can say that a session is open.
+func TestSessionNeedsItsVault(t *testing.T) {
+	own := storetest.NewMemory()
+	n := newWorld(t).open(north, own, nil)
+	ann, ben := n.person("ann"), n.person("ben")
+	anns, bens := must(ann.visits(n.Node)), must(ben.visits(n.Node))
+	if err := own.Apply(t.Context(), store.Change{Key: vaultKey(ann.account)}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := n.Authenticate(t.Context(), anns)
+	silent(t, "no vault", err)
+	own.Damage(vaultKey(ben.account))
+	if _, err := n.Authenticate(t.Context(), bens); err == nil || wire.KindOf(err) != wire.Internal {
+		t.Errorf("a vault that cannot be read: %v", err)
+	}
+}
+
+// TestSessionsOverHTTP: what is no id of a session is a malformed request.
+func TestSessionsOverHTTP(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	s := n.serves(nil)
+	ann := n.person("ann")
+	token := bearer(s.logsIn(ann).Token)
+	for path, want := range map[string]int{"/v1/sessions/none": 400, "/v1/sessions/" + wire.Hash(random32()).String(): 404, "/v1/sessions": 204} {
+		if got := s.sends("DELETE", path, nil, token); got.status != want {
+			t.Errorf("DELETE %s: got %d %s, want %d", path, got.status, got.body, want)
+		}
+	}
+}
+
+func TestSessionKeys(t *testing.T) {
+	account, hash := wire.AccountID(random32()), wire.Hash(random32())
+	key := sessionKey(wire.ShelfOf(account), hash)
+	if shelf, got, err := parseSessionKey(key); err != nil || shelf != wire.ShelfOf(account) || got != hash || !strings.HasPrefix(key, shelfPrefix(shelf)) {
+		t.Errorf("%q is read as %x %v, %v", key, shelf, got, err)
+	}
+	for _, bad := range []string{"sess/" + hash.String(), "sess/0123456789ABCDEF/" + hash.String(), "sess/012345678/" + hash.String(), key + "a", key[:len(key)-1], key + "/" + hash.String()} {
+		if _, _, err := parseSessionKey(bad); err == nil {
+			t.Errorf("%q is taken for the key of a session", bad)
+		}
+	}
+}
+
 func idOf(token wire.Token) wire.Hash { return token.Hash(wire.LabelToken) }
 
 // TestSessions lists sessions, ends one, and all others.
@@ -143,6 +187,12 @@ func TestManySessions(t *testing.T) {
 	}
 	if got := must(n.in(token).Sessions(t.Context())); !got.More || len(got.Sessions) < wire.MaxSessions-1 || len(got.Sessions) > wire.MaxSessions {
 		t.Errorf("%d sessions are listed, more: %v", len(got.Sessions), got.More)
+	}
+	if err := n.own.Apply(t.Context(), put(vaultKey(other.Account), &vaultRecord{Version: recordVersion})); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.in(token).EndOneSession(t.Context(), other.hash); !errors.Is(err, wire.NotExist) {
+		t.Errorf("ending a session of another account that lies beside: %v", err)
 	}
 	if err := n.in(token).EndOtherSessions(t.Context()); err != nil {
 		t.Fatal(err)
