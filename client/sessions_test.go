@@ -67,9 +67,12 @@ func TestSessionLies(t *testing.T) {
 	}{
 		"this device left out":       {func(r *wire.SessionsReply) { r.Sessions = r.Sessions[:1] }, wire.Tampered},
 		"another called this device": {func(r *wire.SessionsReply) { r.Sessions[0].Current = true }, wire.Tampered},
-		"none called this device":    {func(r *wire.SessionsReply) { r.Sessions[1].Current = false }, wire.Tampered},
-		"this device twice":          {func(r *wire.SessionsReply) { r.Sessions[0] = r.Sessions[1] }, wire.Tampered},
-		"too many":                   {func(r *wire.SessionsReply) { r.Sessions = make([]wire.SessionInfo, wire.MaxSessions+1) }, wire.Unavailable},
+		"another instead of this device": {func(r *wire.SessionsReply) {
+			r.Sessions[0].Current, r.Sessions[1].Current = true, false
+		}, wire.Tampered},
+		"none called this device": {func(r *wire.SessionsReply) { r.Sessions[1].Current = false }, wire.Tampered},
+		"this device twice":       {func(r *wire.SessionsReply) { r.Sessions[0] = r.Sessions[1] }, wire.Tampered},
+		"too many":                {func(r *wire.SessionsReply) { r.Sessions = make([]wire.SessionInfo, wire.MaxSessions+1) }, wire.Unavailable},
 	} {
 		s := copies(ada)[0]
 		lie(s, "GET", wire.PathSessions, func(_ *Request, r *wire.SessionsReply) { test.change(r) })

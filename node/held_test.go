@@ -63,6 +63,21 @@ func (h held) PutVault(ctx context.Context, v wire.VaultRecord) error {
 	return err
 }
 
+func (h held) Sessions(ctx context.Context) (wire.SessionsReply, error) {
+	r, err := h.Person.Sessions(ctx)
+	return holdCall(h.t, "GET", wire.PathSessions, nil, r, err)
+}
+
+func (h held) EndOneSession(ctx context.Context, id wire.Hash) error {
+	_, err := holdCall(h.t, "DELETE", target(wire.PathOneOfAll, id.String()), nil, struct{}{}, h.Person.EndOneSession(ctx, id))
+	return err
+}
+
+func (h held) EndOtherSessions(ctx context.Context) error {
+	_, err := holdCall(h.t, "DELETE", wire.PathSessions, nil, struct{}{}, h.Person.EndOtherSessions(ctx))
+	return err
+}
+
 func (h held) Keys(ctx context.Context, q wire.KeysRequest) (wire.KeysReply, error) {
 	r, err := h.Person.Keys(ctx, q)
 	return holdCall(h.t, "POST", wire.PathKeys, q, r, err)

@@ -36,12 +36,12 @@ func (p *testPerson) visits(n *Node) (wire.Token, error) {
 }
 
 // in is the person in the session of a token.
-func (n *testNode) in(token wire.Token) *Person {
+func (n *testNode) in(token wire.Token) held {
 	n.world.t.Helper()
 	if err := n.hear(context.Background()); err != nil {
 		n.world.t.Fatal(err)
 	}
-	return must(n.Authenticate(context.Background(), token))
+	return held{must(n.Authenticate(context.Background(), token)), n.world.t}
 }
 
 // isOpen reports whether the session of a token is open.

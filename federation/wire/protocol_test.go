@@ -151,6 +151,7 @@ func TestProtocolLimits(t *testing.T) {
 		"key statements of one account":          fmt.Sprint(MaxKeyChain),
 		"offers named by one end":                fmt.Sprintf("%d; remembered as ended %d", MaxEndOffers, MaxEnded),
 		"vault heads in one answer":              fmt.Sprint(MaxHeads),
+		"sessions in one answer":                 fmt.Sprint(MaxSessions),
 		"sync request":                           fmt.Sprintf("%d streams, %d readers", MaxSyncStreams, MaxSyncReaders),
 		"notice":                                 fmt.Sprintf("%d streams", MaxSyncStreams),
 		"device name":                            fmt.Sprintf("%d bytes", MaxDeviceName),
