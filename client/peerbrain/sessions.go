@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +18,9 @@ const (
 	shownID = 10
 	typedID = 4
 )
+
+// sessionLayout is when a session was opened, for people.
+const sessionLayout = "2 Jan 2006 15:04"
 
 func (a *app) sessions() *cobra.Command {
 	cmd := &cobra.Command{
@@ -67,7 +69,7 @@ func (a *app) listSessions(list []client.Session, more bool) error {
 		if s.Current {
 			here = "this device"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.ID.String()[:shownID], oneLine(s.Device), s.Created.Local().Format("2 Jan 2006 15:04"), here)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.ID.String()[:shownID], oneLine(s.Device), s.Created.Local().Format(sessionLayout), here)
 	}
 	if more {
 		a.note("there are more sessions than are listed; to end all others: peerbrain sessions end --others")
@@ -136,7 +138,7 @@ func (a *app) endSession(ctx context.Context, p *client.Person, typed string) er
 	if a.json {
 		return a.object(sessionJSON{s.ID, s.Device, s.Created.UTC().Format(createdLayout), s.Expires.UTC().Format(createdLayout), false})
 	}
-	a.say("The session of %s, logged in %s, has ended.", oneLine(s.Device), s.Created.Local().Format(time.DateTime))
+	a.say("The session of %s, logged in %s, has ended.", oneLine(s.Device), s.Created.Local().Format(sessionLayout))
 	return nil
 }
 
