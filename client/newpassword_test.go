@@ -215,8 +215,10 @@ func TestChangePasswordBesideOthers(t *testing.T) {
 	ada, bob := w.newPerson("ada@one.example"), w.newPerson("bob@one.example")
 	phone := ada.again()
 	for name, act := range map[string]func(phone, bob *someone) error{
-		"a friend":     func(phone, bob *someone) error { _, err := phone.AddFriend(ctx, bob.address, true); return err },
-		"the password": func(phone, _ *someone) error { return phone.ChangePassword(ctx, password(t, secretWord), password(t, "of the phone")) },
+		"a friend": func(phone, bob *someone) error { _, err := phone.AddFriend(ctx, bob.address, true); return err },
+		"the password": func(phone, _ *someone) error {
+			return phone.ChangePassword(ctx, password(t, secretWord), password(t, "of the phone"))
+		},
 	} {
 		c := copies(ada, phone, bob)
 		ada, phone := c[0], c[1]
