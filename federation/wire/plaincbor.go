@@ -29,6 +29,11 @@ func (r *PlainReader) head(major byte) (n uint64) {
 		r.odd = true
 		return 0
 	}
+	return r.number()
+}
+
+// number reads what a head holds. There is a byte of it.
+func (r *PlainReader) number() (n uint64) {
 	info := r.rest[0] & 31
 	r.rest = r.rest[1:]
 	if info < 24 {
@@ -56,6 +61,25 @@ func (r *PlainReader) bytes(count uint64) []byte {
 	r.rest = r.rest[count:]
 	return b
 }
+
+// Head reads the head of whatever comes next: its major type (RFC 8949, section 3.1)
+// and what number stands in it, which for texts and bytes is how many follow. It is
+// for who knows what may come, and asks Left how far it is.
+func (r *PlainReader) Head() (major byte, n uint64) {
+	if len(r.rest) == 0 {
+		r.odd = true
+		return 0, 0
+	}
+	major = r.rest[0] >> 5
+	return major, r.number()
+}
+
+// Content takes so many bytes, which follow a head, and are part of what is read.
+func (r *PlainReader) Content(count uint64) []byte { return r.bytes(count) }
+
+// Left returns how many bytes were not read yet, and whether all before them was as
+// EncodeCBOR writes it.
+func (r *PlainReader) Left() (count int, plain bool) { return len(r.rest), !r.odd }
 
 // Pairs begins a map.
 func (r *PlainReader) Pairs(count uint64) { r.odd = r.head(5) != count || r.odd }
