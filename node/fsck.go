@@ -112,11 +112,16 @@ func newFsck(o FsckOptions) *fsck {
 	return f
 }
 
-func (f *fsck) run(ctx context.Context) (FsckReport, error) {
-	sides := []*side{f.own}
-	if f.Copies != nil {
-		sides = append(sides, f.copies)
+// sides are the stores that there are.
+func (f *fsck) sides() []*side {
+	if f.Copies == nil {
+		return []*side{f.own}
 	}
+	return []*side{f.own, f.copies}
+}
+
+func (f *fsck) run(ctx context.Context) (FsckReport, error) {
+	sides := f.sides()
 	for _, d := range sides {
 		if err := d.schema(ctx); err != nil {
 			return f.report, fmt.Errorf("fsck: %w", err)

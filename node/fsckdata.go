@@ -15,39 +15,50 @@ import (
 // FsckData is Fsck of a node by its configuration. It fills in the stores of o. A
 // node on the embedded store must not be running; one on MongoDB may.
 func FsckData(ctx context.Context, c Config, o FsckOptions) (report FsckReport, err error) {
-	if c.Store.Kind == StoreMongoDB {
-		o.Own, o.Copies, err = visitDatabase(ctx, c)
-		if err != nil {
-			return report, err
-		}
-		defer func() { err = errors.Join(err, o.Own.Close(), o.Copies.Close()) }()
-		o.Live = true
-		return Fsck(ctx, o)
-	}
-	return fsckFolder(ctx, c.Data, o)
+	o.Live = c.Store.Kind == StoreMongoDB
+	err = withRecords(ctx, c, func(own, copies store.Store) error {
+		o.Own, o.Copies = own, copies
+		report, err = Fsck(ctx, o)
+		return err
+	})
+	return report, err
 }
 
-func fsckFolder(ctx context.Context, data string, o FsckOptions) (report FsckReport, err error) {
+// withRecords opens both stores of a node for look. One on the embedded store may
+// have no copies.
+func withRecords(ctx context.Context, c Config, look func(own, copies store.Store) error) error {
+	if c.Store.Kind != StoreMongoDB {
+		return withFolder(c.Data, look)
+	}
+	own, copies, err := visitDatabase(ctx, c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(look(own, copies), own.Close(), copies.Close())
+}
+
+func withFolder(data string, look func(own, copies store.Store) error) (err error) {
+	var own, copies store.Store
 	for _, file := range []struct {
 		name string
 		into *store.Store
-	}{{"own.db", &o.Own}, {"copies.db", &o.Copies}} {
+	}{{"own.db", &own}, {"copies.db", &copies}} {
 		path := filepath.Join(data, file.name)
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			if file.name == "copies.db" {
 				continue // which may be deleted at any time
 			}
-			return report, fmt.Errorf("data: %q holds no node; choose its folder with --data", data)
+			return fmt.Errorf("data: %q holds no node; choose its folder with --data", data)
 		}
-		s, err := bolt.Open(path, bolt.Options{})
-		if errors.Is(err, bolt.ErrInUse) {
-			return report, fmt.Errorf("data: the node in %q is running; end it, and check it then", data)
+		s, failed := bolt.Open(path, bolt.Options{})
+		if errors.Is(failed, bolt.ErrInUse) {
+			return fmt.Errorf("data: the node in %q is running; end it, and check it then", data)
 		}
-		if err != nil {
-			return report, aboutFolder(data, err)
+		if failed != nil {
+			return aboutFolder(data, failed)
 		}
 		defer func() { err = errors.Join(err, s.Close()) }()
 		*file.into = s
 	}
-	return Fsck(ctx, o)
+	return look(own, copies)
 }

@@ -35,9 +35,14 @@ func (d *side) walk(ctx context.Context) error {
 	if err := d.judgeRequired(ctx); err != nil {
 		return err
 	}
-	unknown := alone("", (*side).judgeUnknown)
+	return d.walkKinds(ctx, d.kinds(), alone("", (*side).judgeUnknown))
+}
+
+// walkKinds hands all records of a store to the checks of their kinds, which are in
+// order, and those of none to unknown.
+func (d *side) walkKinds(ctx context.Context, kinds []recordKind, unknown recordKind) error {
 	from := ""
-	for _, k := range d.kinds() {
+	for _, k := range kinds {
 		if err := d.walkKind(ctx, unknown, store.Query{From: from, To: k.prefix}); err != nil {
 			return err
 		}

@@ -359,7 +359,7 @@ func TestGrowthIsSound(t *testing.T) {
 	g := &growth{name: "localhost", posts: 200, people: 20, friends: 6}
 	g.grow(t, data)
 	var found []Finding
-	report, err := fsckFolder(t.Context(), data, FsckOptions{Found: func(f Finding) { found = append(found, f) }})
+	report, err := FsckData(t.Context(), Config{Data: data}, FsckOptions{Found: func(f Finding) { found = append(found, f) }})
 	if err != nil || len(found) > 0 || report.Records["own entry"] != 220 || report.Records["own friend"] != 120 || report.Unchecked > 0 {
 		t.Errorf("got %+v, %v, %+v", report, err, found)
 	}
