@@ -175,17 +175,18 @@ func (g *growth) found(i int, keys [2][1216]byte) *grownPerson {
 	}
 	statement := wire.KeyStatement{
 		Version: wire.Version, Suite: wire.Suite, Handle: p.handle, Node: g.name, Identity: p.identity.Public(), Encryption: keys[0],
-		Recovery: wire.NewRecoverySecret(grownSeed("recovery", i)).Public(), RecoveryBox: keys[1], SealedSelfKey: make([]byte, wire.SelfKeySize),
+		Recovery: wire.NewRecoverySecret(grownSeed("recovery", i)).Public(), RecoveryBox: keys[1], SealedSelfKey: sealedLike(wire.SelfKeySize),
 		Signer: wire.ByIdentity, Created: g.born(),
 	}
 	p.statement = must(statement.Sign(p.identity))
 	p.account = wire.AccountID(p.statement.Hash(wire.LabelKeyStatement))
 	slots := wire.Slots{
 		Version: wire.Version, Suite: wire.Suite, Random: grownSeed("slots", i), Argon2: wire.DefaultArgon2,
-		Login: wire.NewLoginSecret(grownSeed("login", i)).Public(), PasswordSlot: make([]byte, 128),
-		RecoveryLogin: wire.NewRecoveryLoginSecret(grownSeed("recovery login", i)).Public(), RecoverySlot: make([]byte, wire.SelfKeySize),
+		Login: wire.NewLoginSecret(grownSeed("login", i)).Public(), PasswordSlot: sealedLike(sealedKeySize),
+		RecoveryLogin: wire.NewRecoveryLoginSecret(grownSeed("recovery login", i)).Public(), RecoverySlot: sealedLike(wire.SelfKeySize),
 	}
-	sealed := bytes.Repeat(p.account[:], 64)
+	sealed := sealedLike(testVault)
+	copy(sealed, p.account[:])
 	p.vault = wire.VaultRecord{Slots: must(slots.Encode()), Vault: sealed}
 	p.head = wire.VaultHead{
 		Version: wire.Version, Suite: wire.Suite, Account: p.account, Counter: 1,
@@ -216,7 +217,7 @@ func (g *growth) entries() {
 		name := streamName{p.account, p.audience}
 		body := must((&wire.EpochBody{
 			Version: wire.Version, Suite: wire.Suite, Content: p.content, Chain: wire.Commitment(p.content),
-			VaultHead: p.vault.Head, SealedSecret: make([]byte, 100),
+			VaultHead: p.vault.Head, SealedSecret: sealedLike(sealedKeySize),
 		}).Encode())
 		at := streamHead{}
 		add := func(kind wire.EntryKind, body []byte, created int64) {

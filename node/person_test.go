@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -85,7 +85,7 @@ type testNode struct {
 // any returns a process of the node, which has heard what the other did.
 func (n *testNode) any() *Node {
 	one := n.Node
-	if n.twin != nil && rand.N(2) == 1 {
+	if n.twin != nil && mathrand.N(2) == 1 {
 		one = n.twin
 	}
 	if err := one.hear(context.Background()); err != nil && one.ctx.Err() == nil {
@@ -338,7 +338,7 @@ func (n *testNode) newPerson(handle wire.Handle) *testPerson {
 	p.newest = &wire.KeyStatement{
 		Version: wire.Version, Suite: wire.Suite, Handle: handle, Node: n.name,
 		Identity: p.identity.Public(), Encryption: someKeys(t)[0], Recovery: p.recovery.Public(),
-		RecoveryBox: someKeys(t)[1], SealedSelfKey: make([]byte, wire.SelfKeySize),
+		RecoveryBox: someKeys(t)[1], SealedSelfKey: sealedLike(wire.SelfKeySize),
 		Signer: wire.ByIdentity, Created: n.world.clock.now().UnixMilli(),
 	}
 	first := must(p.newest.Sign(p.identity))
@@ -346,8 +346,8 @@ func (n *testNode) newPerson(handle wire.Handle) *testPerson {
 	p.account = wire.AccountID(first.Hash(wire.LabelKeyStatement))
 	slots := wire.Slots{
 		Version: wire.Version, Suite: wire.Suite, Random: random32(), Argon2: wire.DefaultArgon2,
-		Login: p.login.Public(), PasswordSlot: make([]byte, 128),
-		RecoveryLogin: wire.NewRecoveryLoginSecret(random32()).Public(), RecoverySlot: make([]byte, wire.SelfKeySize),
+		Login: p.login.Public(), PasswordSlot: sealedLike(sealedKeySize),
+		RecoveryLogin: wire.NewRecoveryLoginSecret(random32()).Public(), RecoverySlot: sealedLike(wire.SelfKeySize),
 	}
 	p.slots = must(slots.Encode())
 	vault := p.nextVault()
@@ -397,15 +397,35 @@ func (p *testPerson) chain() *keyservice.Chain {
 
 // nextVault makes the vault that follows the last in p.heads.
 func (p *testPerson) nextVault() wire.VaultRecord {
-	sealed := random32()
+	sealed := sealedAnew(testVault)
 	head := &wire.VaultHead{
 		Version: wire.Version, Suite: wire.Suite, Account: p.account, Counter: uint64(len(p.heads)) + 1, KeySeq: p.newest.Seq,
-		VaultHash: wire.VaultHash(sealed[:]), SlotsHash: wire.SlotsHash(p.slots), Created: p.home.world.clock.now().UnixMilli(),
+		VaultHash: wire.VaultHash(sealed), SlotsHash: wire.SlotsHash(p.slots), Created: p.home.world.clock.now().UnixMilli(),
 	}
 	if len(p.heads) > 0 {
 		head.Prev = headHash(p.heads[len(p.heads)-1])
 	}
-	return wire.VaultRecord{Head: must(head.Sign(p.identity)), Slots: p.slots, Vault: sealed[:]}
+	return wire.VaultRecord{Head: must(head.Sign(p.identity)), Slots: p.slots, Vault: sealed}
+}
+
+// What sealing makes of the smallest vault and the shortest post.
+const (
+	testVault = 4<<10 + 72
+	testPost  = 256 + 72
+)
+
+// sealedLike returns bytes that look sealed. They are always the same.
+func sealedLike(size int) []byte {
+	b := make([]byte, size)
+	mathrand.NewChaCha8([32]byte{}).Read(b)
+	return b
+}
+
+// sealedAnew returns others each time.
+func sealedAnew(size int) []byte {
+	b, anew := sealedLike(size), random32()
+	copy(b, anew[:])
+	return b
 }
 
 // putVault stores the next vault.
@@ -445,17 +465,16 @@ func (p *testPerson) seal(h *wire.EntryHeader, body []byte) wire.Entry {
 // post makes the next entry a post.
 func (p *testPerson) post() wire.Entry {
 	p.t.Helper()
-	sealed := random32()
-	return p.seal(p.header(wire.KindPost), sealed[:])
+	return p.seal(p.header(wire.KindPost), sealedAnew(testPost))
 }
 
 func (p *testPerson) epochBody() *wire.EpochBody {
 	b := &wire.EpochBody{
 		Version: wire.Version, Suite: wire.Suite, Content: random32(), Chain: random32(),
-		VaultHead: p.heads[len(p.heads)-1], SealedSecret: make([]byte, 100),
+		VaultHead: p.heads[len(p.heads)-1], SealedSecret: sealedLike(sealedKeySize),
 	}
 	if p.stream.Epoch > 0 {
-		b.Links = []wire.Link{{Epoch: p.stream.Epoch, Sealed: make([]byte, 100)}}
+		b.Links = []wire.Link{{Epoch: p.stream.Epoch, Sealed: sealedLike(sealedKeySize)}}
 	}
 	return b
 }
@@ -502,10 +521,7 @@ func (p *testPerson) posts(count int) (ids []wire.EntryID) {
 
 // wrapFor makes a wrap for a reader.
 func (p *testPerson) wrapFor(o *testPerson) wire.Wrap {
-	sealed := make([]byte, wire.WrapSize)
-	r := random32()
-	copy(sealed, r[:])
-	return wire.Wrap{Reader: o.account, Key: o.keys[len(o.keys)-1].Hash(wire.LabelKeyStatement), Sealed: sealed}
+	return wire.Wrap{Reader: o.account, Key: o.keys[len(o.keys)-1].Hash(wire.LabelKeyStatement), Sealed: sealedAnew(wire.WrapSize)}
 }
 
 // wraps hands in wraps under a commitment.

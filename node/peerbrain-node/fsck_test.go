@@ -53,8 +53,14 @@ func unzipped(t *testing.T, path string) []byte {
 // fscked runs the command.
 func fscked(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
+	return ran(t, append([]string{"fsck"}, args...)...)
+}
+
+// ran runs a command.
+func ran(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
 	var out, err bytes.Buffer
-	status = run(t.Context(), append([]string{"fsck"}, args...), &out, &err)
+	status = run(t.Context(), args, &out, &err)
 	return status, out.String(), err.String()
 }
 

@@ -83,7 +83,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newBackup(), newRestore(), newMigrate(), newFsck(), newAdmin(), newDemo())
+	root.AddCommand(newServe(), newBackup(), newRestore(), newMigrate(), newFsck(), newAudit(), newAdmin(), newDemo())
 	return root
 }
 
