@@ -59,6 +59,7 @@ func TestMoveOnMongoDB(t *testing.T) {
 	w.plays("ada: register ada@", "bob: register bob@", "ada: friend add bob@", "bob: friend accept ada@", "ada: post one")
 	w.sees("bob", "ada", "one")
 	s := w.left
+	w.auditsDatabase(s)
 	onto := s.moves
 	for i, moves := range []func(){func() { s.env = nil }, onto} {
 		if err := s.stop(); err != nil {
@@ -74,6 +75,29 @@ func TestMoveOnMongoDB(t *testing.T) {
 		if log, err := os.ReadFile(s.log); err != nil || i == 0 && !strings.Contains(string(log), "store=bolt") {
 			t.Errorf("it does not serve from the folder: %v", err)
 		}
+	}
+}
+
+// auditsDatabase audits a node that runs on MongoDB, and once more with a record in
+// each of its two stores that should not be there.
+func (w *world) auditsDatabase(s *server) {
+	w.Helper()
+	if out := w.operates(s, "audit"); !strings.Contains(out, " own sealed\n") || !strings.Contains(out, " copies schema\n") || !strings.Contains(out, " 0 findings\n") {
+		w.Errorf("audit: %s", out)
+	}
+	for _, in := range []string{"own", "copies"} {
+		record := bson.D{{Key: "_id", Value: "notes/1"}}
+		inDatabase(w, s, in, func(ctx context.Context, c *mongo.Collection) error {
+			_, err := c.InsertOne(ctx, append(record, bson.E{Key: "v", Value: []byte("plain")}, bson.E{Key: "r", Value: int64(7)}))
+			return err
+		})
+		if out, err := w.tries(s, "audit"); !failed(err) || !strings.Contains(out, "found: "+in+" notes/1\n") || !strings.Contains(out, " 1 findings\n") {
+			w.Errorf("audit of what was put into %s: %v\n%s", in, err, out)
+		}
+		inDatabase(w, s, in, func(ctx context.Context, c *mongo.Collection) error {
+			_, err := c.DeleteOne(ctx, record)
+			return err
+		})
 	}
 }
 
@@ -126,7 +150,20 @@ func failed(err error) bool {
 }
 
 // spoil changes a record in the database of a node.
-func spoil(t *testing.T, s *server, key string) {
+func spoil(t testing.TB, s *server, key string) {
+	t.Helper()
+	inDatabase(t, s, "own", func(ctx context.Context, c *mongo.Collection) error {
+		spoilt := bson.D{{Key: "$set", Value: bson.D{{Key: "v", Value: []byte("spoilt")}, {Key: "r", Value: int64(7)}}}}
+		result, err := c.UpdateOne(ctx, bson.D{{Key: "_id", Value: key}}, spoilt)
+		if err == nil && result.MatchedCount != 1 {
+			err = fmt.Errorf("%s is not there", key)
+		}
+		return err
+	})
+}
+
+// inDatabase does something to a collection of a node.
+func inDatabase(t testing.TB, s *server, collection string, do func(context.Context, *mongo.Collection) error) {
 	t.Helper()
 	var database string
 	for _, v := range s.env {
@@ -140,10 +177,9 @@ func spoil(t *testing.T, s *server, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spoilt := bson.D{{Key: "$set", Value: bson.D{{Key: "v", Value: []byte("spoilt")}, {Key: "r", Value: int64(7)}}}}
-	result, err := c.Database(database).Collection("own").UpdateOne(ctx, bson.D{{Key: "_id", Value: key}}, spoilt)
-	if err := errors.Join(err, c.Disconnect(ctx)); err != nil || result.MatchedCount != 1 {
-		t.Fatalf("%s: %v", key, err)
+	err = do(ctx, c.Database(database).Collection(collection))
+	if err := errors.Join(err, c.Disconnect(ctx)); err != nil {
+		t.Fatal(err)
 	}
 }
 
