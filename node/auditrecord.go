@@ -40,6 +40,15 @@ func (d *dissection) sum() (bytes int64) {
 	return bytes
 }
 
+// addsUp is the promise of an audit: no byte of a record is left out, none counts
+// twice.
+func (d *dissection) addsUp(rec store.Record) error {
+	if got, want := d.sum(), int64(len(rec.Key)+len(rec.Value)); got != want {
+		return fmt.Errorf("%d bytes of %q were accounted for, and it has %d: this is a mistake in peerbrain-node", got, rec.Key, want)
+	}
+	return nil
+}
+
 func (d *dissection) problem(s *keptShape, problem string, args ...any) {
 	d.problems = append(d.problems, keptProblem{s.path, fmt.Sprintf(problem, args...)})
 }

@@ -16,13 +16,13 @@ import (
 type keptClass int
 
 const (
-	keptPublic keptClass = iota // anybody who asks
-	keptShared                  // the nodes of friends, too, or some of them
-	keptHere                    // this node alone
-	keptPrivate                     // this node alone, for it signs or keys with them
-	keptSealed                  // nobody here: what opens them is not here
-	keptFrame                   // what holds the others together
-	keptFound                   // a finding
+	keptPublic  keptClass = iota // anybody who asks
+	keptShared                   // the nodes of friends, too, or some of them
+	keptHere                     // this node alone
+	keptPrivate                  // this node alone, for it signs or keys with them
+	keptSealed                   // nobody here: what opens them is not here
+	keptFrame                    // what holds the others together
+	keptFound                    // a finding
 	keptClasses
 )
 
