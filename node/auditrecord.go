@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store"
@@ -149,7 +150,7 @@ func (d *dissection) item(r *wire.PlainReader, s *keptShape) bool {
 	head := int64(before - after)
 	switch s.sort {
 	case itemNumber, itemFlag:
-		return d.number(head, n, s)
+		return d.number(head, kind, n, s)
 	case itemList:
 		d.at[keptFrame] += head
 		return d.list(r, n, s)
@@ -162,15 +163,19 @@ func (d *dissection) item(r *wire.PlainReader, s *keptShape) bool {
 		d.problem(s, "it is cut short")
 		return false
 	}
+	if s.sort == itemText && !utf8.Valid(content) {
+		d.problem(s, "it is no text")
+		return false
+	}
 	d.at[keptFrame] += head
 	d.content(content, s)
 	return true
 }
 
 // number counts a number, or a truth value.
-func (d *dissection) number(bytes int64, n uint64, s *keptShape) bool {
+func (d *dissection) number(bytes int64, kind byte, n uint64, s *keptShape) bool {
 	switch {
-	case s.sort == itemFlag && n != 20 && n != 21:
+	case s.sort == itemFlag && n != 20 && n != 21, s.sort == itemNumber && (n > s.most || kind == 1 && !s.signed):
 		d.problem(s, "it is not what this release writes there")
 		return false
 	case (s.field == "Version" || s.field == "Suite") && n != recordVersion:

@@ -20,7 +20,9 @@ type keptShape struct {
 	lock        string // what private key it is the lock of
 
 	sort   itemSort
-	size   int // of bytes and of lists, if it is always the same
+	size   int    // of bytes and of lists, if it is always the same
+	most   uint64 // of a number, and of the size of a negative one, less one
+	signed bool   // numbers below 0 are possible
 	form   *form
 	fields []keptField  // of a map, ascending
 	elem   *keptShape   // of a list
@@ -110,8 +112,10 @@ func shapeOf(t reflect.Type, what, field, above string) *keptShape {
 		}
 	case t.Kind() == reflect.Struct:
 		s.sort, s.fields = itemMap, fieldsOf(t, what, s)
-	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
-		s.sort = itemNumber
+	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Int64:
+		s.sort, s.most, s.signed = itemNumber, 1<<(t.Bits()-1)-1, true
+	case t.Kind() >= reflect.Uint && t.Kind() <= reflect.Uint64:
+		s.sort, s.most = itemNumber, 1<<t.Bits()-1
 	default:
 		panic(fmt.Sprintf("node: no record has a field such as %s of %s", field, what))
 	}
