@@ -94,6 +94,22 @@ func recordTypes(t *testing.T) map[string]bool {
 	return found
 }
 
+// TestKeptPrivate: what the records hide from logs is what is private to the node.
+func TestKeptPrivate(t *testing.T) {
+	for _, k := range keptKinds() {
+		if k.record == nil {
+			continue
+		}
+		of := reflect.TypeOf(k.record).Elem()
+		for i := range of.NumField() {
+			hidden := strings.Contains(of.Field(i).Type.String(), "wire.Hidden[")
+			if class, _ := classOf(k.key, of.Field(i).Name); (class == keptPrivate) != hidden {
+				t.Errorf("%s of %s is of class %s, and hidden: %t", of.Field(i).Name, k.key, class, hidden)
+			}
+		}
+	}
+}
+
 // eachShape visits all shapes of a kind of record: the parts of its key, its fields
 // and what is inside of them.
 func eachShape(p *keptPlace, visit func(*keptShape)) {
@@ -163,6 +179,9 @@ func TestKept(t *testing.T) {
 				}
 				if s.field != "" && (holds(s) == "" || s.form != nil && s.form.sealed != nil) {
 					fields[name] = true
+					if sealed := s.form != nil && s.form.sealed != nil; sealed != (s.class == keptSealed) {
+						t.Errorf("%s is of class %s, and its form says that it is sealed: %t", name, s.class, sealed)
+					}
 					if !s.known {
 						t.Errorf("nothing says who may know %s: it has no row in keptRows", name)
 					}
