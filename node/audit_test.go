@@ -499,6 +499,12 @@ func TestAuditManySuspects(t *testing.T) {
 	if err := a.run(t.Context()); err != nil || a.report.Findings > 0 || len(a.suspected) > 0 {
 		t.Errorf("got %+v, %v, %d suspects left", a.report, err, len(a.suspected))
 	}
+	a.suspected = make([]suspect, maxSuspects-1)
+	place := keptPlaceOf("regain")
+	one := &dissection{numbers: []keptNumber{{place.shape, wire.Hash(c.ann.identity.Seed())}}}
+	if err := a.suspects(t.Context(), a.own, place, "regain", one); err != nil || a.report.Findings != 1 || len(a.suspected) > 0 {
+		t.Errorf("with too many suspects: got %+v, %v, %d of them are left", a.report, err, len(a.suspected))
+	}
 }
 
 // TestAuditAddsUp: an audit that loses a byte, or counts one twice, does not pass for

@@ -105,11 +105,7 @@ func spelled(t string) (b [32]byte, ok bool) {
 
 // explain notes that a value is the hash of something, and thus no private key that
 // anybody drew.
-func (d *dissection) explain(h wire.Hash) {
-	if !d.hunting {
-		d.derived = append(d.derived, h)
-	}
-}
+func (d *dissection) explain(h wire.Hash) { d.derived = append(d.derived, h) }
 
 // A lockFilter is a Bloom filter of locks, of 32 MiB whatever there is: what is in it
 // is found, and of what is not, little. The bits are those that the eight words of a

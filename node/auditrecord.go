@@ -251,7 +251,7 @@ func (d *dissection) content(b []byte, s *keptShape) {
 
 // formed counts the bytes of a field that holds others, or is sealed.
 func (d *dissection) formed(b []byte, s *keptShape) {
-	if s.form.digest != nil {
+	if s.form.digest != nil && !d.hunting {
 		d.explain(s.form.digest(b))
 	}
 	switch {
@@ -279,7 +279,9 @@ func (d *dissection) statement(b []byte, s *keptShape) {
 		}
 	}
 	d.at[s.signer.class] += signature
-	d.explain(wire.Signed(b).Hash(keptLabels[inside.what]))
+	if !d.hunting {
+		d.explain(wire.Signed(b).Hash(keptLabels[inside.what]))
+	}
 	d.value(b[signature:], inside)
 }
 

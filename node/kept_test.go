@@ -172,7 +172,9 @@ func TestKept(t *testing.T) {
 	fields, inner := map[string]bool{}, map[string]string{}
 	for _, places := range keptPlaces() {
 		for _, p := range places {
+			locks := false
 			eachShape(p, func(s *keptShape) {
+				locks = locks || s.lock != ""
 				name := s.what + " " + s.field
 				if held := holds(s); held != "" {
 					inner[name] = held
@@ -187,6 +189,9 @@ func TestKept(t *testing.T) {
 					}
 				}
 			})
+			if in := slices.ContainsFunc(locksIn, func(prefix string) bool { return strings.HasPrefix(p.key, prefix) }); in != locks {
+				t.Errorf("%s has locks: %t, it stands in locksIn: %t", p.key, locks, in)
+			}
 		}
 	}
 	named := map[string]int{}
