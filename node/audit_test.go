@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -427,7 +428,17 @@ func (c *checkable) finds(t *testing.T, one plant, where string) {
 	if len(got.findings) != 1 || got.findings[0].Store != in || got.findings[0].Key != change.Key || got.findings[0].Field != field || !strings.Contains(got.findings[0].Problem, one.problem) {
 		t.Errorf("%s in %s, %s %s: want %q, found%s", one.name, where, change.Key, field, one.problem, got)
 	}
+	bytes := int64(0)
+	for _, k := range got.Kinds {
+		bytes += k.Bytes["found"]
+	}
+	if fits := inPlace.MatchString(one.problem); (bytes == 0) != fits {
+		t.Errorf("%s in %s: %d bytes are counted as found, want none: %t", one.name, where, bytes, fits)
+	}
 }
+
+// inPlace are the problems of bytes that stand where they belong.
+var inPlace = regexp.MustCompile(`^private key|^it is missing|which this release does not know`)
 
 // TestAuditFindsTrailingBytes: behind every record of every kind that has fields.
 func TestAuditFindsTrailingBytes(t *testing.T) {
