@@ -63,9 +63,9 @@ func locksOf(seed [32]byte) [][32]byte {
 }
 
 // candidate notes 32 bytes that may be a private key. Those of the node itself are
-// where they belong.
+// no exception: they open nothing that is a lock.
 func (d *dissection) candidate(b [32]byte, s *keptShape) {
-	if s.class != keptPrivate && !d.hunting {
+	if !d.hunting {
 		d.numbers = append(d.numbers, keptNumber{s, b})
 	}
 }

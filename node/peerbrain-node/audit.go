@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -47,29 +46,12 @@ The status is 0 if nothing is found, and 1 if something is.`,
   peerbrain-node audit --json --config /etc/peerbrain/config.yaml`,
 		Args: noArguments,
 	}
-	file := cmd.Flags().String("config", "", "the `file` to read, YAML")
-	addSettings(cmd.Flags())
 	lines := cmd.Flags().Bool("json", false, "write a line of JSON for each finding, and one for the whole")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := node.LoadStoreConfig(sources(*file, cmd.Flags(), os.Environ()))
-		if err != nil {
-			return usageError{err}
-		}
+	readsRecords(cmd, func(c node.Config, tick func(int)) (func() error, error) {
 		out := auditOutput{w: cmd.OutOrStdout(), json: *lines}
-		tick, done := counter(cmd.ErrOrStderr())
 		report, err := node.AuditData(cmd.Context(), c, node.AuditOptions{Found: out.finding, Progress: tick})
-		done()
-		if err != nil {
-			return err
-		}
-		if err := out.report(report); err != nil {
-			return err
-		}
-		if report.Findings > 0 {
-			return errExposed
-		}
-		return nil
-	}
+		return func() error { return cmp.Or(out.report(report), errIf(report.Findings, errExposed)) }, err
+	})
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,31 +40,43 @@ there is.`,
   peerbrain-node fsck --repair --config /etc/peerbrain/config.yaml`,
 		Args: noArguments,
 	}
-	file := cmd.Flags().String("config", "", "the `file` to read, YAML")
-	addSettings(cmd.Flags())
 	repair := cmd.Flags().Bool("repair", false, "repair what can be, and check again")
 	lines := cmd.Flags().Bool("json", false, "write a line of JSON for each finding, and one for the whole")
+	readsRecords(cmd, func(c node.Config, tick func(int)) (func() error, error) {
+		out := fsckOutput{w: cmd.OutOrStdout(), json: *lines}
+		report, err := node.FsckData(cmd.Context(), c, node.FsckOptions{Repair: *repair, Found: out.finding, Progress: tick})
+		return func() error { return cmp.Or(out.report(report), errIf(report.Findings, errFound)) }, err
+	})
+	return cmd
+}
+
+// readsRecords makes cmd one that reads all records of a node, which its settings
+// say where to find. Read returns what is to be done once it was told for the last
+// time how far it is.
+func readsRecords(cmd *cobra.Command, read func(c node.Config, tick func(int)) (end func() error, err error)) {
+	file := cmd.Flags().String("config", "", "the `file` to read, YAML")
+	addSettings(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := node.LoadStoreConfig(sources(*file, cmd.Flags(), os.Environ()))
 		if err != nil {
 			return usageError{err}
 		}
-		out := fsckOutput{w: cmd.OutOrStdout(), json: *lines}
 		tick, done := counter(cmd.ErrOrStderr())
-		report, err := node.FsckData(cmd.Context(), c, node.FsckOptions{Repair: *repair, Found: out.finding, Progress: tick})
+		end, err := read(c, tick)
 		done()
 		if err != nil {
 			return err
 		}
-		if err := out.report(report); err != nil {
-			return err
-		}
-		if report.Findings > 0 {
-			return errFound
-		}
+		return end()
+	}
+}
+
+// errIf is err if there are findings.
+func errIf(findings int, err error) error {
+	if findings == 0 {
 		return nil
 	}
-	return cmd
+	return err
 }
 
 // counter tells on a terminal how many records were checked; elsewhere it is
