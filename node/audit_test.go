@@ -3,6 +3,8 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -300,6 +302,14 @@ var plants = []plant{
 		r.Content = wire.Commitment(secret)
 		return put(key, r), "Content"
 	}},
+	{"the secret of an epoch beside the commitment to its content key", "private key of the content key, or the epoch secret", func(t *testing.T, c *checkable, where string) (store.Change, string) {
+		key, r := c.anEntry(t, where, wire.KindEpoch)
+		secret := wire.Hash{1, 2, 3}
+		content := must(hkdf.Key(sha256.New, secret[:], nil, string(wire.LabelContentKey), 32)) // docs/protocol.md, Epochs
+		r.Body = c.epochBody(t, r.Body, func(b *wire.EpochBody) { b.Content = wire.Commitment(wire.LabelContentCommit.Hash(content)) })
+		r.Content = wire.Commitment(secret)
+		return put(key, r), "Content"
+	}},
 	{"the chain key of an epoch beside its commitment", "private key of the chain key", func(t *testing.T, c *checkable, where string) (store.Change, string) {
 		key, r := c.anEntry(t, where, wire.KindEpoch)
 		secret := wire.Hash{1, 2, 3}
@@ -376,6 +386,11 @@ var ownPlants = []plant{
 	}},
 	{"the log-in seed as the value of a nonce", "private key of the log-in key", func(t *testing.T, c *checkable, where string) (store.Change, string) {
 		return change(c.firstOf(t, where, noncePrefix, nil).Key, c.ann.login.Seed()), "value"
+	}},
+	{"the token of a device as the value of a nonce", "private key of the token of a device", func(t *testing.T, c *checkable, where string) (store.Change, string) {
+		token := wire.NewToken([32]byte{9})
+		c.apply(t, where, put(deviceKey(c.ann.account, &token), &device{recordVersion, 1}))
+		return change(c.firstOf(t, where, noncePrefix, nil).Key, append([]byte{9}, make([]byte, 31)...)), "value"
 	}},
 	{"an identity seed in hexadecimal as the name of a device", "private key of the identity key", func(t *testing.T, c *checkable, where string) (store.Change, string) {
 		return c.deviceName(t, where, hex.EncodeToString(c.ann.identity.Seed()))
