@@ -307,6 +307,9 @@ func send(c *fasthttp.RequestCtx, r reply) {
 	for _, same := range headersOfAll {
 		h.SetCanonical(same[0], same[1])
 	}
+	if r.cache != "" {
+		h.SetCanonical(headersOfAll[0][0], []byte(r.cache))
+	}
 	if r.retryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(r.retryAfter, 10))
 	}

@@ -59,6 +59,7 @@ func routes() []route {
 		{method: "POST", pattern: wire.PathChallenge, open: true, serve: serveChallenge},
 		{method: "POST", pattern: wire.PathLogin, open: true, serve: serveLogin},
 		{method: "POST", pattern: wire.PathHeads, open: true, serve: serveHeads},
+		{method: "GET", pattern: wire.PathLog, open: true, serve: serveLog},
 		{method: "*", pattern: federationPrefix + "*", open: true, limit: federation.MaxRequest, serve: servePeer},
 
 		{method: "GET", pattern: wire.PathSession, serve: serveGetSession},
@@ -83,8 +84,9 @@ type reply struct {
 	status      int
 	contentType string // empty without a body
 	body        []byte
-	value       any   // what the body is the JSON of, unless it is nil
-	retryAfter  int64 // s, 0 for none
+	value       any    // what the body is the JSON of, unless it is nil
+	retryAfter  int64  // s, 0 for none
+	cache       string // how long it may be kept; not at all if empty
 
 	events func(net.Conn) // writes an endless body, in place of all others
 }

@@ -37,7 +37,7 @@ func nodeDocumentRules() []rule[NodeDocument] {
 		{"a root key of low order", func(d *NodeDocument) { d.Root = NodeRootKey{1} }, Invalid},
 		{"an empty span", func(d *NodeDocument) { d.Keys[0].NotAfter = d.Keys[0].NotBefore }, Invalid},
 		{"a negative time", func(d *NodeDocument) { d.Keys[0].NotBefore = -1 }, Invalid},
-		{"after the year 9999", func(d *NodeDocument) { d.Keys[0].NotAfter = maxTime + 1 }, Invalid},
+		{"after the year 9999", func(d *NodeDocument) { d.Keys[0].NotAfter = MaxTime + 1 }, Invalid},
 		{"created never", func(d *NodeDocument) { d.Created = -1 }, Invalid},
 		{"number above the limit", func(d *NodeDocument) { d.Number = MaxInteger + 1 }, Invalid},
 		{"oldest client above the limit", func(d *NodeDocument) { d.OldestClient = MaxInteger + 1 }, Invalid},

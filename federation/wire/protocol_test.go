@@ -180,7 +180,7 @@ func TestProtocolNumbers(t *testing.T) {
 		heading string
 		want    []string
 	}{
-		{"## Conventions", []string{fmt.Sprintf("(%d)", MaxInteger), fmt.Sprintf("to %d (the end", int64(maxTime))}},
+		{"## Conventions", []string{fmt.Sprintf("(%d)", MaxInteger), fmt.Sprintf("to %d (the end", int64(MaxTime))}},
 		{"### Key statement", []string{fmt.Sprintf("bytes(%d) | the self key", SelfKeySize), fmt.Sprintf("at most %d statements", MaxKeyChain)}},
 		{"### Entry", []string{fmt.Sprintf("at most %d for an epoch, %d else", MaxEpochBody, MaxSealedPost)}},
 		{"### Epoch body", []string{fmt.Sprintf("at most %d; each", MaxLinks)}},
