@@ -91,7 +91,7 @@ func (l *fakeLog) Find(_ context.Context, statement wire.Hash) (uint64, error) {
 func (l *fakeLog) Append(_ context.Context, a keyservice.Appending) error {
 	l.leaves = append(l.leaves, a.Leaves...)
 	for _, p := range a.Places {
-		l.places[p.Statement] = p.Number
+		l.places[p.Leaf.Statement] = p.Number
 	}
 	for _, t := range a.Tiles {
 		l.tiles[[2]uint64{uint64(t.Level), t.N}] = t.Data

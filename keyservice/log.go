@@ -44,10 +44,10 @@ type Appending struct {
 	Checkpoint []byte
 }
 
-// A Place is where a statement stands in the log.
+// A Place is where the leaf of a statement is.
 type Place struct {
-	Statement wire.Hash
-	Number    uint64
+	Number uint64
+	Leaf   *wire.LogLeaf
 }
 
 // A Tile is a whole tile of a log: 256 hashes (c2sp.org/tlog-tiles).
@@ -91,10 +91,10 @@ type Log struct {
 
 // An adding is a leaf that waits.
 type adding struct {
-	statement wire.Hash
-	leaf      []byte
-	done      chan struct{} // closed when it is in a checkpoint, or err is set
-	err       error
+	leaf  *wire.LogLeaf
+	bytes []byte
+	done  chan struct{} // closed when it is in a checkpoint, or err is set
+	err   error
 }
 
 // OpenLog opens the log that ledger keeps, or begins one. origin is its name.
@@ -118,7 +118,7 @@ func (l *Log) Add(ctx context.Context, leaf *wire.LogLeaf) error {
 	if err != nil {
 		return err
 	}
-	a := &adding{statement: leaf.Statement, leaf: b, done: make(chan struct{})}
+	a := &adding{leaf: leaf, bytes: b, done: make(chan struct{})}
 	l.mu.Lock()
 	l.waiting = append(l.waiting, a)
 	l.mu.Unlock()
@@ -193,32 +193,32 @@ func (l *Log) write(ctx context.Context, batch []*adding) error {
 func (l *Log) plan(ctx context.Context, t *tree, left [][]byte, batch []*adding) (a Appending, next *tree, err error) {
 	next = t.clone()
 	seen := map[wire.Hash]bool{}
-	add := func(statement wire.Hash, leaf []byte) {
-		seen[statement] = true
-		a.Places = append(a.Places, Place{statement, next.size})
-		a.Tiles = append(a.Tiles, next.grow(tlog.RecordHash(leaf))...)
+	add := func(leaf *wire.LogLeaf, b []byte) {
+		seen[leaf.Statement] = true
+		a.Places = append(a.Places, Place{next.size, leaf})
+		a.Tiles = append(a.Tiles, next.grow(tlog.RecordHash(b))...)
 	}
 	for _, b := range left {
 		leaf, err := wire.DecodeLogLeaf(b)
 		if err != nil {
 			return a, nil, fmt.Errorf("leaf %d of the log: %w", next.size, err)
 		}
-		add(leaf.Statement, b)
+		add(leaf, b)
 	}
 	a.From = next.size
 	if len(left) == appendAtOnce {
 		batch = nil // there may be more of them, and the batch among these
 	}
 	for _, one := range batch {
-		_, err := l.ledger.Find(ctx, one.statement)
+		_, err := l.ledger.Find(ctx, one.leaf.Statement)
 		if err != nil && !errors.Is(err, wire.NotExist) {
 			return a, nil, err
 		}
-		if err == nil || seen[one.statement] {
+		if err == nil || seen[one.leaf.Statement] {
 			continue
 		}
-		a.Leaves = append(a.Leaves, one.leaf)
-		add(one.statement, one.leaf)
+		a.Leaves = append(a.Leaves, one.bytes)
+		add(one.leaf, one.bytes)
 	}
 	c := Checkpoint{next.size, next.root()}
 	if next.checkpoint, err = c.sign(l.origin, l.secret); err != nil {

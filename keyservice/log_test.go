@@ -95,7 +95,7 @@ func (m *memoryLog) Append(_ context.Context, a Appending) error {
 			return errInterrupted
 		}
 		m.mu.Lock()
-		m.places[p.Statement] = p.Number
+		m.places[p.Leaf.Statement] = p.Number
 		m.mu.Unlock()
 	}
 	for _, t := range a.Tiles {

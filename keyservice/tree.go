@@ -147,3 +147,19 @@ func (c *tileCache) add(level int, n uint64, data []byte) {
 	defer c.mu.Unlock()
 	c.known.Add([2]uint64{uint64(level), n}, data)
 }
+
+// A Tree grows by leaves, and keeps nothing but its right edge. NewTree is the only way
+// in.
+type Tree struct{ t *tree }
+
+// NewTree returns the tree of no leaves.
+func NewTree() *Tree { return &Tree{new(tree)} }
+
+// Add adds a leaf, and returns the tiles that have become whole.
+func (t *Tree) Add(leaf []byte) []Tile { return t.t.grow(tlog.RecordHash(leaf)) }
+
+// Size returns how many leaves there are.
+func (t *Tree) Size() uint64 { return t.t.size }
+
+// Root returns the hash over all leaves.
+func (t *Tree) Root() wire.Hash { return t.t.root() }

@@ -35,8 +35,14 @@ type leafRecord struct {
 
 // placeRecord: leaf/<statement>. Where the leaf of a key statement is, derived from it.
 type placeRecord struct {
-	Version uint64 `cbor:"1,keyasint"`
-	Number  uint64 `cbor:"2,keyasint"`
+	Version uint64         `cbor:"1,keyasint"`
+	Number  uint64         `cbor:"2,keyasint"`
+	Account wire.AccountID `cbor:"3,keyasint"`
+	Seq     uint64         `cbor:"4,keyasint"`
+}
+
+func leafPlace(number uint64, l *wire.LogLeaf) *placeRecord {
+	return &placeRecord{recordVersion, number, l.Account, l.Seq}
 }
 
 // tileRecord: logtile/<level16>/<n16>. A whole tile, derived from the leaves.
@@ -123,7 +129,7 @@ func (l logLedger) Append(ctx context.Context, a keyservice.Appending) error {
 		changes = append(changes, putIf(leafKey(a.From+uint64(i)), &leafRecord{recordVersion, leaf}, store.IfAbsent()))
 	}
 	for _, p := range a.Places {
-		changes = append(changes, put(findKey(p.Statement), &placeRecord{recordVersion, p.Number}))
+		changes = append(changes, put(findKey(p.Leaf.Statement), leafPlace(p.Number, p.Leaf)))
 	}
 	for _, t := range a.Tiles {
 		changes = append(changes, put(tileKey(t.Level, t.N), &tileRecord{recordVersion, t.Data}))
@@ -167,9 +173,11 @@ func (id *logIdentity) secret() wire.NodeLogSecret { return wire.NewNodeLogSecre
 // renumbered is what a restore makes of the name of a log: another log begins, with the
 // leaves that are in the backup. What was signed last before the backup is of that size;
 // what was signed after it, nobody here knows.
-func (id logIdentity) renumbered(size uint64, root wire.Hash, now time.Time) logIdentity {
-	id.Log = wire.NodeLog{Number: max(id.Log.Number+1, uint64(max(now.Unix(), 0))), Before: id.Log.Number, Size: size, Root: root}
-	return id
+func (id logIdentity) renumbered(signed keyservice.Checkpoint, now time.Time) *logIdentity {
+	id.Log = wire.NodeLog{
+		Number: max(id.Log.Number+1, uint64(max(now.Unix(), 0))), Before: id.Log.Number, Size: signed.Size, Root: signed.Root,
+	}
+	return &id
 }
 
 // prove returns the proof that the newest key statement of somebody here is in the log,
