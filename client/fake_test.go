@@ -144,7 +144,7 @@ func (w *world) route(r *Request) (any, error) {
 	if path == wire.PathDocument {
 		return w.logOf(r.Node).document(w.clock.UnixMilli())
 	}
-	if strings.HasPrefix(path, strings.TrimSuffix(wire.PathLog, "*")) {
+	if strings.HasPrefix(path, "/v1/log/") {
 		return found(w.logOf(r.Node).file(path))
 	}
 	id, ok := w.sessions[r.Token.Hash(wire.LabelToken)]

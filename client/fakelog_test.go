@@ -56,7 +56,7 @@ func (l *fakeLog) document(now int64) (any, error) {
 	return &wire.NodeDocumentReply{Document: signed}, err
 }
 
-// file serves a file below wire.PathLog.
+// file serves a file of the log.
 func (l *fakeLog) file(path string) ([]byte, error) {
 	name, ok := strings.CutPrefix(path, l.log.File(""))
 	if !ok {

@@ -41,16 +41,24 @@ func (c *leavesCheck) record(ctx context.Context, rec store.Record) error {
 		c.d.spare(rec, "its key is not that of a leaf", "remove it")
 		return nil
 	}
-	for next := c.tree.Size(); next < n && !c.broken; { // fill in what is missing, as far as it can be told
-		if err := c.leafLost(ctx, store.Record{Key: leafKey(next)}, next, "the leaf is missing"); err != nil {
-			return err
-		}
+	if err := c.fill(ctx, n); err != nil {
+		return err
 	}
 	problem, err := c.leafProblem(ctx, rec, n)
 	if err != nil || problem == "" || c.broken {
 		return err
 	}
-	return c.leafLost(ctx, rec, n, problem)
+	return c.leafLost(ctx, n, problem)
+}
+
+// fill makes the leaves that are missing before number n, as far as it can be told.
+func (c *leavesCheck) fill(ctx context.Context, n uint64) error {
+	for c.tree.Size() < n && !c.broken {
+		if err := c.leafLost(ctx, c.tree.Size(), "the leaf is missing"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // open reads what was signed last, before any leaf: so there are as many leaves.
@@ -59,14 +67,19 @@ func (c *leavesCheck) open(ctx context.Context) error {
 		return nil
 	}
 	c.opened = true
+	defer c.compare()
 	b, err := logLedger{c.d.s}.Checkpoint(ctx)
-	if err == nil {
-		c.signed, err = keyservice.ReadCheckpoint(b)
-	}
 	if err != nil {
-		c.signed = keyservice.Checkpoint{} // which is named there
+		return nil // there is none, or it is named there
 	}
-	c.compare()
+	var id logIdentity
+	_, legible, err := c.d.get(ctx, logKey, &id)
+	if err != nil || !legible {
+		return err
+	}
+	if at, err := keyservice.OpenCheckpoint(b, id.Log.Origin(c.d.f.report.Name), id.secret().Public()); err == nil {
+		c.signed = at // else it is named there
+	}
 	return nil
 }
 
@@ -159,7 +172,7 @@ func (c *leavesCheck) add(ctx context.Context, leaf []byte) error {
 
 // leafLost notes a leaf that is not what it was. It follows from the key statement whose
 // place it is, if that is here.
-func (c *leavesCheck) leafLost(ctx context.Context, rec store.Record, n uint64, problem string) error {
+func (c *leavesCheck) leafLost(ctx context.Context, n uint64, problem string) error {
 	one := Finding{Key: leafKey(n), Problem: problem, Person: ofLog}
 	leaf, err := c.d.leafAt(ctx, n)
 	if err != nil {
@@ -194,9 +207,12 @@ func (d *side) leafAt(ctx context.Context, n uint64) (*wire.LogLeaf, error) {
 	return nil, nil
 }
 
-func (c *leavesCheck) end(context.Context) error {
-	if !c.opened || c.broken || c.agrees {
+func (c *leavesCheck) end(ctx context.Context) error {
+	if !c.opened {
 		return nil
+	}
+	if err := c.fill(ctx, c.signed.Size); err != nil || c.broken || c.agrees {
+		return err
 	}
 	problem := fmt.Sprintf("what was signed of the log is about %d leaves, and there are %d", c.signed.Size, c.tree.Size())
 	if c.tree.Size() >= c.signed.Size {

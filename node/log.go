@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -157,8 +156,25 @@ func (n *Node) openLog(ctx context.Context) error {
 		return err
 	}
 	n.logID = id.Log
-	n.keyLog, err = keyservice.OpenLog(ctx, id.Log.Origin(n.name), id.secret(), logLedger{n.own})
-	return err
+	if n.keyLog, err = keyservice.OpenLog(ctx, id.Log.Origin(n.name), id.secret(), logLedger{n.own}); err != nil {
+		return err
+	}
+	return dropTops(ctx, n.own)
+}
+
+// dropTops deletes the checkpoints before the newest: an interruption leaves them behind.
+func dropTops(ctx context.Context, own store.Store) error {
+	var old []store.Change
+	for rec, err := range own.Scan(ctx, store.Prefix(topPrefix)) {
+		if err != nil {
+			return err
+		}
+		old = append(old, store.Change{Key: strings.Clone(rec.Key)})
+	}
+	if len(old) < 2 {
+		return nil
+	}
+	return own.Apply(ctx, old[:len(old)-1]...)
 }
 
 // storedLog returns the name and the key of the node's log.
@@ -193,14 +209,14 @@ func (n *Node) prove(ctx context.Context, c *keyservice.Chain) (wire.Bytes, erro
 // forever is the caching of files that never change.
 const forever = "public, max-age=31536000, immutable"
 
-// serveLog serves the files of the log (c2sp.org/tlog-tiles).
-func serveLog(ctx context.Context, a *api, r *incoming) (any, error) {
+// serveLogFile serves a file of the log (c2sp.org/tlog-tiles). Its name is the end of the
+// path.
+func serveLogFile(ctx context.Context, a *api, r *incoming) (any, error) {
 	if err := a.node.door.throttle.take(ctx, askLog, network(r.from)); err != nil {
 		return nil, err
 	}
-	path, _, _ := strings.Cut(r.target, "?")
-	number, file, _ := strings.Cut(strings.TrimPrefix(path, strings.TrimSuffix(wire.PathLog, "*")), "/")
-	if number != strconv.FormatUint(a.node.logID.Number, 10) {
+	file, ok := strings.CutPrefix(r.target, a.node.logID.File(""))
+	if !ok {
 		return nil, wire.Errorf(wire.NotExist, "number", "there is no such log here")
 	}
 	b, err := a.node.keyLog.File(ctx, file)

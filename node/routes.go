@@ -42,6 +42,7 @@ type route struct {
 	deaf    bool     // served without hearing what other processes of this node did
 	limit   int      // bytes of the body; bodyLimit if 0
 	query   []string // parameters it knows
+	deep    bool     // the last parameter of the path may have slashes, and serve reads it
 	foreign bool     // another specification says what else the query may have, and serve reads it
 	serve   func(context.Context, *api, *incoming) (any, error)
 }
@@ -59,7 +60,8 @@ func routes() []route {
 		{method: "POST", pattern: wire.PathChallenge, open: true, serve: serveChallenge},
 		{method: "POST", pattern: wire.PathLogin, open: true, serve: serveLogin},
 		{method: "POST", pattern: wire.PathHeads, open: true, serve: serveHeads},
-		{method: "GET", pattern: wire.PathLog, open: true, serve: serveLog},
+		{method: "GET", pattern: wire.PathLogTop, open: true, serve: serveLogFile},
+		{method: "GET", pattern: wire.PathLogFile, open: true, deep: true, serve: serveLogFile},
 		{method: "*", pattern: federationPrefix + "*", open: true, limit: federation.MaxRequest, serve: servePeer},
 
 		{method: "GET", pattern: wire.PathSession, serve: serveGetSession},

@@ -32,7 +32,8 @@ const (
 	PathPost      = "/v1/posts/:id"                       // GET: FeedItem
 	PathFeed      = "/v1/feed"                            // GET ?limit=N&before=CURSOR&since=STATE: FeedReply
 	PathEvents    = "/v1/events"                          // GET: an event stream (MediaEvents)
-	PathLog       = "/v1/log/*"                           // GET: a file of a log, see NodeLog.File
+	PathLogTop    = "/v1/log/:number/checkpoint"          // GET: a signed checkpoint (MediaText)
+	PathLogFile   = "/v1/log/:number/tile/:file"          // GET: a tile or leaves (MediaOctets); slashes in file
 )
 
 // Names of events. Their data is {}: what is new is asked for.
