@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"strings"
-	"testing"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/keyservice"
@@ -28,20 +27,17 @@ func (w *world) logOf(node wire.NodeName) *fakeLog {
 	if l := w.logs[node]; l != nil {
 		return l
 	}
-	l := newFakeLog(w.t, node, 1790000000)
+	l := newFakeLog(node, 1790000000)
 	w.logs[node] = l
 	return l
 }
 
-func newFakeLog(t *testing.T, node wire.NodeName, number uint64) *fakeLog {
+func newFakeLog(node wire.NodeName, number uint64) *fakeLog {
 	l := &fakeLog{
 		node: node, root: wire.NewNodeRootSecret(wire.LabelEntry.Hash([]byte(node))), secret: wire.NewNodeLogSecret(wire.LabelOffer.Hash([]byte(node))),
 		log: wire.NodeLog{Number: number}, places: make(map[wire.Hash]uint64), tiles: make(map[[2]uint64][]byte),
 	}
-	var err error
-	if l.Log, err = keyservice.OpenLog(context.Background(), l.log.Origin(node), l.secret, l); err != nil {
-		t.Fatal(err)
-	}
+	l.Log = keyservice.NewLog(l.log.Origin(node), l.secret, l)
 	return l
 }
 

@@ -97,16 +97,29 @@ type adding struct {
 	err   error
 }
 
-// OpenLog opens the log that ledger keeps, or begins one. origin is its name.
-func OpenLog(ctx context.Context, origin string, secret wire.NodeLogSecret, ledger LogLedger) (*Log, error) {
+// NewLog returns the log that ledger keeps. origin is its name. Nothing is read before it
+// is needed.
+func NewLog(origin string, secret wire.NodeLogSecret, ledger LogLedger) *Log {
 	l := &Log{origin: origin, secret: secret, ledger: ledger, turn: make(chan struct{}, 1)}
 	l.tiles.init(tilesKept)
 	l.tree.Store(new(tree))
 	l.Forget()
-	if err := l.write(ctx, nil); err != nil { // what a process that was killed has left
-		return nil, err
+	return l
+}
+
+// Ready begins a log, or signs what a process that was killed has left. It is as good to
+// call nothing: whoever asks first waits for it.
+func (l *Log) Ready(ctx context.Context) error {
+	if l.tree.Load().checkpoint != nil {
+		return nil
 	}
-	return l, nil
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case l.turn <- struct{}{}:
+	}
+	defer func() { <-l.turn }()
+	return l.write(ctx, nil)
 }
 
 // Forget lets what others have appended be read, when the log is next asked.
@@ -158,7 +171,7 @@ func (l *Log) serve(ctx context.Context) {
 // where another process was faster.
 func (l *Log) write(ctx context.Context, batch []*adding) error {
 	for {
-		t, err := l.current(ctx)
+		t, err := l.newest(ctx)
 		if err != nil {
 			return err
 		}
@@ -230,6 +243,14 @@ func (l *Log) plan(ctx context.Context, t *tree, left [][]byte, batch []*adding)
 
 // current returns the tree of the newest checkpoint that was kept.
 func (l *Log) current(ctx context.Context) (*tree, error) {
+	if err := l.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return l.newest(ctx)
+}
+
+// newest is current, but for a log that nobody has signed yet.
+func (l *Log) newest(ctx context.Context) (*tree, error) {
 	if l.read.Load() == l.forgot.Load() {
 		return l.tree.Load(), nil
 	}

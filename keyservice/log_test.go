@@ -136,11 +136,16 @@ func testLeaf(n int) *wire.LogLeaf {
 
 func openTestLog(t testing.TB, m *memoryLog) *Log {
 	t.Helper()
-	l, err := OpenLog(t.Context(), testOrigin, testLogSecret, m)
+	l, err := openLog(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
+}
+
+func openLog(ctx context.Context, m *memoryLog) (*Log, error) {
+	l := NewLog(testOrigin, testLogSecret, m)
+	return l, l.Ready(ctx)
 }
 
 // checkLog reads the whole log by its files with package tlog alone, and returns its
@@ -265,10 +270,10 @@ func TestLogOfSeveral(t *testing.T) {
 		var all sync.WaitGroup
 		for process := range 4 {
 			all.Go(func() {
-				l, err := OpenLog(t.Context(), testOrigin, testLogSecret, m)
+				l, err := openLog(t.Context(), m)
 				for n := range 150 {
 					if err != nil || (n+process)%17 == 0 { // killed
-						l, err = OpenLog(t.Context(), testOrigin, testLogSecret, m)
+						l, err = openLog(t.Context(), m)
 					}
 					if err != nil {
 						continue
@@ -460,11 +465,11 @@ func TestLogIsDamaged(t *testing.T) {
 		}
 	}
 	m.leaves[3] = must(testLeaf(99).Encode())
-	if _, err := OpenLog(t.Context(), testOrigin, testLogSecret, m); err == nil {
+	if _, err := openLog(t.Context(), m); err == nil {
 		t.Error("another leaf 3 was taken")
 	}
 	m.leaves = m.leaves[:3]
-	if _, err := OpenLog(t.Context(), testOrigin, testLogSecret, m); err == nil {
+	if _, err := openLog(t.Context(), m); err == nil {
 		t.Error("leaves that the checkpoint counts are gone, and it goes on")
 	}
 }

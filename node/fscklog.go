@@ -27,6 +27,7 @@ type leavesCheck struct {
 	tree   *keyservice.Tree
 	broken bool // a leaf is missing or wrong: no tree follows from the others
 	opened bool
+	shown  bool                  // the document of the node names the log: something was signed of it
 	signed keyservice.Checkpoint // the newest, if it could be read
 	agrees bool                  // with the leaves
 }
@@ -44,6 +45,10 @@ func (c *leavesCheck) record(ctx context.Context, rec store.Record) error {
 	if err := c.fill(ctx, n); err != nil {
 		return err
 	}
+	if n > c.tree.Size() && !c.broken {
+		c.d.spare(rec, fmt.Sprintf("there is no leaf %d before it", c.tree.Size()), "remove it: its statement gets another leaf when the node is asked for the keys")
+		return nil
+	}
 	problem, err := c.leafProblem(ctx, rec, n)
 	if err != nil || problem == "" || c.broken {
 		return err
@@ -53,7 +58,7 @@ func (c *leavesCheck) record(ctx context.Context, rec store.Record) error {
 
 // fill makes the leaves that are missing before number n, as far as it can be told.
 func (c *leavesCheck) fill(ctx context.Context, n uint64) error {
-	for c.tree.Size() < n && !c.broken {
+	for c.tree.Size() < min(n, c.signed.Size) && !c.broken {
 		if err := c.leafLost(ctx, c.tree.Size(), "the leaf is missing"); err != nil {
 			return err
 		}
@@ -68,14 +73,14 @@ func (c *leavesCheck) open(ctx context.Context) error {
 	}
 	c.opened = true
 	defer c.compare()
+	var id logIdentity
+	var err error
+	if c.shown, err = c.d.showsLog(ctx, &id); err != nil || !c.shown {
+		return err
+	}
 	b, err := logLedger{c.d.s}.Checkpoint(ctx)
 	if err != nil {
-		return nil // there is none, or it is named there
-	}
-	var id logIdentity
-	_, legible, err := c.d.get(ctx, logKey, &id)
-	if err != nil || !legible {
-		return err
+		return nil // which is named there
 	}
 	if at, err := keyservice.OpenCheckpoint(b, id.Log.Origin(c.d.f.report.Name), id.secret().Public()); err == nil {
 		c.signed = at // else it is named there
@@ -105,8 +110,8 @@ func (c *leavesCheck) leafProblem(ctx context.Context, rec store.Record, n uint6
 		return "", err
 	}
 	if made != nil && *made == *leaf || made == nil {
-		if err := c.judgePlace(ctx, n, leaf, made != nil); err != nil {
-			return "", err
+		if problem, err := c.judgePlace(ctx, n, leaf, made != nil); err != nil || problem != "" {
+			return problem, err
 		}
 		return "", c.add(ctx, r.Leaf)
 	}
@@ -133,19 +138,29 @@ func (d *side) leafOf(ctx context.Context, account wire.AccountID, seq uint64) (
 	return leaf, nil
 }
 
-// judgePlace looks whether a leaf is found, by the statement that is here.
-func (c *leavesCheck) judgePlace(ctx context.Context, n uint64, leaf *wire.LogLeaf, here bool) error {
+// judgePlace looks whether a leaf is found, by the statement that is here. A problem is
+// one of the leaf.
+func (c *leavesCheck) judgePlace(ctx context.Context, n uint64, leaf *wire.LogLeaf, here bool) (problem string, err error) {
 	var p placeRecord
 	_, legible, err := c.d.get(ctx, findKey(leaf.Statement), &p)
-	if err != nil || legible && p == *leafPlace(n, leaf) {
-		return err
+	if err != nil || legible && p == *leafPlace(n, leaf) || !c.shown {
+		return "", err
+	}
+	if legible && p.Number != n {
+		var at leafRecord
+		if _, legible, err = c.d.get(ctx, leafKey(p.Number), &at); err != nil {
+			return "", err
+		}
+		if other, err := wire.DecodeLogLeaf(at.Leaf); legible && err == nil && *other == *leaf {
+			return fmt.Sprintf("it is what leaf %d is as well", p.Number), nil
+		}
 	}
 	one := Finding{Key: findKey(leaf.Statement), Problem: fmt.Sprintf("leaf %d of the log is not found by it", n), Person: ofLog}
 	if here || legible {
 		one.Repair, one.fix = "write it again from the leaf", c.d.applies(put(findKey(leaf.Statement), leafPlace(n, leaf)))
 	}
 	c.d.wrong(one)
-	return nil
+	return "", nil
 }
 
 // add takes a leaf into the tree, and checks the tiles that are whole with it.
@@ -159,7 +174,7 @@ func (c *leavesCheck) add(ctx context.Context, leaf []byte) error {
 		if err != nil {
 			return err
 		}
-		if c.tree.Size() <= c.signed.Size && (!legible || !bytes.Equal(r.Hashes, t.Data)) {
+		if c.shown && c.tree.Size() <= c.signed.Size && (!legible || !bytes.Equal(r.Hashes, t.Data)) {
 			c.d.wrong(Finding{
 				Key: tileKey(t.Level, t.N), Problem: "it is not what follows from the leaves", Person: ofLog, Repair: "write it again from the leaves",
 				fix: c.d.applies(put(tileKey(t.Level, t.N), &tileRecord{recordVersion, t.Data})),
@@ -287,13 +302,9 @@ func (d *side) judgeTop(ctx context.Context, rec store.Record) error {
 	if !ok {
 		problem = "its key is not that of a checkpoint"
 	} else if problem = decodeStrictly(rec, &r); problem == "" {
-		_, legible, err := d.get(ctx, logKey, &id)
-		if err != nil {
-			return err
-		}
-		if !legible || d.f.report.Name == "" {
+		if shown, err := d.showsLog(ctx, &id); err != nil || !shown {
 			d.loose++
-			return nil
+			return err // what is wrong with these is named there
 		}
 		c, err := keyservice.OpenCheckpoint(r.Checkpoint, id.Log.Origin(d.f.report.Name), id.secret().Public())
 		if err != nil {
@@ -321,6 +332,21 @@ func (d *side) newestTop(ctx context.Context) (string, error) {
 	return lowestKey(ctx, d.s, q)
 }
 
+// showsLog reads the name and the key of the log, and reports whether the document of the
+// node names them: then something was signed.
+func (d *side) showsLog(ctx context.Context, id *logIdentity) (bool, error) {
+	_, legible, err := d.get(ctx, logKey, id)
+	if err != nil || !legible {
+		return false, err
+	}
+	var r documentRecord
+	if _, legible, err = d.get(ctx, documentKey, &r); err != nil || !legible || r.Document == nil {
+		return false, err
+	}
+	doc, err := wire.OpenNodeDocument(r.Document, d.f.report.Name)
+	return err == nil && doc.Log != nil && *doc.Log == id.Log && doc.LogKey() == id.secret().Public(), nil
+}
+
 // logProblem says what is wrong with the name and the key of the log.
 func (d *side) logProblem(ctx context.Context, id *logIdentity) (string, error) {
 	if id.Seed.Reveal() == [32]byte{} {
@@ -342,4 +368,24 @@ func (d *side) logProblem(ctx context.Context, id *logIdentity) (string, error) 
 		return "the document of the node names another log: this record or node/document is wrong", nil
 	}
 	return "", nil
+}
+
+// judgeSigned looks for the checkpoint of a log that the node has shown. It is signed
+// again, over the leaves that are here.
+func (d *side) judgeSigned(ctx context.Context) error {
+	var id logIdentity
+	shown, err := d.showsLog(ctx, &id)
+	if err != nil || !shown {
+		return err
+	}
+	if newest, err := d.newestTop(ctx); err != nil || newest != "" {
+		return err
+	}
+	d.wrong(Finding{
+		Key: topKey(0), Problem: "what was signed of the log is missing", Person: ofLog, Repair: "sign it again",
+		fix: func(ctx context.Context) error {
+			return keyservice.NewLog(id.Log.Origin(d.f.report.Name), id.secret(), logLedger{d.s}).Ready(ctx)
+		},
+	})
+	return nil
 }

@@ -83,6 +83,9 @@ func (d *side) judgeNode(ctx context.Context, rec store.Record) error {
 			if one.Problem, err = d.logProblem(ctx, &id); err != nil {
 				return err
 			}
+			if err := d.judgeSigned(ctx); err != nil {
+				return err
+			}
 		}
 	case nameKey:
 		if name := d.f.report.Name; string(rec.Value) != string(name) {

@@ -256,14 +256,13 @@ func (d *side) judgeRegistered(ctx context.Context, account wire.AccountID, chai
 // judgeLogged looks for somebody whose newest statement has no leaf in the log. Nobody
 // was shown it since the node keeps one.
 func (d *side) judgeLogged(ctx context.Context, chain *keyservice.Chain) error {
-	logs, _, err := d.get(ctx, logKey, new(logIdentity))
-	if err != nil || !logs {
+	if shown, err := d.showsLog(ctx, new(logIdentity)); err != nil || !shown {
 		return err
 	}
 	there, _, err := d.get(ctx, findKey(chain.NewestHash()), new(placeRecord))
 	if err == nil && !there {
 		d.wrong(Finding{
-			Key: findKey(chain.NewestHash()), Problem: "the statement is not in the log yet: the node adds it when it is asked for the keys",
+			Key: statementsKey(chain.Account()) + hex16(chain.Newest().Seq), Problem: "the statement is not in the log yet: the node adds it when it is asked for the keys",
 			Leftover: true, Person: chain.Address().String(),
 		})
 	}

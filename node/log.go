@@ -156,10 +156,15 @@ func (n *Node) openLog(ctx context.Context) error {
 		return err
 	}
 	n.logID = id.Log
-	if n.keyLog, err = keyservice.OpenLog(ctx, id.Log.Origin(n.name), id.secret(), logLedger{n.own}); err != nil {
-		return err
+	n.keyLog = keyservice.NewLog(id.Log.Origin(n.name), id.secret(), logLedger{n.own})
+	if err = n.keyLog.Ready(ctx); err == nil {
+		err = dropTops(ctx, n.own)
 	}
-	return dropTops(ctx, n.own)
+	if err != nil && ctx.Err() == nil {
+		n.log.Error("the log of key statements cannot be read: nobody registers, and no keys are shown, until it can", "error", err)
+		return nil
+	}
+	return err
 }
 
 // dropTops deletes the checkpoints before the newest: an interruption leaves them behind.
