@@ -315,17 +315,15 @@ func (l *Log) load(ctx context.Context, t *tree, size uint64) (*tree, error) {
 	} else {
 		t = t.clone()
 	}
-	for t.size < size {
-		leaves, err := l.ledger.Leaves(ctx, t.size, int(min(size-t.size, appendAtOnce)))
-		if err != nil {
-			return nil, err
-		}
-		if len(leaves) == 0 {
-			return nil, fmt.Errorf("leaf %d of this log is missing: run peerbrain-node fsck", t.size)
-		}
-		for _, leaf := range leaves {
-			t.grow(tlog.RecordHash(leaf))
-		}
+	leaves, err := l.ledger.Leaves(ctx, t.size, int(size-t.size)) // at most wire.LogBundle
+	if err != nil {
+		return nil, err
+	}
+	for _, leaf := range leaves {
+		t.grow(tlog.RecordHash(leaf))
+	}
+	if t.size < size {
+		return nil, fmt.Errorf("leaf %d of this log is missing: run peerbrain-node fsck", t.size)
 	}
 	return t, nil
 }
@@ -392,7 +390,7 @@ func (l *Log) File(ctx context.Context, name string) ([]byte, error) {
 	if !ok {
 		return nil, none
 	}
-	if whole := t.size >> (tileHeight * max(f.level, 0)); f.n > whole/wire.LogBundle || f.n*wire.LogBundle+uint64(f.width) > whole {
+	if whole := t.size >> (tileHeight * max(f.level, 0)); f.n*wire.LogBundle+uint64(f.width) > whole {
 		return nil, none
 	}
 	if f.level == leavesLevel {

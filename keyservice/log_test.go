@@ -375,6 +375,8 @@ func TestOpenProofRefuses(t *testing.T) {
 	if _, err := OpenProof([]byte(head+"\n\n"+witnessed), testOrigin, key); err != nil {
 		t.Errorf("with the signature of a witness: %v", err)
 	}
+	_, err = OpenProof([]byte(good), "two words", key)
+	kind(t, err, wire.Invalid)
 	p := must(OpenProof([]byte(good), testOrigin, key))
 	p.Number = 9
 	kind(t, p.Verify(must(testLeaf(1).Encode())), wire.Tampered)
@@ -423,6 +425,7 @@ func TestLogReaderRefuses(t *testing.T) {
 			older = p0(l)
 		}
 	}
+	var r *LogReader
 	for name, lie := range map[string]func(name string, b []byte) ([]byte, error){
 		"a leaf": func(name string, b []byte) ([]byte, error) {
 			return flipIf(strings.Contains(name, "entries"), b, 50), nil
@@ -434,7 +437,7 @@ func TestLogReaderRefuses(t *testing.T) {
 		"a short tile": func(name string, b []byte) ([]byte, error) { return b[:len(b)-1], nil },
 		"no files":     func(name string, b []byte) ([]byte, error) { return nil, wire.NotExist },
 	} {
-		r := NewLogReader(t.Context(), p0(l), func(ctx context.Context, name string) ([]byte, error) {
+		r = NewLogReader(t.Context(), p0(l), func(ctx context.Context, name string) ([]byte, error) {
 			return lie(name, must(l.File(ctx, name)))
 		})
 		err := errors.Join(r.Extends(older), r.Leaves(0, 300, func(uint64, *wire.LogLeaf) error { return nil }))
@@ -442,8 +445,17 @@ func TestLogReaderRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	tree, none := NewTree(), []byte("no leaf") // which the log has signed all the same
+	tree.Add(none)
+	r = NewLogReader(t.Context(), Checkpoint{1, tree.Root()}, func(_ context.Context, name string) ([]byte, error) {
+		if root := tree.Root(); strings.HasPrefix(name, "tile/0") {
+			return root[:], nil
+		}
+		return formatBundle([][]byte{none}), nil
+	})
+	kind(t, r.Leaves(0, 1, func(uint64, *wire.LogLeaf) error { return nil }), wire.Tampered)
 	down := wire.Errorf(wire.Unavailable, "node", "down")
-	r := NewLogReader(t.Context(), p0(l), func(context.Context, string) ([]byte, error) { return nil, down })
+	r = NewLogReader(t.Context(), p0(l), func(context.Context, string) ([]byte, error) { return nil, down })
 	kind(t, r.Extends(older), wire.Unavailable)
 	kind(t, r.Leaves(0, 1, nil), wire.Unavailable)
 }
@@ -469,7 +481,15 @@ func TestLogIsDamaged(t *testing.T) {
 		t.Error("another leaf 3 was taken")
 	}
 	m.leaves = m.leaves[:3]
+	if _, err := l.File(t.Context(), "tile/entries/000.p/10"); err == nil {
+		t.Error("leaves that are gone are served")
+	}
 	if _, err := openLog(t.Context(), m); err == nil {
 		t.Error("leaves that the checkpoint counts are gone, and it goes on")
+	}
+	m = newMemoryLog()
+	m.leaves = [][]byte{[]byte("no leaf")}
+	if _, err := openLog(t.Context(), m); err == nil {
+		t.Error("what is no leaf was signed")
 	}
 }

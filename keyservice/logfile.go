@@ -73,9 +73,10 @@ func parseBundle(b []byte, count int) (leaves [][]byte, ok bool) {
 }
 
 // A LogReader reads a log up to a checkpoint by its files, and believes none of them that
-// does not follow from the checkpoint.
+// does not follow from the checkpoint. It is for one goroutine.
 type LogReader struct {
 	tree   Checkpoint
+	tiles  map[string][]byte // as they were fetched: each is verified again whenever it is used
 	fetch  func(name string) ([]byte, error)
 	hashes tlog.HashReader
 }
@@ -84,7 +85,7 @@ type LogReader struct {
 // file by its name; where it errs, that is returned, but a NotExist is the fault of the
 // log.
 func NewLogReader(ctx context.Context, tree Checkpoint, fetch func(ctx context.Context, name string) ([]byte, error)) *LogReader {
-	r := &LogReader{tree: tree}
+	r := &LogReader{tree: tree, tiles: map[string][]byte{}}
 	r.fetch = func(name string) ([]byte, error) {
 		b, err := fetch(ctx, name)
 		if errors.Is(err, wire.NotExist) {
@@ -110,13 +111,17 @@ func (f tileFetcher) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	var all [][]byte
 	for _, t := range tiles {
 		name := logFile{t.L, uint64(t.N), t.W}.name()
-		b, err := f.r.fetch(name)
+		b, err := f.r.tiles[name], error(nil)
+		if b == nil {
+			b, err = f.r.fetch(name)
+		}
 		if err != nil {
 			return nil, err
 		}
 		if len(b) != t.W*tlog.HashSize {
 			return nil, wire.Errorf(wire.Tampered, "log", "%s has another length", name)
 		}
+		f.r.tiles[name] = b
 		all = append(all, b)
 	}
 	return all, nil

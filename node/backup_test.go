@@ -334,6 +334,19 @@ func TestRestoreEverywhere(t *testing.T) {
 	if err := restore(t.Context(), storetest.NewMemory(), &wrong, now); err == nil || !strings.Contains(err.Error(), documentKey) {
 		t.Errorf("a document that is none: got %v", err)
 	}
+	for _, key := range []string{logKey, topKey(1)} {
+		var wrong bytes.Buffer
+		a, err := archive.NewWriter(&wrong, archive.Header{Node: r.name, Schema: uint32(recordSchema)})
+		if err == nil {
+			err = errors.Join(a.Add(store.Record{Key: key, Value: []byte("no record")}), a.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := restore(t.Context(), storetest.NewMemory(), &wrong, now); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s that is none: got %v", key, err)
+		}
+	}
 	if err := backup(t.Context(), memory, io.Discard, now); err == nil || !strings.Contains(err.Error(), "at one moment") {
 		t.Errorf("a store without snapshots: got %v", err)
 	}

@@ -116,6 +116,11 @@ func documentOf(t *testing.T, n *Node) *wire.NodeDocument {
 func TestLogOverHTTP(t *testing.T) {
 	home := newLiveWorld(t).host()
 	readWeb(t, home.addr, documentOf(t, home.Node)) // empty
+	for _, path := range []string{"/v1/log/1/checkpoint", "/v1/log/1/tile/0/000", home.logID.File("tile/0/000"), home.logID.File("tile/entries/000"), home.logID.File("tile/x")} {
+		if got := home.sends("GET", path, nil, ""); got.status != 404 {
+			t.Errorf("%s: %d", path, got.status)
+		}
+	}
 	var all sync.WaitGroup
 	people := make([]*testPerson, 300)
 	for i := range people {

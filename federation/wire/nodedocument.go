@@ -63,7 +63,7 @@ func (d *NodeDocument) check() error {
 	if err := CheckEd25519("node root key", d.Root); err != nil {
 		return err
 	}
-	if err := d.checkKeys(); err != nil || d.Log == nil {
+	if err := d.checkKeys(); err != nil {
 		return err
 	}
 	return d.checkLog()
