@@ -117,7 +117,7 @@ func TestLogOverHTTP(t *testing.T) {
 	home := newLiveWorld(t).host()
 	readWeb(t, home.addr, documentOf(t, home.Node)) // empty
 	for _, path := range []string{"/v1/log/1/checkpoint", "/v1/log/1/tile/0/000", home.logID.File("tile/0/000"), home.logID.File("tile/entries/000"), home.logID.File("tile/x")} {
-		if got := home.sends("GET", path, nil, ""); got.status != 404 {
+		if got := home.sends("GET", path, nil); got.status != 404 {
 			t.Errorf("%s: %d", path, got.status)
 		}
 	}
