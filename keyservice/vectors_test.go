@@ -123,7 +123,7 @@ func (f *logVectors) refuse(t testing.TB, secret wire.NodeLogSecret, leaves []*w
 	}
 	leaf("version 2", "a newer release is needed", wire.Update, func(l *wire.LogLeaf) { l.Version = 2 })
 	leaf("suite 2", "a newer release is needed", wire.Update, func(l *wire.LogLeaf) { l.Suite = 2 })
-	leaf("no account", "an account is not zero", wire.Invalid, func(l *wire.LogLeaf) { l.Account = wire.AccountID{} })
+	leaf("no account", "an account is not zero", wire.Invalid, func(l *wire.LogLeaf) { l.Account, l.Statement = wire.AccountID{}, wire.Hash{} })
 	leaf("another first statement", "the first statement names the account", wire.Invalid, func(l *wire.LogLeaf) { l.Statement[0] ^= 1 })
 	leaf("the first statement as a later one", "the first statement names the account", wire.Invalid, func(l *wire.LogLeaf) { l.Seq = 1 })
 	leaf("seq above 2^53-1", "a number is too large", wire.Invalid, func(l *wire.LogLeaf) { l.Seq, l.Statement[0] = wire.MaxInteger+1, 1 })

@@ -201,10 +201,20 @@ func TestLogOfTwoProcesses(t *testing.T) {
 	if len(sizes) != 1 || c.Size != 60 || len(leaves) != 60 {
 		t.Errorf("checkpoints of %v, and of %d; %d leaves", sizes, c.Size, len(leaves))
 	}
+	second, first := workers[0].newPerson("second"), workers[0].newPerson("first")
+	interrupted := false
+	workers[0].interrupts(func(c store.Change) bool { return c.Key == leafKey(60) && !interrupted }, func() {
+		interrupted = true
+		must(workers[1].Node.Register(t.Context(), first.register))
+	})
+	must(workers[0].Node.Register(t.Context(), second.register)) // to whose leaf there was another before
+	if a, b := workers[0].proofOf(t, first), workers[0].proofOf(t, second); !interrupted || a.Number != 60 || b.Number != 61 {
+		t.Errorf("leaves %d and %d", a.Number, b.Number)
+	}
 	next := workers[0].newPerson("next")
 	must(workers[0].Node.Register(t.Context(), next.register))
 	workers[1].at(next) // hears
-	if proof := workers[1].proofOf(t, next); proof.Checkpoint.Size != 61 {
+	if proof := workers[1].proofOf(t, next); proof.Checkpoint.Size != 63 {
 		t.Errorf("the other process shows a log of %d", proof.Checkpoint.Size)
 	}
 }

@@ -39,7 +39,7 @@ func (d *NodeDocument) checkLog() error {
 	if l == nil {
 		return nil
 	}
-	if l.Number == 0 || l.Before >= l.Number || l.Before == 0 && (l.Size != 0 || l.Root != (Hash{})) || len(d.KeysFor(KeyForLog)) != 1 {
+	if l.Before >= l.Number || l.Before == 0 && (l.Size != 0 || l.Root != (Hash{})) || len(d.KeysFor(KeyForLog)) != 1 {
 		return Errorf(Invalid, "node document", "a log has a number above the one before it, and one key")
 	}
 	return checkNumbers("node document", l.Number, l.Size)
