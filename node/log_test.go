@@ -426,3 +426,42 @@ func TestFsckRepairsLog(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkLog appends leaves from many goroutines, as registrations do, to a log in
+// files; and beside it single records, which cost one sync for all who write at once.
+func BenchmarkLog(b *testing.B) {
+	own := must(bolt.Open(filepath.Join(b.TempDir(), ownFile), bolt.Options{}))
+	defer own.Close()
+	l := keyservice.NewLog("node.example/v1/log/1", wire.NewNodeLogSecret([32]byte{1}), logLedger{own})
+	var number atomic.Uint64
+	leaf := func() *wire.LogLeaf {
+		one := &wire.LogLeaf{Version: wire.Version, Suite: wire.Suite, Address: wire.Hash{1}, Statement: wire.LabelKeyStatement.Hash(binary.BigEndian.AppendUint64(nil, number.Add(1)))}
+		one.Account = wire.AccountID(one.Statement)
+		return one
+	}
+	at := func(b *testing.B, do func() error) {
+		b.SetParallelism(32)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if err := do(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "/s")
+	}
+	b.Run("leaves", func(b *testing.B) { at(b, func() error { return l.Add(b.Context(), leaf()) }) })
+	b.Run("records", func(b *testing.B) {
+		at(b, func() error {
+			one := leaf()
+			return own.Apply(b.Context(), putIf("x/"+one.Statement.String(), &leafRecord{recordVersion, wire.EncodeCBOR(one)}, store.IfAbsent()))
+		})
+	})
+	b.Run("proofs", func(b *testing.B) {
+		one := leaf()
+		must(l.Prove(b.Context(), one))
+		for b.Loop() {
+			must(l.Prove(b.Context(), one))
+		}
+	})
+}
