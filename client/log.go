@@ -252,11 +252,11 @@ func (p *Person) logReader(ctx context.Context, pin logPin, at keyservice.Checkp
 // confirm is prove for keys that are about to be pinned. Nothing that stands behind them
 // in the log may say otherwise: of the newest maxLooked leaves, all are read.
 func (p *Person) confirm(ctx context.Context, c shownChain) error {
-	r, proof, err := p.prove(ctx, c, false)
+	who := c.Address()
+	r, proof, err := p.prove(ctx, c, who.Node == p.session.Address.Node)
 	if err != nil {
 		return err
 	}
-	who := c.Address()
 	size := proof.Checkpoint.Size
 	err = r.Leaves(max(proof.Number+1, size-min(size, maxLooked)), size, func(n uint64, leaf *wire.LogLeaf) error {
 		if leaf.Address == wire.LogAddress(who) {

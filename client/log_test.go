@@ -207,7 +207,7 @@ func TestOlderProof(t *testing.T) {
 	lie(bob, "POST", wire.PathKeys, func(_ *Request, r *wire.KeysReply) { old = *r })
 	bob.must(bob.tryLogin())
 	bob.line.after = nil
-	w.newPerson("eve@two.example")
+	eve := w.newPerson("eve@two.example")
 	ada.must(ada.adding("eve@two.example")) // has seen two leaves
 	stale := func(s *someone) {
 		lie(s, "POST", wire.PathKeys, func(r *Request, reply *wire.KeysReply) {
@@ -218,6 +218,8 @@ func TestOlderProof(t *testing.T) {
 	}
 	stale(ada)
 	ada.must(ada.adding("bob@two.example"))
+	stale(eve) // whose own node shows it
+	saysAboutLog(t, eve.adding("bob@two.example"), wire.Tampered, "it has gone back: it had 2 statements when it was last seen, and shows 1")
 	for range 3 {
 		w.logs["two.example"].adds(t, address("x@two.example"), fmt.Sprint(len(w.logs["two.example"].leaves)))
 	}
