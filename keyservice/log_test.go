@@ -428,11 +428,17 @@ func TestLogReaderRefuses(t *testing.T) {
 	var r *LogReader
 	for name, lie := range map[string]func(name string, b []byte) ([]byte, error){
 		"a leaf": func(name string, b []byte) ([]byte, error) {
-			return flipIf(strings.Contains(name, "entries"), b, 50), nil
+			return flipIf(strings.Contains(name, "entries"), b, 20), nil
 		},
 		"a tile": func(name string, b []byte) ([]byte, error) { return flipIf(name == "tile/0/000", b, 50), nil },
 		"an upper": func(name string, b []byte) ([]byte, error) {
 			return flipIf(strings.HasPrefix(name, "tile/1"), b, 0), nil
+		},
+		"a short bundle": func(name string, b []byte) ([]byte, error) {
+			if strings.Contains(name, "entries") {
+				b = b[:len(b)-1]
+			}
+			return b, nil
 		},
 		"a short tile": func(name string, b []byte) ([]byte, error) { return b[:len(b)-1], nil },
 		"no files":     func(name string, b []byte) ([]byte, error) { return nil, wire.NotExist },
