@@ -14,12 +14,15 @@ import (
 // offer asks who for friendship; f is what the vault has of them, or nil.
 func (p *Person) offer(ctx context.Context, who wire.Address, f *friend, history bool) error {
 	if f == nil {
-		chain, err := p.fetchChain(ctx, who, nil)
+		shown, err := p.fetchChain(ctx, who, nil)
+		if err == nil {
+			err = p.confirm(ctx, shown)
+		}
 		if err != nil {
 			return err
 		}
-		f = p.contact(chain)
-		if err := p.savePeer(f.Account, peerOf(chain)); err != nil {
+		f = p.contact(shown.Chain)
+		if err := p.savePeer(f.Account, peerOf(shown.Chain)); err != nil {
 			return err
 		}
 	}

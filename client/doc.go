@@ -29,7 +29,7 @@
 //
 // Not seen by it: that a node withholds the newest entries. Not part of this
 // release: recovery, change of password and of keys, circles, comments,
-// attachments and the transparency log.
+// attachments, and witnesses of the logs of keys.
 //
 // Formats and protocol: docs/protocol.md. Cryptography: client/internal/seal.
 package client

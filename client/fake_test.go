@@ -31,6 +31,7 @@ type world struct {
 	nonces   map[wire.Nonce]bool
 	uploaded []uploaded                     // wraps, those that others have replaced too
 	states   map[string][]wire.StreamStatus // what readers were told
+	logs     map[wire.NodeName]*fakeLog     // of key statements; use logOf
 }
 
 type uploaded struct {
@@ -69,6 +70,7 @@ func newWorld(t *testing.T) *world {
 		people: make(map[wire.AccountID]*resident), handles: make(map[wire.Address]wire.AccountID),
 		sessions: make(map[wire.Hash]opened), nonces: make(map[wire.Nonce]bool),
 		states: make(map[string][]wire.StreamStatus),
+		logs:   make(map[wire.NodeName]*fakeLog),
 	}
 }
 
@@ -82,7 +84,7 @@ func (w *world) now() time.Time {
 func (w *world) clone() *world {
 	c := &world{t: w.t, clock: w.clock, people: make(map[wire.AccountID]*resident)}
 	c.handles, c.sessions, c.nonces = maps.Clone(w.handles), maps.Clone(w.sessions), maps.Clone(w.nonces)
-	c.states = maps.Clone(w.states)
+	c.states, c.logs = maps.Clone(w.states), w.logs // a log only grows
 	c.uploaded = slices.Clone(w.uploaded)
 	for id, r := range w.people {
 		n := *r
@@ -112,6 +114,9 @@ func (w *world) serve(r *Request) *Response {
 		p := wire.ProblemOf(err)
 		return &Response{Status: p.Status, Body: wire.EncodeJSON(p), Date: w.clock}
 	}
+	if file, ok := out.([]byte); ok {
+		return &Response{Status: 200, Body: file, Date: w.clock}
+	}
 	if out == nil {
 		return &Response{Status: 204, Date: w.clock}
 	}
@@ -136,6 +141,12 @@ func (w *world) route(r *Request) (any, error) {
 	}
 	if path == wire.PathKeys {
 		return decoded(r, w.keys)
+	}
+	if path == wire.PathDocument {
+		return w.logOf(r.Node).document(w.clock.UnixMilli())
+	}
+	if strings.HasPrefix(path, "/v1/log/") {
+		return found(w.logOf(r.Node).file(path))
 	}
 	token := r.Token.Hash(wire.LabelToken)
 	s, ok := w.sessions[token]
@@ -243,7 +254,15 @@ func (w *world) keys(in *wire.KeysRequest) (any, error) {
 	if !ok || in.Account != nil && *in.Account != id {
 		return nil, wire.Errorf(wire.NotExist, "address", "nobody has the address %s", in.Address)
 	}
-	return &wire.KeysReply{Statements: w.people[id].chain.Statements(), AsOf: w.clock.UnixMilli()}, nil
+	proof, err := w.logOf(in.Address.Node).ProveChain(context.Background(), w.people[id].chain)
+	return &wire.KeysReply{Statements: w.people[id].chain.Statements(), Proof: proof, AsOf: w.clock.UnixMilli()}, err
+}
+
+func found[T any](v T, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // caller is who asks.

@@ -222,11 +222,14 @@ func (p *Person) offerOf(ctx context.Context, who wire.Address) (*friend, error)
 		if r.Address != who || len(r.OfferGot) == 0 {
 			continue
 		}
-		f, chain, err := p.stranger(ctx, r)
+		f, shown, err := p.stranger(ctx, r)
+		if err == nil {
+			err = p.confirm(ctx, shown)
+		}
 		if err != nil {
 			return nil, err
 		}
-		return f, p.savePeer(f.Account, peerOf(chain))
+		return f, p.savePeer(f.Account, peerOf(shown.Chain))
 	}
 	return nil, noOffer(who)
 }

@@ -134,22 +134,23 @@ func (p *Person) hearFrom(chain *keyservice.Chain, r wire.FriendRecord) (heard, 
 }
 
 // stranger verifies the offer of somebody whom the vault does not have. The
-// result is what the vault would have of them; its state is incoming.
-func (p *Person) stranger(ctx context.Context, r wire.FriendRecord) (*friend, *keyservice.Chain, error) {
-	chain, err := p.fetchChain(ctx, r.Address, &r.Account)
+// result is what the vault would have of them; its state is incoming. Whoever pins the
+// keys looks into the log before (confirm).
+func (p *Person) stranger(ctx context.Context, r wire.FriendRecord) (*friend, shownChain, error) {
+	shown, err := p.fetchChain(ctx, r.Address, &r.Account)
 	if err != nil {
-		return nil, nil, err
+		return nil, shown, err
 	}
-	n, err := p.hearFrom(chain, r)
+	n, err := p.hearFrom(shown.Chain, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, shown, err
 	}
-	f := p.contact(chain)
+	f := p.contact(shown.Chain)
 	n.apply(f)
 	if f.state() != wire.StateIncoming {
-		return nil, nil, wire.Errorf(wire.NotExist, "friend", "there is no offer of %s", r.Address)
+		return nil, shown, wire.Errorf(wire.NotExist, "friend", "there is no offer of %s", r.Address)
 	}
-	return f, chain, nil
+	return f, shown, nil
 }
 
 // contact is what the vault has of somebody at first: their keys, pinned.

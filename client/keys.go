@@ -9,11 +9,10 @@ import (
 )
 
 // Keys of others. What counts is the key statement that the vault pins at first
-// contact. There is no proof yet that a change of keys is known to all
-// (transparency log), so a later statement is refused and shown: nothing is
-// verified with it and nothing is wrapped to it before the two have compared their
-// safety number (VerifyFriend). With such a proof too, keys that were verified in person
-// are followed by no others in silence (TestVerifiedIsNotReplaced).
+// contact, after the log of its node was shown to hold it (log.go). A later statement is
+// refused and shown: nothing is verified with it and nothing is wrapped to it before the
+// two have compared their safety number (VerifyFriend). Keys that were verified in
+// person are followed by no others in silence (TestVerifiedIsNotReplaced).
 
 // peer is a person's chain up to the pinned statement, and what wraps need of it.
 // A device keeps it sealed, so it is not verified at each use.
@@ -49,29 +48,30 @@ func (p *Person) savePeer(id wire.AccountID, k *peer) error {
 
 // fetchChain asks the home node for the keys of a person; account is nil at
 // first contact.
-func (c *Client) fetchChain(ctx context.Context, r Request, who wire.Address, account *wire.AccountID) (*keyservice.Chain, error) {
+func (c *Client) fetchChain(ctx context.Context, r Request, who wire.Address, account *wire.AccountID) (shownChain, error) {
+	var none shownChain
 	var reply wire.KeysReply
 	r.Method, r.Path = "POST", wire.PathKeys
 	if err := c.ask(ctx, &r, &wire.KeysRequest{Address: who, Account: account}, &reply); err != nil {
-		return nil, err
+		return none, err
 	}
 	chain, err := keyservice.ParseChain(reply.Statements)
 	if err != nil {
-		return nil, wire.Errorf(wire.Tampered, "keys", "the keys that the node shows for %s do not verify: %s", who, reason(err))
+		return none, wire.Errorf(wire.Tampered, "keys", "the keys that the node shows for %s do not verify: %s", who, reason(err))
 	}
 	if account != nil && chain.Account() != *account {
-		return nil, wire.Errorf(wire.Tampered, "keys", "the node shows another person's keys for %s", who)
+		return none, wire.Errorf(wire.Tampered, "keys", "the node shows another person's keys for %s", who)
 	}
 	if chain.Address() != who {
-		return nil, wire.Errorf(wire.Tampered, "keys", "the node shows the keys of %s for %s", chain.Address(), who)
+		return none, wire.Errorf(wire.Tampered, "keys", "the node shows the keys of %s for %s", chain.Address(), who)
 	}
-	return chain, nil
+	return shownChain{chain, reply.Proof}, nil
 }
 
-func (p *Person) fetchChain(ctx context.Context, who wire.Address, account *wire.AccountID) (*keyservice.Chain, error) {
+func (p *Person) fetchChain(ctx context.Context, who wire.Address, account *wire.AccountID) (shownChain, error) {
 	chain, err := p.c.fetchChain(ctx, Request{Node: p.session.Address.Node, Token: p.session.Token}, who, account)
 	if err != nil && wire.KindOf(err) == wire.Unauthenticated {
-		return nil, sessionEnded(p.session.Address)
+		return shownChain{}, sessionEnded(p.session.Address)
 	}
 	return chain, err
 }
@@ -116,13 +116,13 @@ func errKeysChanged(f *friend) error {
 
 // knownChain asks for the keys of somebody in the vault, where no node can say that
 // there is nobody.
-func (p *Person) knownChain(ctx context.Context, f *friend) (*keyservice.Chain, error) {
-	chain, err := p.fetchChain(ctx, f.address(), &f.Account)
+func (p *Person) knownChain(ctx context.Context, f *friend) (shownChain, error) {
+	shown, err := p.fetchChain(ctx, f.address(), &f.Account)
 	switch wire.KindOf(err) {
 	case wire.NotExist, wire.Invalid:
-		return nil, wire.Errorf(wire.Tampered, "keys", "the node has no keys of %s, who is known here", f.address())
+		return shown, wire.Errorf(wire.Tampered, "keys", "the node has no keys of %s, who is known here", f.address())
 	}
-	return chain, err
+	return shown, err
 }
 
 // keysOf returns the pinned keys of somebody in the vault.
@@ -133,14 +133,14 @@ func (p *Person) keysOf(ctx context.Context, f *friend) (*peer, error) {
 	if k := p.loadPeer(f.Account); k != nil && k.Newest == f.PinHash {
 		return k, nil
 	}
-	chain, err := p.knownChain(ctx, f)
+	shown, err := p.knownChain(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	if err := pinned(f, chain); err != nil {
+	if err := pinned(f, shown.Chain); err != nil {
 		return nil, err
 	}
-	k := peerOf(chain)
+	k := peerOf(shown.Chain)
 	return k, p.savePeer(f.Account, k)
 }
 

@@ -33,6 +33,7 @@ type LoginReport struct {
 	Friends    int  // nodes of friends, other than the home node
 	Asked      int  // of them, at most 5
 	Answered   int  // of those asked, with a vault head that agrees
+	Foreign    int  // key statements for this address in the log of the node that are not this person's, and were not told of before
 }
 
 // What a new device asks of friends' nodes.
@@ -57,6 +58,7 @@ type login struct {
 	key   wire.LoginKey
 	slot  seal.SlotKey
 	heads []knownHead // of the vault, as far as they were shown
+	proof []byte      // that the keys of the account are in the log of the node
 
 	handed bool // this device has handed in again what the node had lost
 }
@@ -88,6 +90,9 @@ func (c *Client) Login(ctx context.Context, o LoginOptions) (*Person, LoginRepor
 	s := session{Token: answer.Token, Address: o.Address, Account: answer.Account, Device: o.Device, CacheKey: cacheKey}
 	p := newPerson(c, s, nil)
 	report, err := l.open(ctx, p)
+	if err == nil {
+		report.Foreign, err = p.watch(ctx, l.proof)
+	}
 	if errors.Is(err, wire.Unauthenticated) {
 		err = wire.Errorf(wire.Unavailable, "session", "%s does not know the session that it opened", o.Address.Node)
 	}
@@ -174,7 +179,8 @@ func (l *login) authenticate(ctx context.Context) (wire.LoginReply, error) {
 
 // open fetches and verifies keys and vault of the account.
 func (l *login) open(ctx context.Context, p *Person) (report LoginReport, err error) {
-	p.chain, err = p.fetchChain(ctx, l.o.Address, &p.session.Account)
+	shown, err := p.fetchChain(ctx, l.o.Address, &p.session.Account)
+	p.chain, l.proof = shown.Chain, shown.proof
 	switch wire.KindOf(err) {
 	case wire.NotExist, wire.Invalid:
 		return report, wire.Errorf(wire.Tampered, "login", "the node has opened a session of another account than that of %s", l.o.Address)
@@ -299,6 +305,9 @@ func (l *login) keep(p *Person, device wire.Token) error {
 		return err
 	}
 	if err := p.keepVault(p.vault); err != nil {
+		return err
+	}
+	if err := p.saveLogs(); err != nil {
 		return err
 	}
 	if err := l.c.saveSession(p.session); err != nil {

@@ -25,6 +25,10 @@ type Person struct {
 	cache   *cache
 	peers   map[wire.AccountID]*peer
 
+	logs        map[wire.NodeName]*logPin // use pins
+	logsChanged bool
+	notes       []string
+
 	// What is known for the length of one operation.
 	current  bool                                 // the own stream was asked for
 	apart    bool                                 // ends do not go with an epoch
@@ -66,7 +70,7 @@ func (p *Person) do(ctx context.Context, operation func() error) (err error) {
 	if p.session.ended {
 		return err
 	}
-	if failed := p.saveCache(); err == nil {
+	if failed := errors.Join(p.saveCache(), p.saveLogs()); err == nil {
 		err = failed
 	}
 	return err

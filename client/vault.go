@@ -32,7 +32,8 @@ type vault struct {
 	Self       hidden     `cbor:"4,keyasint"` // self key, 32 bytes
 	KeySeq     uint64     `cbor:"5,keyasint"` // of the key statement that these belong to
 	Audiences  []audience `cbor:"6,keyasint"`
-	Friends    []friend   `cbor:"7,keyasint"` // by account
+	Friends    []friend   `cbor:"7,keyasint"`           // by account
+	Logs       []logPin   `cbor:"8,keyasint,omitempty"` // by node: of where the owner and their friends are at home
 }
 
 // hidden are secret bytes of the vault or of a file.
@@ -149,6 +150,9 @@ func (v *vault) fault(me wire.AccountID) string {
 		if a := &v.Audiences[i]; !a.inOrder() || slices.ContainsFunc(v.Audiences[:i], func(b audience) bool { return a.ID == b.ID || a.Name == b.Name }) {
 			return "its audiences are not in order"
 		}
+	}
+	if !logsInOrder(v.Logs) || len(v.Logs) > len(v.Friends)+1 {
+		return "what it holds of logs is out of order"
 	}
 	for i := range v.Friends {
 		if f := &v.Friends[i]; !f.inOrder(me) || i > 0 && compareIDs(v.Friends[i-1].Account, f.Account) >= 0 {

@@ -232,6 +232,7 @@ func (p *Person) updateVault(ctx context.Context, change func(v *vault) (bool, e
 		if err != nil || !changed {
 			return err
 		}
+		p.pinLogs(v)
 		next, err := p.sealVault(v)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -172,6 +173,11 @@ func vaultFaults() map[string]func(v *vault) {
 			f.Ended = []wire.Ended{{Offer: wire.Hash{1}, Said: 2}, {Offer: wire.Hash{2}, Said: 1}}
 		},
 		"more ended offers than remembered":  func(v *vault) { v.Friends[0].Friendship.Ended = manyEnded() },
+		"a log twice":                        func(v *vault) { v.Logs = []logPin{aLog, aLog} },
+		"a log without a number":             func(v *vault) { v.Logs = []logPin{aLog}; v.Logs[0].Number = 0 },
+		"a log of a node that is none":       func(v *vault) { v.Logs = []logPin{aLog}; v.Logs[0].Node = "127.0.0.1" },
+		"more looked at than there is":       func(v *vault) { v.Logs = []logPin{aLog}; v.Logs[0].Looked = 4 },
+		"more logs than friends and oneself": func(v *vault) { v.Logs = manyLogs(len(v.Friends) + 2) },
 		"an ended offer that is none (zero)": func(v *vault) { v.Friends[0].Friendship.Ended = []wire.Ended{{Said: 1}} },
 	}
 }
@@ -183,6 +189,17 @@ func fiveEpochs() (es []epochMembers) {
 		es = append(es, epochMembers{Content: wire.Commitment{1: i + 1}})
 	}
 	return es
+}
+
+var aLog = logPin{Node: "node.example", Number: 1, Size: 3}
+
+func manyLogs(n int) (list []logPin) {
+	for i := range n {
+		l := aLog
+		l.Node = wire.NodeName(fmt.Sprintf("node%02d.example", i))
+		list = append(list, l)
+	}
+	return list
 }
 
 func manyEnded() (es []wire.Ended) {
@@ -217,11 +234,17 @@ func vaultContentVectors(t testing.TB) vectorFile {
 	bob := changed.friend(fixed("account bob"))
 	bob.PinSeq, bob.PinHash = 1, fixed("next key statement of bob")
 	good("other keys than were compared", changed)
+	logs := fullVault(t)
+	logs.Logs = []logPin{
+		{Node: "node.example", Root: fixed("root of node.example"), Key: fixed("log of node.example"), Number: 1790000000, Size: 9, Hash: fixed("tree of node.example"), Looked: 9},
+		{Node: "other.example", Root: fixed("root of other.example"), Key: fixed("log of other.example"), Number: 1790000001, Size: 3, Hash: fixed("tree of other.example")},
+	}
+	good("logs", logs)
 
 	b := fresh.encode() // ends with key 7, the empty list of friends
 	bad("null for an empty list", "an empty list is the array of none", wire.Update, append(bytes.Clone(b[:len(b)-1]), 0xf6))
 	bad("a trailing byte", "a byte follows the map", wire.Update, append(bytes.Clone(b), 0))
-	bad("a new member", "what is not understood is not written anew", wire.Update, append(append([]byte{b[0] + 1}, b[1:]...), 8, 0xa0))
+	bad("a new member", "what is not understood is not written anew", wire.Update, append(append([]byte{b[0] + 1}, b[1:]...), 9, 0xa0))
 	bad("a member missing", "all seven are needed", wire.Update, append([]byte{b[0] - 1}, b[1:len(b)-2]...))
 	bad("nothing", "it is no map", wire.Update, nil)
 	later := fullVault(t)

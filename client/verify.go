@@ -46,10 +46,11 @@ func (f *friend) renewed(chain *keyservice.Chain) bool {
 func (p *Person) SafetyNumber(ctx context.Context, who wire.Address) (Comparison, error) {
 	var now Comparison
 	err := p.do(ctx, func() error {
-		f, chain, err := p.compare(ctx, who)
+		f, shown, err := p.compare(ctx, who)
 		if err != nil {
 			return err
 		}
+		chain := shown.Chain
 		now = Comparison{Friend: p.show(f), Number: safetyNumber(p.chain, chain), Newer: f.renewed(chain)}
 		if now.Newer { // this device may not have heard of them before
 			now.Verified, now.KeysChanged = false, f.Verified
@@ -66,12 +67,18 @@ func (p *Person) SafetyNumber(ctx context.Context, who wire.Address) (Comparison
 func (p *Person) VerifyFriend(ctx context.Context, who wire.Address, number SafetyNumber) (Friend, error) {
 	var now Friend
 	err := p.do(ctx, func() error {
-		f, chain, err := p.compare(ctx, who)
+		f, shown, err := p.compare(ctx, who)
 		if err != nil {
 			return err
 		}
+		chain := shown.Chain
 		if here := safetyNumber(p.chain, chain); here != number {
 			return &otherNumberError{wire.Errorf(wire.Tampered, "safety number", "%d of %d groups are others than here", here.differs(number), numberDigits/numberGroup)}
+		}
+		if f.PinHash != chain.NewestHash() {
+			if err := p.confirm(ctx, shown); err != nil {
+				return err
+			}
 		}
 		renewed, err := p.mark(ctx, f, chain)
 		if err != nil {
@@ -90,28 +97,29 @@ func (p *Person) VerifyFriend(ctx context.Context, who wire.Address, number Safe
 
 // compare returns somebody who is known here, with the keys that the node shows for
 // them now: what this device has kept is not asked.
-func (p *Person) compare(ctx context.Context, who wire.Address) (*friend, *keyservice.Chain, error) {
+func (p *Person) compare(ctx context.Context, who wire.Address) (*friend, shownChain, error) {
+	var none shownChain
 	if who == p.session.Address {
-		return nil, nil, wire.Errorf(wire.Invalid, "friend", "%s is you", who)
+		return nil, none, wire.Errorf(wire.Invalid, "friend", "%s is you", who)
 	}
 	if err := p.refreshVault(ctx); err != nil {
-		return nil, nil, err
+		return nil, none, err
 	}
 	if err := p.takeIn(ctx); err != nil {
-		return nil, nil, err
+		return nil, none, err
 	}
 	f := p.vault.friendAt(who)
 	if stateOf(f) == wire.StateNone {
 		var err error
 		if f, err = p.offerOf(ctx, who); err != nil {
-			return nil, nil, err
+			return nil, none, err
 		}
 	}
-	chain, err := p.knownChain(ctx, f)
+	shown, err := p.knownChain(ctx, f)
 	if err != nil {
-		return nil, nil, err
+		return nil, none, err
 	}
-	return f, chain, checkPin(f, chain)
+	return f, shown, checkPin(f, shown.Chain)
 }
 
 // mark writes into the vault that the newest keys of chain were compared, and that

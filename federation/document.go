@@ -24,6 +24,8 @@ type DocumentOptions struct {
 	Now      time.Time      // its creation
 	Software string         // such as peerbrain/0.1.0, at most 128 bytes
 	Contact  string         // how to reach the operator, at most 256 bytes, or ""
+	Log      *wire.NodeLog  // the node's transparency log, nil for none
+	LogKey   wire.NodeLogKey
 }
 
 // MakeDocument makes and signs the document that a node serves at
@@ -45,21 +47,39 @@ func MakeDocument(o DocumentOptions) (wire.Signed, error) {
 		Name:         o.Name,
 		Host:         o.Host,
 		Root:         o.Secrets.Root.Public(),
-		Keys:         o.Keys,
+		Keys:         o.keys(),
 		Number:       nextNumber(o.Last, o.Now),
 		Software:     o.Software,
 		OldestClient: 1,
 		MaxPost:      wire.MaxSealedPost,
 		Contact:      o.Contact,
 		Created:      o.Now.UnixMilli(),
+		Log:          o.Log,
 	}
 	return d.Sign(o.Secrets.Root)
+}
+
+// keys returns the request keys, and that of the log. A checkpoint says no time, so the
+// key of a log counts as long as it stands in the document.
+func (o *DocumentOptions) keys() []wire.NodeKey {
+	if o.Log == nil {
+		return o.Keys
+	}
+	from := int64(o.Log.Number) * 1000 // when the log was begun, or later
+	return append(o.Keys[:len(o.Keys):len(o.Keys)], wire.NodeKey{
+		Purpose: wire.KeyForLog, Key: wire.NodeRequestKey(o.LogKey), NotBefore: min(from, wire.MaxTime-1), NotAfter: wire.MaxTime,
+	})
 }
 
 // Relist makes the document that follows last, under root, and differs from it in its
 // request keys and its root only.
 func Relist(last *wire.NodeDocument, root wire.NodeRootSecret, keys []wire.NodeKey, now time.Time) (*wire.NodeDocument, wire.Signed, error) {
 	d := *last
+	for _, k := range last.Keys {
+		if k.Purpose != wire.KeyForRequests {
+			keys = append(keys[:len(keys):len(keys)], k)
+		}
+	}
 	d.Root, d.Keys, d.Number, d.Created = root.Public(), keys, nextNumber(last.Number, now), now.UnixMilli()
 	signed, err := d.Sign(root)
 	return &d, signed, err

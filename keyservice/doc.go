@@ -12,13 +12,20 @@
 // nobody but its reader. The service holds no secret and can open no wrap:
 // package keyservice imports nothing that decrypts.
 //
+// # The log
+//
+// A chain shows that its owner, and nobody else, made each change of keys. But a
+// node could make up a chain and show it to somebody alone. So each node has a
+// Log of all key statements of its people (RFC 6962, C2SP tlog-tiles), kept in a
+// LogLedger that the node provides, and a Proof that a statement is in it goes
+// with the keys. OpenProof and Proof.InLog verify it, a LogReader that the log is
+// still what it was, and what else is in it. Package golang.org/x/mod/sumdb/tlog
+// does the hashing, on both sides.
+//
 // # What is not there yet
 //
-// There is no transparency log yet. A chain shows that its owner, and nobody
-// else, made each change of keys, and Chain.Extends that a later answer
-// continues an earlier one. But a node that has never been asked before can
-// answer with a chain of its own making: whoever needs to be sure at first
-// contact has to compare the account id (the hash of the first statement) in
-// person. Chains that fork are refused, whichever branch the recovery key
-// signed.
+// Nobody witnesses a log: a node can show one to some people and another to
+// others. Whoever needs to be sure at first contact has to compare the account id
+// (the hash of the first statement) in person. Chains that fork are refused,
+// whichever branch the recovery key signed.
 package keyservice

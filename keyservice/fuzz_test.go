@@ -2,6 +2,7 @@ package keyservice
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -37,6 +38,52 @@ func FuzzParseChain(f *testing.F) {
 			if err != nil || longer.NewestHash() != chain.NewestHash() || chain.Extends(longer) != nil {
 				t.Errorf("%x does not grow: %v", statements, err)
 			}
+		}
+	})
+}
+
+// FuzzOpenProof opens bytes as a proof: what is accepted is written as it was read, and
+// its checkpoint is one that was signed.
+func FuzzOpenProof(f *testing.F) {
+	_, leaves, l, m := vectorLog(f)
+	key := wire.NewNodeLogSecret(vectorSeed("log")).Public()
+	for _, leaf := range leaves[:2] {
+		f.Add(must(l.Prove(f.Context(), leaf)))
+	}
+	f.Add(m.checkpoints[5])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := OpenProof(b, testOrigin, key)
+		if err != nil {
+			return
+		}
+		_, checkpoint, _ := strings.Cut(string(b), "\n\n")
+		if again := formatProof(p.Number, p.hashes, []byte(checkpoint)); string(again) != string(b) {
+			t.Errorf("%q is written again as %q", b, again)
+		}
+		if c := must(ReadCheckpoint([]byte(checkpoint))); c != p.Checkpoint || m.checkpoints[c.Size] == nil {
+			t.Errorf("%q has a checkpoint of %d", b, p.Checkpoint.Size)
+		}
+	})
+}
+
+// FuzzLogFiles reads a name of a file, and bytes as a bundle of its leaves, and as one
+// leaf: each has one spelling.
+func FuzzLogFiles(f *testing.F) {
+	_, leaves, l, _ := vectorLog(f)
+	f.Add("tile/entries/000.p/5", must(l.File(f.Context(), "tile/entries/000.p/5")))
+	f.Add("tile/0/x001/234", []byte{})
+	f.Add("checkpoint", must(leaves[0].Encode()))
+	f.Fuzz(func(t *testing.T, name string, b []byte) {
+		if file, ok := parseFileName(name); ok {
+			if file.name() != name || file.width < 1 || file.width > wire.LogBundle {
+				t.Errorf("%q is %+v", name, file)
+			}
+			if list, ok := parseBundle(b, file.width); ok && (len(list) != file.width || string(formatBundle(list)) != string(b)) {
+				t.Errorf("%x is %x", b, list)
+			}
+		}
+		if leaf, err := wire.DecodeLogLeaf(b); err == nil && string(must(leaf.Encode())) != string(b) {
+			t.Errorf("%x is %+v", b, leaf)
 		}
 	})
 }

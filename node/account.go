@@ -12,7 +12,8 @@ import (
 func handleKey(h wire.Handle) string     { return "handle/" + string(h) }
 func accountKey(a wire.AccountID) string { return keyOf("account/", a) }
 
-// Register founds an account: the record of the handle commits it. Doing it
+// Register founds an account: the record of the handle commits it, and its key statement
+// is in the log before it is answered. Doing it
 // again with the same key statement succeeds. Kinds of errors: Invalid for what
 // is malformed or does not fit together, Exist when somebody else has or had the
 // handle, Clock for a time ahead of the node's, Conflict for another vault than
@@ -27,7 +28,8 @@ func (n *Node) Register(ctx context.Context, r wire.RegisterRequest) (wire.Regis
 	holder, err := n.account(ctx, handle)
 	switch {
 	case err == nil && holder == account:
-		return reply, nil
+		_, err := n.prove(ctx, chain)
+		return reply, err
 	case err == nil:
 		return wire.RegisterReply{}, taken(handle)
 	case !errors.Is(err, wire.NotExist):
@@ -52,6 +54,9 @@ func (n *Node) Register(ctx context.Context, r wire.RegisterRequest) (wire.Regis
 		return wire.RegisterReply{}, err
 	}
 	n.people.Add(account, handle)
+	if _, err := n.prove(ctx, chain); err != nil {
+		return wire.RegisterReply{}, err
+	}
 	return reply, nil
 }
 

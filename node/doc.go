@@ -26,8 +26,9 @@
 // is derived from it can be done again.
 //
 //	operation        commit record    written before        derived                  repaired by
-//	Register         handle           key, vault, vhead,    -                        the next attempt
-//	                                  sealed, account
+//	Register         handle           key, vault, vhead,    its leaf in the log      the next attempt, whoever
+//	                                  sealed, account                                asks for the keys
+//	a leaf           log              -                     leaf, logtile, logtop    Open, the next leaf
 //	Person.PutVault  vault            vhead, sealed         the sealed before, gone  the same attempt again
 //	Person.PutWraps  each wrap        -                     -                        the next attempt
 //	Person.Publish   entry            (wraps, by PutWraps)  id; friend of each end,  Open, the next entry, the

@@ -32,6 +32,10 @@ func (n *Node) openDocument(ctx context.Context, o Options) error {
 		if err != nil {
 			return err
 		}
+		log, err := storedLog(ctx, n.own)
+		if err != nil {
+			return err
+		}
 		var listed []wire.NodeKey
 		was, err := wire.OpenNodeDocument(last.Document, n.name)
 		if err == nil {
@@ -40,6 +44,7 @@ func (n *Node) openDocument(ctx context.Context, o Options) error {
 		made, err := federation.MakeDocument(federation.DocumentOptions{
 			Name: n.name, Host: o.Host, Secrets: keys.secrets(), Keys: federation.ListKeys(listed, keys.public(), n.now()),
 			Last: last.Number, Now: n.now(), Software: o.Software, Contact: o.Contact,
+			Log: &log.Log, LogKey: log.secret().Public(),
 		})
 		if err != nil {
 			return err

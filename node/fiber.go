@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,10 +84,14 @@ func newServer(a *api, table []route, o serverOptions) *server {
 		ErrorHandler:                 s.refuse,
 	})
 	for _, rt := range table {
+		path := rt.pattern
+		if rt.deep {
+			path = path[:strings.LastIndex(path, ":")] + "+"
+		}
 		if rt.method == "*" {
 			s.app.All(rt.pattern, s.handler(rt))
 		} else {
-			s.app.Add(rt.method, rt.pattern, s.handler(rt))
+			s.app.Add(rt.method, path, s.handler(rt))
 		}
 	}
 	routed := s.app.Handler()
@@ -306,6 +311,9 @@ func send(c *fasthttp.RequestCtx, r reply) {
 	}
 	for _, same := range headersOfAll {
 		h.SetCanonical(same[0], same[1])
+	}
+	if r.cache != "" {
+		h.SetCanonical(headersOfAll[0][0], []byte(r.cache))
 	}
 	if r.retryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(r.retryAfter, 10))

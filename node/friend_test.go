@@ -10,6 +10,7 @@ import (
 
 	"github.com/peerbrain/peerbrain/federation"
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -481,8 +482,9 @@ func TestMarkerWithoutRecord(t *testing.T) {
 // A mixedUp node gives the keys of somebody else, while it is.
 type mixedUp struct {
 	worldPeers
-	on   atomic.Bool
-	keys wire.Address
+	on    atomic.Bool
+	keys  wire.Address
+	proof wire.Bytes // in place of what there is, unless it is nil
 }
 
 func (m *mixedUp) To(name wire.NodeName) federation.API {
@@ -498,7 +500,39 @@ func (p mixedUpPeer) Keys(ctx context.Context, q wire.KeysRequest) (wire.KeysRep
 	if p.m.on.Load() {
 		q = wire.KeysRequest{Address: p.m.keys}
 	}
-	return p.worldPeer.Keys(ctx, q)
+	r, err := p.worldPeer.Keys(ctx, q)
+	if p.m.proof != nil {
+		r.Proof = p.m.proof
+	}
+	return r, err
+}
+
+// What another node gives as proof is passed on as it is, while it is short enough.
+func TestProofsArePassedOn(t *testing.T) {
+	w := newWorld(t)
+	mix := &mixedUp{worldPeers: worldPeers{w, north}}
+	w.lies = map[wire.NodeName]Peers{north: mix}
+	ann, there := w.open(north, nil, nil).person("ann"), w.open(south, nil, nil)
+	keys := func(p *testPerson) (wire.KeysReply, error) {
+		return ann.as().Person.Keys(t.Context(), wire.KeysRequest{Address: p.address})
+	}
+	ben, cid, dan := there.person("ben"), there.person("cid"), there.person("dan")
+	if r, err := keys(ben); err != nil || string(r.Proof) != string(must(there.keyLog.ProveChain(t.Context(), must(keyservice.ParseChain(r.Statements))))) {
+		t.Errorf("%v: %q", err, r.Proof)
+	}
+	w.fail(south, wire.Errorf(wire.Unavailable, "", "away"))
+	w.clock.advance(time.Hour)
+	if r, err := keys(ben); err != nil || len(r.Proof) == 0 {
+		t.Errorf("from the copy: %v, %q", err, r.Proof)
+	}
+	w.fail(south, nil)
+	mix.proof = make([]byte, wire.MaxLogProof)
+	if r, err := keys(cid); err != nil || len(r.Proof) != wire.MaxLogProof {
+		t.Errorf("a long one: %v, %d bytes", err, len(r.Proof))
+	}
+	mix.proof = make([]byte, wire.MaxLogProof+1)
+	_, err := keys(dan)
+	kind(t, err, wire.Tampered)
 }
 
 // TestStatementOutlastsMixUp wants a statement to wait whose maker's node does not

@@ -175,7 +175,7 @@ func TestFsckHealthy(t *testing.T) {
 	f := newFsck(FsckOptions{})
 	for _, d := range []*side{f.own, f.copies} {
 		for _, k := range d.kinds() {
-			if kind := d.name + " " + strings.TrimSuffix(k.prefix, "/"); !kinds[kind] {
+			if kind := d.name + " " + strings.TrimSuffix(k.prefix, "/"); !kinds[kind] && kind != "own logtile" { // of 256 people: TestFsckRepairsLog
 				t.Errorf("the story has no record of kind %s", kind)
 			}
 		}
@@ -195,9 +195,6 @@ func blank(t *testing.T, key string, value []byte) string {
 	}
 	kind, _, _ := strings.Cut(key, "/")
 	switch kind {
-	case "address":
-		var r addressRecord
-		return as(&r, func() { r.AsOf = 0 })
 	case "device":
 		var r device
 		return as(&r, func() { r.Used = 0 })
@@ -228,6 +225,12 @@ func blank(t *testing.T, key string, value []byte) string {
 	case "peer":
 		var r peerRecord
 		return as(&r, func() { r.Fetched = 0 })
+	case "address":
+		var r addressRecord
+		return as(&r, func() { r.AsOf, r.Proof = 0, nil }) // the home of the person vouches for it
+	case "rule":
+		var r ruleRecord
+		return as(&r, func() { r.Made = 0 })
 	case "gap":
 		var r gapRecord
 		return as(&r, func() { r.Position, r.Arrival, r.Rest, r.Busy = 0, 0, 0, 0 })
@@ -332,7 +335,7 @@ var unseen = map[string]map[string]string{
 }
 
 // followsOn are the kinds of which a finding may follow from one about another.
-var followsOn = map[string][]string{"key": {"handle/", "address/"}, "gap": {"entry/"}, "entry": {"gap/", "id/"}}
+var followsOn = map[string][]string{"key": {"handle/", "address/"}, "gap": {"entry/"}, "log": {"leaf/"}, "logtop": {"logtop/"}, "entry": {"gap/", "id/"}}
 
 // TestFsckFindsSpoiltRecords spoils records of every kind in all ways, and repairs
 // them: what somebody signed is named and left alone, all else is as before, or

@@ -59,7 +59,7 @@ func (d *side) judgeRequired(ctx context.Context) error {
 	return nil
 }
 
-// judgeNode checks node/keys, node/document and node/name.
+// judgeNode checks node/keys, node/document, node/log and node/name.
 func (d *side) judgeNode(ctx context.Context, rec store.Record) error {
 	one := Finding{Key: rec.Key, Person: "the node itself"}
 	switch rec.Key {
@@ -73,6 +73,17 @@ func (d *side) judgeNode(ctx context.Context, rec store.Record) error {
 		if one.Problem = decodeStrictly(rec, &r); one.Problem == "" {
 			var err error
 			if one.Problem, err = d.documentProblem(ctx, &r); err != nil {
+				return err
+			}
+		}
+	case logKey:
+		var id logIdentity
+		if one.Problem = decodeStrictly(rec, &id); one.Problem == "" {
+			var err error
+			if one.Problem, err = d.logProblem(ctx, &id); err != nil {
+				return err
+			}
+			if err := d.judgeSigned(ctx); err != nil {
 				return err
 			}
 		}

@@ -223,8 +223,11 @@ func (d *side) judgeRegistered(ctx context.Context, account wire.AccountID, chai
 	handle := chain.Newest().Handle
 	var r handleRecord
 	there, legible, err := d.get(ctx, handleKey(handle), &r)
-	if err != nil || legible && r.Account == account {
+	if err != nil {
 		return err
+	}
+	if legible && r.Account == account {
+		return d.judgeLogged(ctx, chain)
 	}
 	lived, err := d.lived(ctx, account, chain)
 	if err != nil {
@@ -248,6 +251,22 @@ func (d *side) judgeRegistered(ctx context.Context, account wire.AccountID, chai
 		})
 	}
 	return nil
+}
+
+// judgeLogged looks for somebody whose newest statement has no leaf in the log. Nobody
+// was shown it since the node keeps one.
+func (d *side) judgeLogged(ctx context.Context, chain *keyservice.Chain) error {
+	if shown, err := d.showsLog(ctx, new(logIdentity)); err != nil || !shown {
+		return err
+	}
+	there, _, err := d.get(ctx, findKey(chain.NewestHash()), new(placeRecord))
+	if err == nil && !there {
+		d.wrong(Finding{
+			Key: statementsKey(chain.Account()) + hex16(chain.Newest().Seq), Problem: "the statement is not in the log yet: the node adds it when it is asked for the keys",
+			Leftover: true, Person: chain.Address().String(),
+		})
+	}
+	return err
 }
 
 // lived reports whether somebody did anything that only the registered can do.

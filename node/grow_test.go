@@ -98,7 +98,7 @@ func (g *growth) grow(t testing.TB, data string) {
 	g.byKey = slices.Clone(g.all)
 	slices.SortFunc(g.byKey, func(a, b *grownPerson) int { return strings.Compare(a.account.String(), b.account.String()) })
 	for _, write := range []func(){
-		g.accounts, g.entries, g.friendships, g.handles, g.idRecords, g.keys, g.doors, g.vaults, g.wraps,
+		g.accounts, g.entries, g.friendships, g.handles, g.idRecords, g.keys, g.leaves, g.doors, g.vaults, g.wraps,
 	} {
 		write()
 	}
@@ -312,6 +312,17 @@ func (g *growth) idRecords() {
 func (g *growth) keys() {
 	for _, p := range g.byKey {
 		g.put(put(statementsKey(p.account)+hex16(0), &statementRecord{recordVersion, p.statement}))
+	}
+}
+
+// leaves writes the log of key statements: what follows from it is written when the node
+// is opened.
+func (g *growth) leaves() {
+	for i, p := range g.byKey {
+		leaf := &wire.LogLeaf{
+			Version: wire.Version, Suite: wire.Suite, Address: wire.LogAddress(wire.Address{Handle: p.handle, Node: g.name}), Account: p.account, Statement: wire.Hash(p.account),
+		}
+		g.put(put(leafKey(uint64(i)), &leafRecord{recordVersion, must(leaf.Encode())}))
 	}
 }
 

@@ -331,6 +331,10 @@ func (n *Node) forget(copied bool, key string) {
 			n.door.cache.forget(hash)
 			n.live.ended(hash)
 		}
+	case "logtop":
+		if n.keyLog != nil { // else it is about to be opened
+			n.keyLog.Forget()
+		}
 	case "deliver", "node", "rule":
 	default:
 		err = fmt.Errorf("nothing is known of %q", key)
@@ -350,6 +354,9 @@ func (n *Node) forgetAll() {
 	n.ownKeys.ForgetAll()
 	n.copyKeys.ForgetAll()
 	n.door.cache.forgetAll()
+	if n.keyLog != nil {
+		n.keyLog.Forget()
+	}
 	_ = n.spawn(func() {
 		err := errors.Join(n.loadDocument(n.ctx), n.heardOfRules(n.ctx), n.refollowAll(n.ctx))
 		if err != nil && n.ctx.Err() == nil {

@@ -87,11 +87,24 @@ func (p *Person) Keys(ctx context.Context, r wire.KeysRequest) (wire.KeysReply, 
 	if _, err := wire.ParseAddress(r.Address.String()); err != nil {
 		return wire.KeysReply{}, err
 	}
-	known, err := p.node.keys(ctx, r.Address, r.Account, keysFresh)
+	n := p.node
+	known, err := n.keys(ctx, r.Address, r.Account, keysFresh)
 	if err != nil {
 		return wire.KeysReply{}, err
 	}
-	return wire.KeysReply{Statements: known.chain.Statements(), AsOf: known.asOf.UnixMilli()}, nil
+	return n.keysReply(ctx, known)
+}
+
+// keysReply returns keys with their proof: of people here, as of now.
+func (n *Node) keysReply(ctx context.Context, known *knownChain) (wire.KeysReply, error) {
+	proof := known.proof
+	if known.chain.Address().Node == n.name {
+		var err error
+		if proof, err = n.prove(ctx, known.chain); err != nil {
+			return wire.KeysReply{}, err
+		}
+	}
+	return wire.KeysReply{Statements: known.chain.Statements(), Proof: proof, AsOf: known.asOf.UnixMilli()}, nil
 }
 
 const (
@@ -99,10 +112,12 @@ const (
 	keysTimeout = 5 * time.Second // for its answer
 )
 
-// knownChain is a chain, and when the home of its owner was last heard.
+// knownChain is a chain, and when the home of its owner was last heard. Of people
+// elsewhere, it has what their home gave as proof that it is in its log: for who reads it.
 type knownChain struct {
 	chain *keyservice.Chain
 	asOf  time.Time
+	proof wire.Bytes
 }
 
 // keys returns the chain of whoever is found at address; where account is set,
@@ -141,7 +156,7 @@ func (n *Node) localKeys(ctx context.Context, address wire.Address) (*knownChain
 	if err != nil {
 		return nil, fmt.Errorf("keys of %s: %w", address, err)
 	}
-	return &knownChain{chain, n.now()}, nil
+	return &knownChain{chain: chain, asOf: n.now()}, nil
 }
 
 func addressKey(a wire.Address) string { return "address/" + string(a.Node) + "/" + string(a.Handle) }
@@ -178,7 +193,7 @@ func (n *Node) copiedKeys(ctx context.Context, address wire.Address) (*knownChai
 	if err != nil {
 		return nil, err
 	}
-	return &knownChain{chain, time.UnixMilli(r.AsOf)}, nil
+	return &knownChain{chain, time.UnixMilli(r.AsOf), r.Proof}, nil
 }
 
 // aboutAnswer is the field of errors about an answer that is nobody's keys, or somebody
@@ -212,11 +227,14 @@ func (n *Node) askKeys(ctx context.Context, address wire.Address, known *knownCh
 			return nil, err
 		}
 	}
+	if len(reply.Proof) > wire.MaxLogProof {
+		return nil, wire.Errorf(wire.Tampered, aboutAnswer, "the proof of %q has more than %d bytes", address.Node, wire.MaxLogProof)
+	}
 	if chain, err = n.copyKeys.Register(ctx, chain.Statements()); err != nil {
 		return nil, err
 	}
-	fresh := &knownChain{chain, n.now()}
-	rec := addressRecord{recordVersion, chain.Account(), fresh.asOf.UnixMilli()}
+	fresh := &knownChain{chain, n.now(), reply.Proof}
+	rec := addressRecord{recordVersion, chain.Account(), fresh.asOf.UnixMilli(), reply.Proof}
 	return fresh, n.copies.Apply(ctx, put(addressKey(address), &rec))
 }
 

@@ -175,7 +175,7 @@ func TestLimits(t *testing.T) {
 	elsewhere := map[string][]string{
 		"node document": {"TestStatementLimits", "TestHostileAnswers"}, "changes of a node's root key": {"TestRootChanges", "TestManyChanges", "TestRotateRoot"}, "page": {"TestPagesOverHTTP", "TestPageBytes", "TestStreamPages"}, "wrap": {"TestWraps"},
 		"key statements of one account": {"TestParseChainRefuses", "TestChain"}, "offers named by one end": {"TestFriendshipForgets"},
-		"vault heads in one answer": {"TestManyVaults"}, "sessions in one answer": {"TestManySessions"}, "request signature": {"TestTimes"}, "text of a post": {"TestPostRefusals"}, "statements waiting for a friend's node": {"TestDeliveryWaits"},
+		"vault heads in one answer": {"TestManyVaults"}, "sessions in one answer": {"TestManySessions"}, "request signature": {"TestTimes"}, "text of a post": {"TestPostRefusals"}, "statements waiting for a friend's node": {"TestDeliveryWaits"}, "proof that a key statement is in a log": {"TestProofsArePassedOn", "TestOpenProofRefuses"},
 	}
 	tests := allTests(t)
 	_, table, _ := strings.Cut(string(must(os.ReadFile("../docs/protocol.md"))), "\n## Limits\n")

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -247,6 +248,12 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 		"whether another address is": {
 			ask: func(*caller) request { return finger("acct:" + x.fin.address.String()) }, shows: holds(`"subject"`), absent: fingerless,
 		},
+		"the checkpoint of the node's log": {ask: func(*caller) request {
+			return request{at: x.home, params: []string{fmt.Sprint(x.home.logID.Number)}}
+		}, shows: holds(x.home.logID.Origin(x.home.name))},
+		"leaves of the node's log": {ask: func(*caller) request {
+			return request{at: x.home, params: []string{fmt.Sprint(x.home.logID.Number), "entries/000.p/1"}}
+		}, shows: func(_ *caller, a answer, _ bool) bool { return len(a.body) > 100 }},
 		"a handle that is free": {ask: func(*caller) request {
 			handles++
 			return request{at: x.home, body: x.home.newPerson(wire.Handle("free" + strings.Repeat("x", handles))).register}

@@ -141,6 +141,8 @@ func announced(c store.Change) bool {
 		return true
 	case "sess":
 		return c.Value == nil
+	case "logtop":
+		return c.Value != nil
 	}
 	return c.Key == documentKey
 }

@@ -79,6 +79,9 @@ type Node struct {
 
 	keyLifetime time.Duration
 
+	keyLog *keyservice.Log // of the key statements of people here
+	logID  wire.NodeLog
+
 	door     *door
 	secret   wire.Hidden[[32]byte] // for tags that only this node makes and checks
 	macs     sync.Pool             // of *macState
@@ -225,6 +228,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	}
 	keys, err := n.openKeys(ctx)
 	if err != nil {
+		return err
+	}
+	if err := n.openLog(ctx); err != nil {
 		return err
 	}
 	if err := n.openDocument(ctx, o); err != nil {

@@ -46,7 +46,7 @@ func (p peer) Keys(ctx context.Context, r wire.KeysRequest) (wire.KeysReply, err
 	if r.Account != nil && *r.Account != known.chain.Account() {
 		return wire.KeysReply{}, noSuchPerson(r.Address)
 	}
-	return wire.KeysReply{Statements: known.chain.Statements(), AsOf: known.asOf.UnixMilli()}, nil
+	return p.node.keysReply(ctx, known)
 }
 
 // Deliver takes a friendship statement of a person of the asking node for a

@@ -155,7 +155,8 @@ type deliverRecord struct {
 type addressRecord struct {
 	Version uint64         `cbor:"1,keyasint"`
 	Account wire.AccountID `cbor:"2,keyasint"`
-	AsOf    int64          `cbor:"3,keyasint"` // ms since 1970
+	AsOf    int64          `cbor:"3,keyasint"`           // ms since 1970
+	Proof   wire.Bytes     `cbor:"4,keyasint,omitempty"` // what the home gave with the keys
 }
 
 // syncRecord: sync/<author>/<audience>, in the copies.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
 	"github.com/peerbrain/peerbrain/node/archive"
 	"github.com/peerbrain/peerbrain/node/store"
 	"github.com/peerbrain/peerbrain/node/store/bolt"
@@ -131,6 +132,7 @@ func restoreInto(ctx context.Context, path string, from io.Reader) error {
 func restore(ctx context.Context, own store.Store, from io.Reader, now time.Time) error {
 	var changes []store.Change
 	size := 0
+	var signed keyservice.Checkpoint // by the log, last before the copy was made
 	flush := func() error {
 		err := own.Apply(ctx, changes...)
 		changes, size = changes[:0], 0
@@ -139,6 +141,21 @@ func restore(ctx context.Context, own store.Store, from io.Reader, now time.Time
 	_, _, err := inspect(from, func(r store.Record) error {
 		if isPassing(r.Key) || r.Key == highWaterKey {
 			return ctx.Err()
+		}
+		if strings.HasPrefix(r.Key, topPrefix) { // these are in the order of their sizes, and lie before logKey
+			var top checkpointRecord
+			err := decodeRecord(r, &top)
+			if err == nil {
+				signed, err = keyservice.ReadCheckpoint(top.Checkpoint)
+			}
+			return err
+		}
+		if r.Key == logKey {
+			var id logIdentity
+			if err := decodeRecord(r, &id); err != nil {
+				return err
+			}
+			r.Value = wire.EncodeCBOR(id.renumbered(signed, now))
 		}
 		if r.Key == "schema" { // nothing else has changed since the first
 			r.Value = wire.EncodeCBOR(&schemaRecord{recordVersion, recordSchema})

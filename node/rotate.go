@@ -138,8 +138,9 @@ func rotateKeys(ctx context.Context, own store.Store, name wire.NodeName, after 
 		return r, err
 	}
 	r = Rotation{Node: name, Ends: now}
-	for i, k := range d.Keys {
-		if i == len(d.Keys)-1 {
+	listed := d.KeysFor(wire.KeyForRequests)
+	for i, k := range listed {
+		if i == len(listed)-1 {
 			r.Signs = federation.Signs(k)
 		} else if end := time.UnixMilli(k.NotAfter); end.After(r.Ends) {
 			r.Ends = end
@@ -232,7 +233,7 @@ var errNeverServed = errors.New("the node was not served yet since it was made o
 // showsKeys reports whether a document is under the root of the node, and lists its
 // request keys and no others.
 func showsKeys(d *wire.NodeDocument, keys *nodeKeys) bool {
-	return d.Root == keys.root().Public() && slices.EqualFunc(d.Keys, keys.public(), func(k wire.NodeKey, key wire.NodeRequestKey) bool { return k.Key == key })
+	return d.Root == keys.root().Public() && slices.EqualFunc(d.KeysFor(wire.KeyForRequests), keys.public(), func(k wire.NodeKey, key wire.NodeRequestKey) bool { return k.Key == key })
 }
 
 // rotateLoop does what is to be done about the request keys, until the node ends.
@@ -260,7 +261,8 @@ func (n *Node) keepKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	newest := d.Keys[len(d.Keys)-1]
+	listed := d.KeysFor(wire.KeyForRequests)
+	newest := listed[len(listed)-1]
 	if !n.now().Before(federation.Listed(newest).Add(lifetimeOf(newest.Key, n.keyLifetime))) {
 		if _, err := n.rotate(ctx, &newest.Key); err != nil {
 			return err

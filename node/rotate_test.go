@@ -29,7 +29,7 @@ func (n *Node) signsWith() (all []wire.NodeRequestKey) {
 
 // lists are the keys in the document that the node shows.
 func (n *Node) lists() (all []wire.NodeRequestKey) {
-	for _, k := range must(wire.OpenNodeDocument(n.Document(), n.name)).Keys {
+	for _, k := range must(wire.OpenNodeDocument(n.Document(), n.name)).KeysFor(wire.KeyForRequests) {
 		all = append(all, k.Key)
 	}
 	return all
@@ -344,7 +344,7 @@ func TestRotateCommand(t *testing.T) {
 		t.Helper()
 		var reply wire.NodeDocumentReply
 		r.succeeds(t, "GET", wire.PathDocument, nil, nil, &reply)
-		return len(must(wire.OpenNodeDocument(reply.Document, r.name)).Keys)
+		return len(must(wire.OpenNodeDocument(reply.Document, r.name)).KeysFor(wire.KeyForRequests))
 	}
 	r := runs(t, c)
 	got, err := Rotate(t.Context(), c)

@@ -42,6 +42,7 @@ type route struct {
 	deaf    bool     // served without hearing what other processes of this node did
 	limit   int      // bytes of the body; bodyLimit if 0
 	query   []string // parameters it knows
+	deep    bool     // the last parameter of the path may have slashes, and serve reads it
 	foreign bool     // another specification says what else the query may have, and serve reads it
 	serve   func(context.Context, *api, *incoming) (any, error)
 }
@@ -59,6 +60,8 @@ func routes() []route {
 		{method: "POST", pattern: wire.PathChallenge, open: true, serve: serveChallenge},
 		{method: "POST", pattern: wire.PathLogin, open: true, serve: serveLogin},
 		{method: "POST", pattern: wire.PathHeads, open: true, serve: serveHeads},
+		{method: "GET", pattern: wire.PathLogTop, open: true, serve: serveLogFile},
+		{method: "GET", pattern: wire.PathLogFile, open: true, deep: true, serve: serveLogFile},
 		{method: "*", pattern: federationPrefix + "*", open: true, limit: federation.MaxRequest, serve: servePeer},
 
 		{method: "GET", pattern: wire.PathSession, serve: serveGetSession},
@@ -86,8 +89,9 @@ type reply struct {
 	status      int
 	contentType string // empty without a body
 	body        []byte
-	value       any   // what the body is the JSON of, unless it is nil
-	retryAfter  int64 // s, 0 for none
+	value       any    // what the body is the JSON of, unless it is nil
+	retryAfter  int64  // s, 0 for none
+	cache       string // how long it may be kept; not at all if empty
 
 	events func(net.Conn) // writes an endless body, in place of all others
 }

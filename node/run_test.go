@@ -322,6 +322,23 @@ func TestRoutesAreRationed(t *testing.T) {
 	}
 }
 
+// TestLogIsRationed asks for more files of the log than its budget allows.
+func TestLogIsRationed(t *testing.T) {
+	clock := newTestClock()
+	n := &Node{door: newDoor(newThrottle(clock.now, false, newMemoryPurses()), 0)}
+	a := &api{node: n, log: slog.New(slog.DiscardHandler)}
+	taken := 0
+	for range 1300 {
+		r := &incoming{from: someAddress, target: "/v1/log/1/checkpoint"}
+		if _, err := serveLogFile(t.Context(), a, r); errors.Is(err, wire.NotExist) {
+			taken++
+		}
+	}
+	if taken != 1200 {
+		t.Errorf("%d of 1300 at once were taken, want 1200", taken)
+	}
+}
+
 func TestRegistrationClosed(t *testing.T) {
 	c := devConfig(t)
 	c.Registration = RegistrationClosed

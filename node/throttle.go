@@ -29,6 +29,7 @@ const (
 	askKeys      budgetName = "key look-ups of an account"
 	askPeerKeys  budgetName = "key look-ups of another node"
 	askWebFinger budgetName = "WebFinger look-ups from an address"
+	askLog       budgetName = "files of the log from an address"
 )
 
 // A rate allows count at once, and count more in each span, evenly.
@@ -59,6 +60,7 @@ var budgets = map[budgetName]budget{
 	askHeads:        {rates: [2]rate{{60, time.Minute}}},
 	askKeys:         {rates: [2]rate{{120, time.Minute}}},
 	askPeerKeys:     {rates: [2]rate{{3000, time.Minute}}},
+	askLog:          {rates: [2]rate{{1200, time.Minute}}},
 	askWebFinger:    {rates: [2]rate{{60, time.Minute}, {1000, 24 * time.Hour}}},
 }
 

@@ -74,6 +74,7 @@ func (a *app) runLogin(ctx context.Context, addr wire.Address, file, device stri
 				},
 			}})
 		}
+		a.notes(p)
 		a.tell(report)
 		return a.account(p)
 	})
@@ -138,8 +139,13 @@ func noWords(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// tell says what a device without memory could compare the node's word with.
+// tell says what a device without memory could compare the node's word with, and whether
+// the log of the node holds keys that others could take for this person's.
 func (a *app) tell(r client.LoginReport) {
+	if r.Foreign > 0 {
+		a.note("the log of your node holds %d statement(s) of keys for your address that you did not make: whoever has no keys of yours yet may be shown these. "+
+			"Tell your friends, and the operator of the node", r.Foreign)
+	}
 	switch {
 	case r.HandedBack:
 		a.note("the node had lost something that you have written, as after an old copy was restored; this device has handed it in again")

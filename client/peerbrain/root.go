@@ -124,8 +124,16 @@ func (a *app) person(ctx context.Context, do func(*client.Person) error) error {
 			return a.explain(err, about{doing: "open the session"})
 		}
 		a.who = p.Whoami().Address.String()
+		defer a.notes(p)
 		return do(p)
 	})
+}
+
+// notes prints what a person should know of what was done.
+func (a *app) notes(p *client.Person) {
+	for _, note := range p.Notes() {
+		a.note("%s", note)
+	}
 }
 
 // noSuchCommand refuses words where a command was expected.

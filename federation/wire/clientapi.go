@@ -4,11 +4,13 @@ package wire
 // beside their types; docs/protocol.md has them with examples. Errors are
 // problem+json (Problem).
 
-// MediaJSON and MediaProblem are the content types of the two APIs.
+// The content types of the two APIs; text and octets are files of a log.
 const (
 	MediaJSON    = "application/json"
 	MediaProblem = "application/problem+json"
 	MediaEvents  = "text/event-stream"
+	MediaText    = "text/plain; charset=utf-8"
+	MediaOctets  = "application/octet-stream"
 )
 
 // Paths of the client API. Words after a colon are parameters.
@@ -32,6 +34,8 @@ const (
 	PathPost      = "/v1/posts/:id"                       // GET: FeedItem
 	PathFeed      = "/v1/feed"                            // GET ?limit=N&before=CURSOR&since=STATE: FeedReply
 	PathEvents    = "/v1/events"                          // GET: an event stream (MediaEvents)
+	PathLogTop    = "/v1/log/:number/checkpoint"          // GET: a signed checkpoint (MediaText)
+	PathLogFile   = "/v1/log/:number/tile/:file"          // GET: a tile or leaves (MediaOctets); slashes in file
 )
 
 // Names of events. Their data is {}: what is new is asked for.
@@ -161,9 +165,11 @@ type KeysRequest struct {
 	Account *AccountID `json:"account,omitempty"`
 }
 
-// KeysReply is the whole chain of key statements, first to newest.
+// KeysReply is the whole chain of key statements, first to newest, and the proof that
+// the newest is in the log of its node (package keyservice, Proof).
 type KeysReply struct {
 	Statements []Signed `json:"statements"`
+	Proof      Bytes    `json:"proof"` // as the home node gave it with the statements, at most MaxLogProof
 	AsOf       int64    `json:"as_of"` // when the home node was last heard, ms since 1970
 }
 

@@ -39,7 +39,7 @@ func acceptRules() []rule[Accept] {
 		{"to nobody", func(a *Accept) { a.To = AccountID{} }, Invalid},
 		{"no offer", func(a *Accept) { a.Offer = Hash{} }, Invalid},
 		{"no audience", func(a *Accept) { a.Audience = AudienceID{} }, Invalid},
-		{"a time that is none", func(a *Accept) { a.Created = maxTime + 1 }, Invalid},
+		{"a time that is none", func(a *Accept) { a.Created = MaxTime + 1 }, Invalid},
 		{"key seq above the limit", func(a *Accept) { a.KeySeq = MaxInteger + 1 }, Invalid},
 		{"suite 2", func(a *Accept) { a.Suite = 2 }, Update},
 	}
@@ -69,7 +69,7 @@ func endRules() []rule[End] {
 		{"from nobody", func(e *End) { e.From = AccountID{} }, Invalid},
 		{"to nobody", func(e *End) { e.To = AccountID{} }, Invalid},
 		{"negative time", func(e *End) { e.Created = -1 }, Invalid},
-		{"a time that is none", func(e *End) { e.Created = maxTime + 1 }, Invalid},
+		{"a time that is none", func(e *End) { e.Created = MaxTime + 1 }, Invalid},
 		{"key seq above the limit", func(e *End) { e.KeySeq = MaxInteger + 1 }, Invalid},
 		{"version 0", func(e *End) { e.Version = 0 }, Update},
 	}

@@ -75,7 +75,7 @@ func (f *Friendship) Check() error {
 }
 
 func (f *Friendship) checkTimes() error {
-	if f.Floor < 0 || f.Floor > maxTime+1 { // one more than the latest time of an end
+	if f.Floor < 0 || f.Floor > MaxTime+1 { // one more than the latest time of an end
 		return Errorf(Invalid, "friendship", "the floor %d is no time in milliseconds", f.Floor)
 	}
 	var times []int64

@@ -462,7 +462,7 @@ func TestFriendshipCopies(t *testing.T) {
 // possible times add up to is not.
 func TestFriendshipCheck(t *testing.T) {
 	sound := func() Friendship {
-		return Friendship{Me: alice, Other: bob, Mine: Side{Offer: Hash{1}, Created: maxTime, Dead: true}, Ended: []Ended{{Hash{1}, maxTime}, {Hash{2}, maxTime}}, Floor: maxTime + 1}
+		return Friendship{Me: alice, Other: bob, Mine: Side{Offer: Hash{1}, Created: MaxTime, Dead: true}, Ended: []Ended{{Hash{1}, MaxTime}, {Hash{2}, MaxTime}}, Floor: MaxTime + 1}
 	}
 	for name, c := range map[string]struct {
 		spoil func(f *Friendship)

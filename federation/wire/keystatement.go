@@ -144,11 +144,11 @@ func OpenNextKeyStatement(s Signed, account AccountID, prev *KeyStatement, prevH
 	return k, nil
 }
 
-// maxTime is the year 9999: later claims are malformed.
-const maxTime = 253402300799999
+// MaxTime is the year 9999: later claims are malformed.
+const MaxTime = 253402300799999
 
 func checkTime(what string, ms int64) error {
-	if ms < 0 || ms > maxTime {
+	if ms < 0 || ms > MaxTime {
 		return Errorf(Invalid, what, "the time %d is no time in milliseconds", ms)
 	}
 	return nil

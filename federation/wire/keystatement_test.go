@@ -73,7 +73,7 @@ func chainRules() []chainRule {
 		{"encryption is recovery encryption", func(k *KeyStatement) { k.Encryption = EncryptionKey(k.RecoveryBox) }, aliceKey.seed, Invalid},
 		{"short self key", func(k *KeyStatement) { k.SealedSelfKey = k.SealedSelfKey[1:] }, aliceKey.seed, Invalid},
 		{"negative time", func(k *KeyStatement) { k.Created = -1 }, aliceKey.seed, Invalid},
-		{"time after 9999", func(k *KeyStatement) { k.Created = maxTime + 1 }, aliceKey.seed, Invalid},
+		{"time after 9999", func(k *KeyStatement) { k.Created = MaxTime + 1 }, aliceKey.seed, Invalid},
 		{"later version", func(k *KeyStatement) { k.Version = 2 }, aliceKey.seed, Update},
 	}
 }

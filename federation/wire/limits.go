@@ -24,8 +24,10 @@ const (
 	MaxEnded        = 64 // ended offers that one friendship remembers
 	MaxEndOffers    = 4  // offers that one end names
 	MaxLinks        = 32
-	MaxHeads        = 1000 // vault heads of one answer
-	MaxSessions     = 1000 // sessions of one answer
+	MaxHeads        = 1000    // vault heads of one answer
+	MaxSessions     = 1000    // sessions of one answer
+	MaxLogProof     = 8 << 10 // a proof that a key statement is in a log, with its checkpoint
+	LogBundle       = 256     // leaves of a log in one file, and hashes in one tile
 
 	WrapSize    = 1200 // HPKE MLKEM768-X25519: 1,120 encapsulated, 64 plaintext, 16 tag
 	SelfKeySize = 1168 // the same with 32 bytes of plaintext

@@ -24,7 +24,7 @@ func TestHPKESizes(t *testing.T) {
 func TestLargestStatements(t *testing.T) {
 	d := nodeDocument()
 	for i := range 31 {
-		d.Keys = append(d.Keys, NodeKey{"a-purpose-of-thirty-two-letters-", NewNodeRequestSecret(seedOf(string(rune(i)))).Public(), t0, maxTime})
+		d.Keys = append(d.Keys, NodeKey{"a-purpose-of-thirty-two-letters-", NewNodeRequestSecret(seedOf(string(rune(i)))).Public(), t0, MaxTime})
 	}
 	d.Software, d.Contact = string(filled(128, 'a')), string(filled(256, 'a'))
 	if s := must(d.Sign(rootKey)); len(s) > MaxNodeDocument/2 {

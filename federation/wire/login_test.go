@@ -11,8 +11,8 @@ func challengeRules() []rule[Challenge] {
 		{"bad handle", func(c *Challenge) { c.Handle = "alice\x00" }, Invalid},
 		{"bad node", func(c *Challenge) { c.Node = "node" }, Invalid},
 		{"negative time", func(c *Challenge) { c.Expires = -1 }, Invalid},
-		{"the last time", func(c *Challenge) { c.Expires = maxTime }, ""},
-		{"after the last time", func(c *Challenge) { c.Expires = maxTime + 1 }, Invalid},
+		{"the last time", func(c *Challenge) { c.Expires = MaxTime }, ""},
+		{"after the last time", func(c *Challenge) { c.Expires = MaxTime + 1 }, Invalid},
 		{"version 2", func(c *Challenge) { c.Version = 2 }, Update},
 	}
 }

@@ -5,7 +5,7 @@ type KeyPurpose string
 
 const (
 	KeyForRequests KeyPurpose = "requests"
-	KeyForLog      KeyPurpose = "log"     // reserved for the transparency log
+	KeyForLog      KeyPurpose = "log"     // checkpoints of the transparency log (NodeLog)
 	KeyForWitness  KeyPurpose = "witness" // reserved for cosigning
 )
 
@@ -32,6 +32,7 @@ type NodeDocument struct {
 	MaxPost      uint64      `cbor:"10,keyasint"`           // bytes of a sealed post that the node takes
 	Contact      string      `cbor:"11,keyasint,omitempty"` // how to reach the operator
 	Created      int64       `cbor:"12,keyasint"`           // ms since 1970
+	Log          *NodeLog    `cbor:"13,keyasint,omitempty"` // nil: this node keeps none
 }
 
 func (d *NodeDocument) check() error {
@@ -62,7 +63,10 @@ func (d *NodeDocument) check() error {
 	if err := CheckEd25519("node root key", d.Root); err != nil {
 		return err
 	}
-	return d.checkKeys()
+	if err := d.checkKeys(); err != nil {
+		return err
+	}
+	return d.checkLog()
 }
 
 // printable keeps what would move the cursor of a terminal out of what strangers
@@ -98,6 +102,16 @@ func (d *NodeDocument) checkKeys() error {
 		seen[k.Key] = true
 	}
 	return nil
+}
+
+// KeysFor returns the keys for one purpose, in the order of the document.
+func (d *NodeDocument) KeysFor(purpose KeyPurpose) (list []NodeKey) {
+	for _, k := range d.Keys {
+		if k.Purpose == purpose {
+			list = append(list, k)
+		}
+	}
+	return list
 }
 
 // RequestKey returns whether key may sign requests at the time now (ms).

@@ -37,7 +37,7 @@ func nodeDocumentRules() []rule[NodeDocument] {
 		{"a root key of low order", func(d *NodeDocument) { d.Root = NodeRootKey{1} }, Invalid},
 		{"an empty span", func(d *NodeDocument) { d.Keys[0].NotAfter = d.Keys[0].NotBefore }, Invalid},
 		{"a negative time", func(d *NodeDocument) { d.Keys[0].NotBefore = -1 }, Invalid},
-		{"after the year 9999", func(d *NodeDocument) { d.Keys[0].NotAfter = maxTime + 1 }, Invalid},
+		{"after the year 9999", func(d *NodeDocument) { d.Keys[0].NotAfter = MaxTime + 1 }, Invalid},
 		{"created never", func(d *NodeDocument) { d.Created = -1 }, Invalid},
 		{"number above the limit", func(d *NodeDocument) { d.Number = MaxInteger + 1 }, Invalid},
 		{"oldest client above the limit", func(d *NodeDocument) { d.OldestClient = MaxInteger + 1 }, Invalid},
@@ -46,8 +46,26 @@ func nodeDocumentRules() []rule[NodeDocument] {
 		{"long contact", func(d *NodeDocument) { d.Contact = strings.Repeat("a", 257) }, Invalid},
 		{"an escape in software", func(d *NodeDocument) { d.Software = "\x1b[2J" }, Invalid},
 		{"a right-to-left mark in contact", func(d *NodeDocument) { d.Contact = "\u202eexample" }, Invalid},
+		{"a log", func(d *NodeDocument) { logged(d) }, ""},
+		{"a log after another", func(d *NodeDocument) { *logged(d) = NodeLog{5, 4, 3, Hash{1}} }, ""},
+		{"a log without its key", func(d *NodeDocument) { logged(d); d.Keys = d.Keys[:1] }, Invalid},
+		{"a log with two keys", func(d *NodeDocument) { logged(d); d.Keys = append(d.Keys, other) }, Invalid},
+		{"a log without a number", func(d *NodeDocument) { logged(d).Number = 0 }, Invalid},
+		{"a log before the one before it", func(d *NodeDocument) { logged(d).Before = 1_790_000_001 }, Invalid},
+		{"a log after itself", func(d *NodeDocument) { logged(d).Before = 1_790_000_000 }, Invalid},
+		{"a size of no log", func(d *NodeDocument) { logged(d).Size = 1 }, Invalid},
+		{"a root of no log", func(d *NodeDocument) { logged(d).Root[0] = 1 }, Invalid},
+		{"the number of a log above the limit", func(d *NodeDocument) { logged(d).Number = MaxInteger + 1 }, Invalid},
+		{"a size above the limit", func(d *NodeDocument) { *logged(d) = NodeLog{5, 4, MaxInteger + 1, Hash{1}} }, Invalid},
 		{"version 2", func(d *NodeDocument) { d.Version = 2 }, Update},
 	}
+}
+
+// logged gives a document a log, and its key.
+func logged(d *NodeDocument) *NodeLog {
+	d.Keys = append(d.Keys, NodeKey{KeyForLog, NodeRequestKey(NewNodeLogSecret(seedOf("the log")).Public()), t0, MaxTime})
+	d.Log = &NodeLog{Number: 1_790_000_000}
+	return d.Log
 }
 
 func TestNodeDocumentRules(t *testing.T) {

@@ -61,7 +61,7 @@ func TestProtocolMembers(t *testing.T) {
 	}{
 		{"### Key statement", 0, KeyStatement{}}, {"### Entry", 0, EntryHeader{}}, {"### Epoch body", 0, EpochBody{}}, {"### Vault head", 0, VaultHead{}},
 		{"### Vault head", 1, HeadQuery{}}, {"### Slots", 0, Slots{}}, {"### Log-in challenge", 0, Challenge{}}, {"### Node document", 0, NodeDocument{}},
-		{"### Root change", 0, RootChange{}},
+		{"### Root change", 0, RootChange{}}, {"### Log leaf", 0, LogLeaf{}},
 	} {
 		var want, got []string
 		for i := range reflect.TypeOf(c.object).NumField() {
@@ -159,6 +159,7 @@ func TestProtocolLimits(t *testing.T) {
 		"challenge":                              fmt.Sprintf("%d s", seconds(ChallengeLifetime)),
 		"request signature":                      fmt.Sprintf("%d s, at most %d s ahead", seconds(SignatureLifetime), seconds(SignatureAhead)),
 		"statements waiting for a friend's node": fmt.Sprint(MaxFriendQueue),
+		"proof that a key statement is in a log": fmt.Sprintf("%d bytes, the checkpoint included", MaxLogProof),
 	}
 	got := map[string]string{}
 	for _, row := range tables(t, "## Limits")[0] {
@@ -181,7 +182,7 @@ func TestProtocolNumbers(t *testing.T) {
 		heading string
 		want    []string
 	}{
-		{"## Conventions", []string{fmt.Sprintf("(%d)", MaxInteger), fmt.Sprintf("to %d (the end", int64(maxTime))}},
+		{"## Conventions", []string{fmt.Sprintf("(%d)", MaxInteger), fmt.Sprintf("to %d (the end", int64(MaxTime))}},
 		{"### Key statement", []string{fmt.Sprintf("bytes(%d) | the self key", SelfKeySize), fmt.Sprintf("at most %d statements", MaxKeyChain)}},
 		{"### Entry", []string{fmt.Sprintf("at most %d for an epoch, %d else", MaxEpochBody, MaxSealedPost)}},
 		{"### Epoch body", []string{fmt.Sprintf("at most %d; each", MaxLinks)}},

@@ -30,6 +30,9 @@ func ParseNodeRootKey(s string) (NodeRootKey, error) {
 // NodeRequestKey verifies requests between nodes.
 type NodeRequestKey [32]byte
 
+// NodeLogKey verifies the checkpoints of a node's transparency log.
+type NodeLogKey [32]byte
+
 // EncryptionKey is an HPKE public key for MLKEM768-X25519 (KEM 0x647a): 1,184
 // bytes of ML-KEM-768 (FIPS 203) and 32 of X25519 (RFC 7748).
 type EncryptionKey [1216]byte

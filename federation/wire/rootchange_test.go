@@ -24,7 +24,7 @@ func rootChangeRules() []rule[RootChange] {
 		{"a new key that is no point", func(c *RootChange) { c.New = NodeRootKey{2} }, Invalid},
 		{"a new key in another form", func(c *RootChange) { c.New = NodeRootKey(unhex(oddPoints[0])) }, Invalid},
 		{"negative time", func(c *RootChange) { c.Created = -1 }, Invalid},
-		{"after the year 9999", func(c *RootChange) { c.Created = maxTime + 1 }, Invalid},
+		{"after the year 9999", func(c *RootChange) { c.Created = MaxTime + 1 }, Invalid},
 		{"version 2", func(c *RootChange) { c.Version = 2 }, Update},
 	}
 }

@@ -54,6 +54,9 @@ type NodeRootSecret struct{ seed }
 // NodeRequestSecret signs requests between nodes.
 type NodeRequestSecret struct{ seed }
 
+// NodeLogSecret signs the checkpoints of a node's transparency log.
+type NodeLogSecret struct{ seed }
+
 // NewIdentitySecret makes the key of a 32-byte seed; so do its sisters.
 func NewIdentitySecret(b [32]byte) IdentitySecret           { return IdentitySecret{newSeed(b)} }
 func NewRecoverySecret(b [32]byte) RecoverySecret           { return RecoverySecret{newSeed(b)} }
@@ -61,6 +64,7 @@ func NewLoginSecret(b [32]byte) LoginSecret                 { return LoginSecret
 func NewRecoveryLoginSecret(b [32]byte) RecoveryLoginSecret { return RecoveryLoginSecret{newSeed(b)} }
 func NewNodeRootSecret(b [32]byte) NodeRootSecret           { return NodeRootSecret{newSeed(b)} }
 func NewNodeRequestSecret(b [32]byte) NodeRequestSecret     { return NodeRequestSecret{newSeed(b)} }
+func NewNodeLogSecret(b [32]byte) NodeLogSecret             { return NodeLogSecret{newSeed(b)} }
 
 // Public returns the key others verify with; so do the sisters below.
 func (s IdentitySecret) Public() IdentityKey       { return s.public() }
@@ -69,8 +73,13 @@ func (s LoginSecret) Public() LoginKey             { return s.public() }
 func (s RecoveryLoginSecret) Public() LoginKey     { return s.public() }
 func (s NodeRootSecret) Public() NodeRootKey       { return s.public() }
 func (s NodeRequestSecret) Public() NodeRequestKey { return s.public() }
+func (s NodeLogSecret) Public() NodeLogKey         { return s.public() }
+
+// Sign signs the text of a checkpoint. C2SP signed-note fixes the bytes, so there is
+// no label: a node's log key therefore signs nothing else.
+func (s NodeLogSecret) Sign(text []byte) []byte { return ed25519.Sign(s.key(), text) }
 
 // Private returns a copy of the key for a library that signs HTTP requests. Those
-// are the one signature without a label, since draft-cavage fixes the bytes: a
-// node's request key therefore signs nothing else.
+// have no label either, since draft-cavage fixes the bytes: a node's request key
+// therefore signs nothing else.
 func (s NodeRequestSecret) Private() ed25519.PrivateKey { return slices.Clone(s.key()) }

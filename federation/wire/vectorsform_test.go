@@ -21,7 +21,7 @@ func cborVectors() *vectorFile {
 	m := maker{kind: "head-query", label: LabelHeadQuery, key: aliceKey.seed}
 	f.Accepted = append(f.Accepted, m.good("a query", headQuery()))
 	least, most := headQuery(), headQuery()
-	least.Created, most.Created = 0, maxTime
+	least.Created, most.Created = 0, MaxTime
 	f.Accepted = append(f.Accepted, m.good("the least number", least), m.good("the greatest time", most))
 	ps := pairs(EncodeCBOR(headQuery()))
 	add := func(name string, payload []byte) {

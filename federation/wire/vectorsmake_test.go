@@ -20,7 +20,7 @@ func describe(v reflect.Value) []field {
 	for i := range v.NumField() {
 		var key uint64
 		fmt.Sscanf(v.Type().Field(i).Tag.Get("cbor"), "%d,", &key)
-		if strings.HasSuffix(v.Type().Field(i).Tag.Get("cbor"), "omitempty") && (v.Field(i).IsZero() || v.Field(i).Len() == 0) {
+		if strings.HasSuffix(v.Type().Field(i).Tag.Get("cbor"), "omitempty") && (v.Field(i).IsZero() || v.Field(i).Kind() != reflect.Pointer && v.Field(i).Len() == 0) {
 			continue
 		}
 		f := describeValue(v.Field(i))
@@ -39,6 +39,8 @@ func describeValue(v reflect.Value) field {
 		return field{Type: "number", Value: value(v.Int())}
 	case reflect.Uint64, reflect.Uint32:
 		return field{Type: "number", Value: value(v.Uint())}
+	case reflect.Pointer:
+		return describeValue(v.Elem())
 	case reflect.Struct:
 		return field{Type: "map", Value: value(describe(v))}
 	}
@@ -422,7 +424,9 @@ func nodeDocumentVectors() *vectorFile {
 	m := maker{"node-document", LabelNodeDocument, rootKey.seed, map[string]string{"name": "node.example"}}
 	short := nodeDocument()
 	short.Contact = ""
-	f.Accepted = append(f.Accepted, m.good("with a contact", nodeDocument()), m.good("without", short))
+	keeps := nodeDocument()
+	*logged(keeps) = NodeLog{Number: 1_790_000_100, Before: 1_790_000_000, Size: 5, Root: Hash(seedOf("tree"))}
+	f.Accepted = append(f.Accepted, m.good("with a contact", nodeDocument()), m.good("without", short), m.good("with a log", keeps))
 	f.Refused = m.forms(nodeDocument())
 	other := m
 	other.with = map[string]string{"name": "other.example"}

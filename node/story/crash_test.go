@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
 )
 
 // What a failpoint may be under, beside a kind of deed.
@@ -112,11 +113,12 @@ type crash struct {
 	couples []*couple
 	people  map[wire.AccountID]*witness
 	counts  *counts
-	before  int // acknowledged by the nodes that were there before these
-	whole   int // so many were acknowledged when everything was compared last
-	deeds   int // acknowledged before a kill at random, at most
-	passes  int // of a failpoint, at most
-	life    int // kills before the nodes are given up for others, 0 for never
+	before  int                               // acknowledged by the nodes that were there before these
+	whole   int                               // so many were acknowledged when everything was compared last
+	logs    map[*server]keyservice.Checkpoint // as they were seen last
+	deeds   int                               // acknowledged before a kill at random, at most
+	passes  int                               // of a failpoint, at most
+	life    int                               // kills before the nodes are given up for others, 0 for never
 }
 
 // newCrash starts two nodes, which may keep few copies: three couples on each, and
@@ -145,7 +147,7 @@ func loadedCrash(t testing.TB, points []failpoint, pairs [][2]int, arrange func(
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no SIGKILL")
 	}
-	c := &crash{TB: t, points: points, people: map[wire.AccountID]*witness{}, counts: newCounts(), places: map[*server][]string{}, deeds: burstDeeds, passes: math.MaxInt}
+	c := &crash{TB: t, points: points, people: map[wire.AccountID]*witness{}, counts: newCounts(), places: map[*server][]string{}, logs: map[*server]keyservice.Checkpoint{}, deeds: burstDeeds, passes: math.MaxInt}
 	dir := t.TempDir()
 	for i := range c.nodes {
 		s := must(newServer(built(t), dir, fmt.Sprint("node", i)))
@@ -432,6 +434,9 @@ func (c *crash) compare(s *server) error {
 		return one.checkFriendship(s)
 	})
 	if err != nil {
+		return err
+	}
+	if err := c.checkLog(s, whole); err != nil {
 		return err
 	}
 	reader := c.readers[slices.Index(c.nodes[:], s)]

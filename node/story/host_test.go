@@ -15,13 +15,18 @@ import (
 )
 
 // documentOf is a document that somebody made up for a node, with keys of theirs.
-func documentOf(t testing.TB, name, host string) wire.NodeDocumentReply {
+// With a number, the node keeps a log of that number.
+func documentOf(t testing.TB, name, host string, number ...uint64) wire.NodeDocumentReply {
 	t.Helper()
 	root, request := wire.NewNodeRootSecret([32]byte{1}), wire.NewNodeRequestSecret([32]byte{2})
 	d := &wire.NodeDocument{
 		Version: wire.Version, Suite: wire.Suite, Name: wire.NodeName(name), Host: wire.NodeName(host), Root: root.Public(),
 		Keys:   []wire.NodeKey{{Purpose: wire.KeyForRequests, Key: request.Public(), NotBefore: 1, NotAfter: 1 << 40}},
 		Number: 1, Software: "test", OldestClient: 1, MaxPost: wire.MaxSealedPost, Created: 1,
+	}
+	for _, n := range number {
+		d.Log = &wire.NodeLog{Number: n}
+		d.Keys = append(d.Keys, wire.NodeKey{Purpose: wire.KeyForLog, Key: wire.NodeRequestKey(wire.NewNodeLogSecret([32]byte{3}).Public()), NotBefore: 1, NotAfter: 1 << 40})
 	}
 	signed, err := d.Sign(root)
 	if err != nil {

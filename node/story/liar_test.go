@@ -207,6 +207,9 @@ var apiRoutes = sync.OnceValue(func() (routes []string) {
 
 func fits(pattern, path string) bool {
 	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if pattern == wire.PathLogFile && len(got) > len(want) { // the last may have slashes
+		got = got[:len(want)]
+	}
 	return slices.EqualFunc(want, got, func(w, g string) bool { return w == g || strings.HasPrefix(w, ":") })
 }
 

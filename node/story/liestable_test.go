@@ -1,6 +1,7 @@
 package story_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"slices"
@@ -34,6 +35,7 @@ const (
 	onFeed      = "GET " + wire.PathFeed
 	onEvents    = "GET " + wire.PathEvents
 	onDocument  = "GET " + wire.PathDocument
+	onLogFile   = "GET " + wire.PathLogFile
 )
 
 // one is a lie that changes the good answers of one route.
@@ -222,6 +224,36 @@ func keysFor(who string, others func(s *liesScene) []wire.Signed) func(*liesScen
 				r.Statements = others(s)
 			}
 		})}
+	}
+}
+
+// proofFor lies about the proof that the keys of somebody are in the log.
+func proofFor(who string, other func(s *liesScene, proof []byte) []byte) func(*liesScene, string) []told {
+	return func(s *liesScene, _ string) []told {
+		return []told{alter(onKeys, func(x *exchange, r *wire.KeysReply) {
+			if strings.Contains(string(x.body), s.address(who)) {
+				r.Proof = other(s, r.Proof)
+			}
+		})}
+	}
+}
+
+// spoiledFiles flips a bit in each file of a log.
+func spoiledFiles(*liesScene, string) []told {
+	return []told{{route: onLogFile, after: func(x *exchange) {
+		if len(x.answer) > 20 {
+			x.answer[20] ^= 1
+		}
+	}}}
+}
+
+// grows registers somebody on the right node.
+func (s *liesScene) grows(who string) {
+	s.t.Helper()
+	home := s.device(lie{})
+	s.went[home] = true
+	if out, errs, err := s.command(home, who, "register "+who+"@"); err != nil {
+		s.t.Fatalf("%s registers: %v, %s%s", who, err, out, errs)
 	}
 }
 
@@ -454,6 +486,46 @@ var friendLies = []lie{
 		wire.Tampered, "another person's keys", nil, nil},
 	{"newer keys for a verified friend, to a new device", onKeys, "friend list", "new", verified(keysFor("ada", func(s *liesScene) []wire.Signed { return s.thiefsChain("ada") })),
 		"", "do not verify", friendVerified, nil},
+
+	{"keys that a thief has made up, at first contact", onKeys, "friend add eve@", "old", keysFor("eve", func(s *liesScene) []wire.Signed { return s.thiefsKeys("eve") }),
+		wire.Tampered, "are not in it", nil, nil},
+	{"keys without a proof, at first contact", onKeys, "friend add eve@", "old", proofFor("eve", func(*liesScene, []byte) []byte { return nil }),
+		wire.Tampered, "what is shown as proof is not of it: there is none", nil, nil},
+	{"the proof of somebody else, at first contact", onKeys, "friend add eve@", "old", proofFor("eve", func(s *liesScene, _ []byte) []byte { return s.keys["carol"].Proof }),
+		wire.Tampered, "are not in it", nil, nil},
+	{"a proof that the log has not signed, at first contact", onKeys, "friend add eve@", "old", proofFor("eve", func(_ *liesScene, proof []byte) []byte {
+		return bytes.Replace(proof, []byte("\n4\n"), []byte("\n5\n"), 1)
+	}), wire.Tampered, "what is shown as proof is not of it: it does not verify", nil, nil},
+	{"a proof of another log, and a document under another root", onKeys, "login bob@", "old", func(s *liesScene, home string) []told {
+		s.must(home, "login bob@") // sees the log
+		return append(proofFor("bob", func(s *liesScene, proof []byte) []byte {
+			return bytes.ReplaceAll(proof, []byte("/v1/log/"), []byte("/v1/log/9"))
+		})(s, home),
+			swallow(onDocument, func(*exchange) any { return documentOf(s.t, s.right.name, s.right.name, 1<<40) }))
+	}, wire.Tampered, "under another root key than was seen before", nil, nil},
+	{"one's own keys without a proof", onKeys, "login bob@", "", proofFor("bob", func(*liesScene, []byte) []byte { return nil }),
+		wire.Tampered, "what is shown as proof is not of it: there is none", nil, nil},
+	{"a log that has gone back", onKeys, "login bob@", "old", func(s *liesScene, home string) []told {
+		s.grows("fay")
+		s.must(home, "login bob@")
+		s.restore(s.right)
+		return nil
+	}, wire.Tampered, "it has gone back: it had 5 statements when it was last seen, and shows 4", nil, nil},
+	{"a log that forks", onKeys, "login bob@", "old", func(s *liesScene, home string) []told {
+		s.grows("fay")
+		s.must(home, "login bob@")
+		s.restore(s.right)
+		s.grows("gus")
+		return nil
+	}, wire.Tampered, "it shows something else than before, or to others", nil, nil},
+	{"a log whose files do not add up", onLogFile, "login bob@", "", spoiledFiles, wire.Tampered, "its files do not add up to its checkpoint", nil, nil},
+	{"a log whose files do not add up, at first contact", onLogFile, "friend add eve@", "old", func(s *liesScene, home string) []told {
+		s.grows("fay") // what was seen of the log is not all of it any more
+		return spoiledFiles(s, home)
+	}, wire.Tampered, "its files do not add up to its checkpoint", nil, nil},
+	{"a log without its files", onLogFile, "login bob@", "", always(refuse(onLogFile, wire.NotExist)), wire.Tampered, "is missing in it", nil, nil},
+	{"files of a log cut short", onLogFile, "login bob@", "", always(told{route: onLogFile, after: func(x *exchange) { x.answer = x.answer[:len(x.answer)-1] }}),
+		wire.Tampered, "the log of keys of", nil, nil},
 
 	{"a friend who was never made", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
 		f := record(r, s.ids["eve"])

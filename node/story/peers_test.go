@@ -172,6 +172,11 @@ func TestOperatorTrusts(t *testing.T) {
 		t.Error("it is still in quarantine")
 	}
 	w.refuses(w.right.name+" is not in quarantine", "trust", w.right.name, root)
-	w.plays("eve: friend add ada@", "ada: friend accept eve@", "ada: post one")
-	w.sees("eve", "ada", "one")
+	w.plays("fay: register fay@", "eve: friend add fay@", "fay: friend accept eve@", "fay: post one")
+	w.sees("eve", "fay", "one")
+	// Whoever has seen the log under the first root takes no operator's word for another.
+	w.plays("eve: friend add ada@")
+	if _, errs, err := w.types("ada", "friend", "accept", w.address("eve")); err == nil || !strings.Contains(errs, "it is signed under another root key than was seen before") {
+		t.Errorf("ada accepts eve: %v, %s", err, errs)
+	}
 }

@@ -226,7 +226,7 @@ func (r *rotating) hasOneKey(s *server) {
 		body := make([]byte, 1<<16)
 		n, _ := answer.Body.Read(body) // all of it, or it does not decode
 		must(0, answer.Body.Close())
-		if err := wire.DecodeJSON(body[:n], &reply); err == nil && len(must(wire.OpenNodeDocument(reply.Document, wire.NodeName(s.name))).Keys) == 1 {
+		if err := wire.DecodeJSON(body[:n], &reply); err == nil && len(must(wire.OpenNodeDocument(reply.Document, wire.NodeName(s.name))).KeysFor(wire.KeyForRequests)) == 1 {
 			return
 		}
 		if time.Now().After(deadline) {

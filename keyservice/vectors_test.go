@@ -1,0 +1,253 @@
+package keyservice
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+var update = flag.Bool("update", false, "write docs/vectors/log.json anew; it is frozen, so only for a new format")
+
+// A logVectors is docs/vectors/log.json. Origin and Key are those of all checkpoints in
+// it, of logs whose leaves are the accepted ones, in order.
+type logVectors struct {
+	About    string      `json:"about"`
+	Origin   string      `json:"origin"`
+	Seed     string      `json:"seed"` // Ed25519, hex
+	Key      string      `json:"key"`
+	Accepted []logVector `json:"accepted"`
+	Refused  []logVector `json:"refused"`
+}
+
+// A logVector is a leaf (Payload, in hex), a checkpoint or a proof (Text), or a bundle
+// (Payload) of so many leaves.
+type logVector struct {
+	Name      string    `json:"name"`
+	Kind      string    `json:"kind"` // leaf, checkpoint, proof, bundle
+	Address   string    `json:"address,omitempty"`
+	Hashed    string    `json:"hashed_address,omitempty"` // hex
+	Account   string    `json:"account,omitempty"`        // hex
+	Seq       *uint64   `json:"seq,omitempty"`
+	Statement string    `json:"statement,omitempty"` // hex
+	Payload   string    `json:"payload,omitempty"`
+	Hash      string    `json:"hash,omitempty"` // of the leaf in the tree, hex
+	Text      string    `json:"text,omitempty"`
+	Size      *uint64   `json:"size,omitempty"`
+	Root      string    `json:"root,omitempty"` // hex
+	Of        string    `json:"of,omitempty"`   // the name of the leaf that a proof is about
+	Count     int       `json:"count,omitempty"`
+	Error     wire.Kind `json:"error,omitempty"`
+	Why       string    `json:"why,omitempty"`
+}
+
+func vectorSeed(name string) [32]byte { return sha256.Sum256([]byte("peerbrain test seed: " + name)) }
+
+// vectorLog is the ledger and the log of the vectors, with the leaves in it.
+func vectorLog(t testing.TB) (secret wire.NodeLogSecret, leaves []*wire.LogLeaf, l *Log, m *memoryLog) {
+	secret = wire.NewNodeLogSecret(vectorSeed("log"))
+	for _, one := range []struct {
+		handle wire.Handle
+		seq    uint64
+	}{{"alice", 0}, {"bob", 0}, {"carol", 0}, {"alice", 1}, {"dave", 0}} {
+		account := wire.AccountID(vectorSeed("account " + string(one.handle)))
+		leaf := &wire.LogLeaf{
+			Version: wire.Version, Suite: wire.Suite, Address: wire.LogAddress(wire.Address{Handle: one.handle, Node: "node.example"}), Account: account, Seq: one.seq, Statement: wire.Hash(account),
+		}
+		if one.seq > 0 {
+			leaf.Statement = vectorSeed(fmt.Sprint("statement ", one.seq, " of ", one.handle))
+		}
+		leaves = append(leaves, leaf)
+	}
+	m = newMemoryLog()
+	l = NewLog(testOrigin, secret, m)
+	if err := l.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range leaves {
+		if err := l.Add(t.Context(), leaf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return secret, leaves, l, m
+}
+
+func makeLogVectors(t testing.TB) *logVectors {
+	secret, leaves, l, m := vectorLog(t)
+	key := secret.Public()
+	f := &logVectors{
+		About:  "The transparency log: leaves, checkpoints of the log of the first leaves, proofs, a bundle. Hex, but for what is text.",
+		Origin: testOrigin, Seed: hex.EncodeToString(secret.Seed()), Key: hex.EncodeToString(key[:]),
+	}
+	names := []string{"alice", "bob", "carol", "alice, the next", "dave"}
+	for i, leaf := range leaves {
+		b := must(leaf.Encode())
+		h := tlog.RecordHash(b)
+		f.Accepted = append(f.Accepted, logVector{
+			Name: names[i], Kind: "leaf", Address: strings.Split(names[i], ",")[0] + "@node.example", Hashed: hex.EncodeToString(leaf.Address[:]),
+			Account: hex.EncodeToString(leaf.Account[:]), Seq: &leaf.Seq, Statement: hex.EncodeToString(leaf.Statement[:]), Payload: hex.EncodeToString(b), Hash: hex.EncodeToString(h[:]),
+		})
+	}
+	for size := range uint64(6) {
+		b := m.checkpoints[size]
+		c := must(OpenCheckpoint(b, testOrigin, key))
+		f.Accepted = append(f.Accepted, logVector{Name: fmt.Sprint("of ", size), Kind: "checkpoint", Text: string(b), Size: &size, Root: hex.EncodeToString(c.Root[:])})
+	}
+	for i, leaf := range leaves {
+		f.Accepted = append(f.Accepted, logVector{Name: "proof of " + names[i], Kind: "proof", Of: names[i], Text: string(must(l.Prove(t.Context(), leaf)))})
+	}
+	bundle := must(l.File(t.Context(), "tile/entries/000.p/5"))
+	f.Accepted = append(f.Accepted, logVector{Name: "all leaves", Kind: "bundle", Payload: hex.EncodeToString(bundle), Count: 5})
+	f.refuse(t, secret, leaves, string(must(l.Prove(t.Context(), leaves[1]))), bundle)
+	return f
+}
+
+// refuse adds what must not be accepted.
+func (f *logVectors) refuse(t testing.TB, secret wire.NodeLogSecret, leaves []*wire.LogLeaf, proof string, bundle []byte) {
+	leaf := func(name, why string, k wire.Kind, change func(l *wire.LogLeaf)) {
+		l := *leaves[0]
+		change(&l)
+		f.Refused = append(f.Refused, logVector{Name: name, Kind: "leaf", Payload: hex.EncodeToString(wire.EncodeCBOR(&l)), Error: k, Why: why})
+	}
+	leaf("version 2", "a newer release is needed", wire.Update, func(l *wire.LogLeaf) { l.Version = 2 })
+	leaf("suite 2", "a newer release is needed", wire.Update, func(l *wire.LogLeaf) { l.Suite = 2 })
+	leaf("no account", "an account is not zero", wire.Invalid, func(l *wire.LogLeaf) { l.Account, l.Statement = wire.AccountID{}, wire.Hash{} })
+	leaf("another first statement", "the first statement names the account", wire.Invalid, func(l *wire.LogLeaf) { l.Statement[0] ^= 1 })
+	leaf("the first statement as a later one", "the first statement names the account", wire.Invalid, func(l *wire.LogLeaf) { l.Seq = 1 })
+	leaf("seq above 2^53-1", "a number is too large", wire.Invalid, func(l *wire.LogLeaf) { l.Seq, l.Statement[0] = wire.MaxInteger+1, 1 })
+	f.Refused = append(f.Refused, logVector{Name: "a trailing byte", Kind: "leaf", Payload: f.Accepted[0].Payload + "00", Error: wire.Invalid, Why: "a byte follows the map"})
+	text := func(kind, name, why, text string) {
+		f.Refused = append(f.Refused, logVector{Name: name, Kind: kind, Text: text, Error: wire.Tampered, Why: why})
+	}
+	signer := func(origin string, s wire.NodeLogSecret) note.Signer {
+		return logSigner{must(logVerifier(origin, s.Public())), s}
+	}
+	signed := func(s note.Signer, text string) string { return string(must(note.Sign(&note.Note{Text: text}, s))) }
+	good := Checkpoint{5, wire.Hash{1}}.text(testOrigin)
+	ours := signer(testOrigin, secret)
+	checkpoint := signed(ours, good)
+	text("checkpoint", "nothing", "there is nothing", "")
+	text("checkpoint", "without a signature", "it is not signed", good+"\n")
+	text("checkpoint", "of another size than signed", "the signature does not verify", strings.Replace(checkpoint, "\n5\n", "\n6\n", 1))
+	text("checkpoint", "signed with another key", "it is not signed with the key of the log", signed(signer(testOrigin, wire.NewNodeLogSecret(vectorSeed("other"))), good))
+	text("checkpoint", "of another origin", "it names another log", signed(ours, Checkpoint{5, wire.Hash{1}}.text("node.example/v1/log/1")))
+	text("checkpoint", "with an extension", "there are three lines", signed(ours, good+"more\n"))
+	text("checkpoint", "with a size of zeros", "a number has one spelling", signed(ours, strings.Replace(good, "\n5\n", "\n05\n", 1)))
+	text("checkpoint", "with a size above 2^53-1", "a number is too large", signed(ours, strings.Replace(good, "\n5\n", "\n9007199254740992\n", 1)))
+	text("checkpoint", "with a hash of 31 bytes", "a hash has 32 bytes", signed(ours, strings.Replace(good, "AA=", "A=", 1)))
+	text("proof", "no proof", "there is nothing", "")
+	text("proof", "of version 2", "another format", strings.Replace(proof, "@v1", "@v2", 1))
+	text("proof", "with extra data", "nothing is allowed there", strings.Replace(proof, "\nindex", "\nextra AA==\nindex", 1))
+	text("proof", "with an index of zeros", "a number has one spelling", strings.Replace(proof, "index 1", "index 01", 1))
+	text("proof", "with a broken hash", "a hash has 44 characters", strings.Replace(proof, "=\n", "\n", 1))
+	f.Refused = append(f.Refused,
+		logVector{Name: "of another leaf", Kind: "proof", Of: "carol", Text: proof, Error: wire.Tampered, Why: "the leaf is another one"},
+		logVector{Name: "cut short", Kind: "bundle", Payload: hex.EncodeToString(bundle[:len(bundle)-1]), Count: 5, Error: wire.Tampered, Why: "the last leaf is not whole"},
+		logVector{Name: "one too few", Kind: "bundle", Payload: hex.EncodeToString(bundle), Count: 6, Error: wire.Tampered, Why: "there are five"})
+}
+
+// check reads a vector, with nothing but what is in the file.
+func (f *logVectors) check(v logVector) error {
+	payload, err := hex.DecodeString(v.Payload)
+	if err != nil {
+		return err
+	}
+	key := wire.NodeLogKey(must(hex.DecodeString(f.Key)))
+	differs := func(what string, got []byte, want string) error {
+		if hex.EncodeToString(got) != want {
+			return fmt.Errorf("%s: %x", what, got)
+		}
+		return nil
+	}
+	switch v.Kind {
+	case "leaf":
+		leaf, err := wire.DecodeLogLeaf(payload)
+		if err != nil || v.Error != "" {
+			return err
+		}
+		hash, hashed := tlog.RecordHash(payload), wire.LogAddress(must(wire.ParseAddress(v.Address)))
+		return errors.Join(differs("hash", hash[:], v.Hash), differs("address", hashed[:], v.Hashed), differs("address", leaf.Address[:], v.Hashed),
+			differs("account", leaf.Account[:], v.Account), differs("statement", leaf.Statement[:], v.Statement), differs("seq", []byte{byte(leaf.Seq)}, fmt.Sprintf("%02x", *v.Seq)))
+	case "checkpoint":
+		c, err := OpenCheckpoint([]byte(v.Text), f.Origin, key)
+		if err != nil || v.Error != "" {
+			return err
+		}
+		again := must(c.sign(f.Origin, wire.NewNodeLogSecret([32]byte(must(hex.DecodeString(f.Seed))))))
+		if string(again) != v.Text || c.Size != *v.Size {
+			return fmt.Errorf("it is signed again as %q", again)
+		}
+		return differs("root", c.Root[:], v.Root)
+	case "proof":
+		p, err := OpenProof([]byte(v.Text), f.Origin, key)
+		if err != nil {
+			return err
+		}
+		for _, leaf := range f.Accepted {
+			if leaf.Name == v.Of {
+				return p.Verify(must(hex.DecodeString(leaf.Payload)))
+			}
+		}
+		return errors.New("it is about no leaf")
+	case "bundle":
+		leaves, ok := parseBundle(payload, v.Count)
+		if !ok {
+			return wire.Errorf(wire.Tampered, "bundle", "it is none")
+		}
+		return differs("bundle", formatBundle(leaves), v.Payload)
+	}
+	return fmt.Errorf("kind %q", v.Kind)
+}
+
+// TestVectors checks the frozen file against the code, and that the generator still
+// makes the same. With -update it writes it first: a changed file is a changed format.
+func TestVectors(t *testing.T) {
+	path := filepath.Join("..", "docs", "vectors", "log.json")
+	var made bytes.Buffer
+	e := json.NewEncoder(&made)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(makeLogVectors(t)); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(path, made.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (go test ./keyservice -run TestVectors -update writes it)", err)
+	}
+	if !bytes.Equal(b, made.Bytes()) {
+		t.Error("log.json is not what the generator makes: either the format or the file was changed")
+	}
+	var f logVectors
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range f.Accepted {
+		if err := f.check(v); err != nil {
+			t.Errorf("%s: %v", v.Name, err)
+		}
+	}
+	for _, v := range f.Refused {
+		if err := f.check(v); v.Error == "" || v.Why == "" || !errors.Is(err, v.Error) {
+			t.Errorf("%s: got %v, want %s", v.Name, err, v.Error)
+		}
+	}
+}
