@@ -146,10 +146,10 @@ type macState struct {
 // known, or empty.
 func claimsOf(req wire.LoginRequest, device string, from netip.Addr) []claim {
 	switch {
+	case req.Purpose == wire.PurposeRecovery: // also on a device where the password was guessed at
+		return []claim{{recoveryAddress, network(from)}}
 	case device != "":
 		return []claim{{guessDevice, device}}
-	case req.Purpose == wire.PurposeRecovery:
-		return []claim{{recoveryAccount, string(req.Handle)}, {recoveryAddress, network(from)}}
 	}
 	return []claim{{guessAccount, string(req.Handle)}, {guessAddress, network(from)}}
 }

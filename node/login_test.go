@@ -416,6 +416,16 @@ func TestStrangerLocksNobodyOut(t *testing.T) {
 	if throttled != 20 {
 		t.Errorf("%d of 30 guesses with a stolen device token were throttled, want 20", throttled)
 	}
+	for range 100 {
+		if kind := l.guess(t, wire.PurposeRecovery, nil); kind != wire.Unauthenticated {
+			t.Errorf("a wrong recovery code from a new address: got %v", kind)
+		}
+	}
+	recovery = l.ann.answer(t, visitorNode, wire.PurposeRecovery, l.challenges(t, "ann", wire.PurposeRecovery), nil)
+	recovery.DeviceToken = &device
+	if _, err := l.Login(t.Context(), recovery, newAddress()); err != nil {
+		t.Errorf("recovery, after wrong passwords on this device and others' wrong codes: %v", err)
+	}
 	made := l.newToken()
 	if kind := l.guess(t, wire.PurposeLogin, &made); kind != wire.Throttled {
 		t.Errorf("a made-up device token: got %v, want throttled", kind)

@@ -14,11 +14,12 @@ type budgetName string
 
 const (
 	// Failed log-ins. What a stranger burns with one of them, none of the
-	// others has to pay: neither a device that logged in before, nor recovery.
+	// others has to pay: neither a device that logged in before, nor recovery. A
+	// recovery code has 160 random bits, so its guesses are rationed by address only,
+	// for the node's sake: by handle, a stranger could keep its owner out.
 	guessAccount    budgetName = "failed log-ins for a handle"
 	guessAddress    budgetName = "failed log-ins from an address"
 	guessDevice     budgetName = "failed log-ins of a known device"
-	recoveryAccount budgetName = "failed recoveries for a handle"
 	recoveryAddress budgetName = "failed recoveries from an address"
 
 	// Everything else that strangers may ask for, whether it succeeds or not.
@@ -52,7 +53,6 @@ var budgets = map[budgetName]budget{
 	guessAccount:    guesses,
 	guessAddress:    guesses,
 	guessDevice:     guesses,
-	recoveryAccount: guesses,
 	recoveryAddress: guesses,
 	askChallenge:    {rates: [2]rate{{60, time.Minute}}},
 	askLogin:        {rates: [2]rate{{60, time.Minute}}},

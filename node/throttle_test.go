@@ -146,7 +146,6 @@ func TestBudgets(t *testing.T) {
 		{guessAccount, false, 10, 6 * time.Second, 200},
 		{guessAddress, false, 10, 6 * time.Second, 200},
 		{guessDevice, false, 10, 6 * time.Second, 200},
-		{recoveryAccount, false, 10, 6 * time.Second, 200},
 		{recoveryAddress, false, 10, 6 * time.Second, 200},
 		{guessAccount, true, 10, 6 * time.Second, 200},
 		{askChallenge, false, 60, time.Second, 0},
@@ -293,7 +292,7 @@ func TestBudgetsAreApart(t *testing.T) {
 	}
 	for _, other := range [][]claim{
 		{{guessDevice, "ann's phone"}},
-		{{recoveryAccount, "ann"}, {recoveryAddress, "198.51.100.1"}},
+		{{recoveryAddress, "198.51.100.1"}},
 		{{guessAccount, "bob"}, {guessAddress, "198.51.100.1"}},
 	} {
 		if wait := fails(t, th, other...); wait > 0 {
