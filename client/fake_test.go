@@ -209,8 +209,12 @@ func (w *world) login(node wire.NodeName, in *wire.LoginRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := wire.OpenChallenge(in.Answer, slots.Login)
-	if err != nil || c.Node != node || c.Handle != in.Handle || c.Nonce != in.Nonce || c.Expires != in.Expires {
+	key := slots.Login
+	if in.Purpose == wire.PurposeRecovery {
+		key = slots.RecoveryLogin
+	}
+	c, err := wire.OpenChallenge(in.Answer, key)
+	if err != nil || c.Purpose != in.Purpose || c.Node != node || c.Handle != in.Handle || c.Nonce != in.Nonce || c.Expires != in.Expires {
 		return nil, no
 	}
 	delete(w.nonces, in.Nonce)

@@ -134,7 +134,7 @@ func (l *login) foundAgain(ctx context.Context, key seal.CacheKey) bool {
 	if err != nil || slots.Random == l.reply.Random {
 		return false
 	}
-	return l.c.ask(ctx, &Request{Method: "POST", Node: l.o.Address.Node, Path: wire.PathRegister, Body: b}, nil, nil) == nil
+	return l.c.ask(ctx, &Request{Method: "POST", Node: l.at.Node, Path: wire.PathRegister, Body: b}, nil, nil) == nil
 }
 
 // compare brings the node that a device logs in at up to what the device has seen

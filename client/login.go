@@ -49,16 +49,16 @@ type Whoami struct {
 	Device  string
 }
 
-// login is a log-in under way: what the password has opened so far.
+// login is a log-in under way.
 type login struct {
-	c     *Client
-	o     LoginOptions
-	known known
-	reply wire.ChallengeReply
-	key   wire.LoginKey
-	slot  seal.SlotKey
-	heads []knownHead // of the vault, as far as they were shown
-	proof []byte      // that the keys of the account are in the log of the node
+	c      *Client
+	with   opener
+	at     wire.Address
+	device string
+	known  known
+	reply  wire.ChallengeReply
+	heads  []knownHead // of the vault, as far as they were shown
+	proof  []byte      // that the keys of the account are in the log of the node
 
 	handed bool // this device has handed in again what the node had lost
 }
@@ -69,32 +69,36 @@ type login struct {
 // wrong name or password; Conflict when somebody else is logged in here; Tampered
 // when the node shows a forked vault, or one older than was seen elsewhere.
 func (c *Client) Login(ctx context.Context, o LoginOptions) (*Person, LoginReport, error) {
-	cacheKey, err := c.place(o.Address)
+	return (&login{c: c, with: &byPassword{password: o.Password}, at: o.Address, device: o.Device}).enter(ctx)
+}
+
+// enter opens the session, and keeps it on the device.
+func (l *login) enter(ctx context.Context) (*Person, LoginReport, error) {
+	cacheKey, err := l.c.place(l.at)
 	if err != nil {
 		return nil, LoginReport{}, err
 	}
-	if err := checkDevice(o.Device); err != nil {
+	if err := checkDevice(l.device); err != nil {
 		return nil, LoginReport{}, err
 	}
-	l := &login{c: c, o: o}
-	if l.known, err = c.loadKnown(o.Address); err != nil {
+	if l.known, err = l.c.loadKnown(l.at); err != nil {
 		return nil, LoginReport{}, err
 	}
 	answer, err := l.authenticate(ctx)
-	if err == error(ErrWrongPassword) && l.foundAgain(ctx, cacheKey) {
+	if err != nil && err == l.with.refused() && l.foundAgain(ctx, cacheKey) {
 		answer, err = l.authenticate(ctx)
 	}
 	if err != nil {
 		return nil, LoginReport{}, err
 	}
-	s := session{Token: answer.Token, Address: o.Address, Account: answer.Account, Device: o.Device, CacheKey: cacheKey}
-	p := newPerson(c, s, nil)
+	s := session{Token: answer.Token, Address: l.at, Account: answer.Account, Device: l.device, CacheKey: cacheKey}
+	p := newPerson(l.c, s, nil)
 	report, err := l.open(ctx, p)
 	if err == nil {
 		report.Foreign, err = p.watch(ctx, l.proof)
 	}
 	if errors.Is(err, wire.Unauthenticated) {
-		err = wire.Errorf(wire.Unavailable, "session", "%s does not know the session that it opened", o.Address.Node)
+		err = wire.Errorf(wire.Unavailable, "session", "%s does not know the session that it opened", l.at.Node)
 	}
 	if err == nil {
 		err = l.keep(p, answer.DeviceToken)
@@ -134,9 +138,9 @@ func (c *Client) place(a wire.Address) (seal.CacheKey, error) {
 // authenticate answers the node's challenge.
 func (l *login) authenticate(ctx context.Context) (wire.LoginReply, error) {
 	var answer wire.LoginReply
-	node, handle := l.o.Address.Node, l.o.Address.Handle
+	node, handle, purpose := l.at.Node, l.at.Handle, l.with.purpose()
 	err := l.c.ask(ctx, &Request{Method: "POST", Node: node, Path: wire.PathChallenge},
-		&wire.ChallengeRequest{Handle: handle, Purpose: wire.PurposeLogin}, &l.reply)
+		&wire.ChallengeRequest{Handle: handle, Purpose: purpose}, &l.reply)
 	if err != nil {
 		return answer, err
 	}
@@ -147,43 +151,86 @@ func (l *login) authenticate(ctx context.Context) (wire.LoginReply, error) {
 		return answer, wire.Errorf(wire.Clock, "clock", "the log-in that %s offers is valid until %s, and this computer's clock says %s: one of the clocks is wrong",
 			node, time.UnixMilli(l.reply.Expires).UTC().Format(time.DateTime), l.c.now().UTC().Format(time.DateTime))
 	}
-	if err := l.reply.Argon2.Check(); err != nil {
-		return answer, wire.Errorf(wire.Tampered, "login", "%s asks for a weak or absurd treatment of the password: %s", node, reason(err))
-	}
-	secret, slot, err := l.c.derive(l.o.Password.bytes(), l.o.Address, l.reply.Argon2, l.reply.Random)
-	if err != nil {
-		return answer, err
-	}
-	l.key, l.slot = secret.Public(), slot
-	challenge := &wire.Challenge{
-		Version: wire.Version, Suite: wire.Suite, Node: node, Handle: handle, Purpose: wire.PurposeLogin,
+	signed, err := l.with.answer(l, &wire.Challenge{
+		Version: wire.Version, Suite: wire.Suite, Node: node, Handle: handle, Purpose: purpose,
 		Nonce: l.reply.Nonce, Expires: l.reply.Expires,
-	}
-	signed, err := challenge.Sign(secret)
+	})
 	if err != nil {
 		return answer, err
 	}
 	r := &wire.LoginRequest{
-		Handle: handle, Purpose: wire.PurposeLogin, Nonce: l.reply.Nonce, Expires: l.reply.Expires, Tag: l.reply.Tag,
-		Answer: signed, Device: l.o.Device,
+		Handle: handle, Purpose: purpose, Nonce: l.reply.Nonce, Expires: l.reply.Expires, Tag: l.reply.Tag,
+		Answer: signed, Device: l.device,
 	}
 	if token, err := wire.ParseToken(l.known.DeviceToken.Reveal()); err == nil {
 		r.DeviceToken = &token
 	}
 	err = l.c.ask(ctx, &Request{Method: "POST", Node: node, Path: wire.PathLogin}, r, &answer)
 	if errors.Is(err, wire.Unauthenticated) {
-		return answer, ErrWrongPassword
+		return answer, l.with.refused()
 	}
 	return answer, err
 }
 
+// An opener is what somebody logs in with: a password, or the recovery code.
+type opener interface {
+	purpose() wire.Purpose
+	// answer signs the challenge of l.reply.
+	answer(l *login, c *wire.Challenge) (wire.Signed, error)
+	// refused is the error where the node does not take the answer.
+	refused() error
+	// unlock opens the vault key, out of slots that were signed by the owner of chain.
+	// The slots must be those that the log-in was made with.
+	unlock(l *login, chain *keyservice.Chain, slots *wire.Slots) (seal.VaultKey, error)
+}
+
+// byPassword is the usual way.
+type byPassword struct {
+	password Password
+	key      wire.LoginKey
+	slot     seal.SlotKey
+}
+
+func (b *byPassword) purpose() wire.Purpose { return wire.PurposeLogin }
+func (b *byPassword) refused() error        { return ErrWrongPassword }
+
+func (b *byPassword) answer(l *login, c *wire.Challenge) (wire.Signed, error) {
+	if err := l.reply.Argon2.Check(); err != nil {
+		return nil, wire.Errorf(wire.Tampered, "login", "%s asks for a weak or absurd treatment of the password: %s", l.at.Node, reason(err))
+	}
+	secret, slot, err := l.c.derive(b.password.bytes(), l.at, l.reply.Argon2, l.reply.Random)
+	if err != nil {
+		return nil, err
+	}
+	b.key, b.slot = secret.Public(), slot
+	return c.Sign(secret)
+}
+
+func (b *byPassword) unlock(l *login, chain *keyservice.Chain, slots *wire.Slots) (seal.VaultKey, error) {
+	if l.handed && slots.Login != b.key {
+		return seal.VaultKey{}, ErrNewerPassword
+	}
+	if slots.Random != l.reply.Random || slots.Argon2 != l.reply.Argon2 || slots.Login != b.key {
+		return seal.VaultKey{}, notOfThisLogin()
+	}
+	key, err := seal.OpenPasswordSlot(b.slot, chain.Account(), slots.PasswordSlot)
+	if err != nil {
+		return seal.VaultKey{}, wire.Errorf(wire.Tampered, "login", "the vault that the node shows does not open with the password that it took")
+	}
+	return key, nil
+}
+
+func notOfThisLogin() error {
+	return wire.Errorf(wire.Tampered, "login", "the vault that the node shows does not belong to the log-in that it took")
+}
+
 // open fetches and verifies keys and vault of the account.
 func (l *login) open(ctx context.Context, p *Person) (report LoginReport, err error) {
-	shown, err := p.fetchChain(ctx, l.o.Address, &p.session.Account)
+	shown, err := p.fetchChain(ctx, l.at, &p.session.Account)
 	p.chain, l.proof = shown.Chain, shown.proof
 	switch wire.KindOf(err) {
 	case wire.NotExist, wire.Invalid:
-		return report, wire.Errorf(wire.Tampered, "login", "the node has opened a session of another account than that of %s", l.o.Address)
+		return report, wire.Errorf(wire.Tampered, "login", "the node has opened a session of another account than that of %s", l.at)
 	}
 	if err != nil {
 		return report, err
@@ -191,7 +238,7 @@ func (l *login) open(ctx context.Context, p *Person) (report LoginReport, err er
 	var seen knownHead
 	if len(l.known.Head) > 0 {
 		if l.known.Account != p.chain.Account() {
-			return report, wire.Errorf(wire.Tampered, "login", "the node shows another account for %s than this device has seen", l.o.Address)
+			return report, wire.Errorf(wire.Tampered, "login", "the node shows another account for %s than this device has seen", l.at)
 		}
 		if seen, err = openHead(p.chain, l.known.Head); err != nil {
 			return report, err
@@ -220,31 +267,20 @@ func (l *login) take(ctx context.Context, p *Person, seen knownHead) error {
 	return err
 }
 
-// unlock opens the vault key with the password. The slots must be those that the
-// log-in was made with.
+// unlock opens the vault key.
 func (l *login) unlock(chain *keyservice.Chain, r wire.VaultRecord) (seal.VaultKey, error) {
-	head, slots, err := chain.OpenVaultRecord(r)
+	_, slots, err := chain.OpenVaultRecord(r)
 	if err != nil {
 		return seal.VaultKey{}, vaultError(err)
 	}
-	if l.handed && slots.Login != l.key {
-		return seal.VaultKey{}, ErrNewerPassword
-	}
-	if slots.Random != l.reply.Random || slots.Argon2 != l.reply.Argon2 || slots.Login != l.key {
-		return seal.VaultKey{}, wire.Errorf(wire.Tampered, "login", "the vault that the node shows does not belong to the log-in that it took")
-	}
-	key, err := seal.OpenPasswordSlot(l.slot, head.Account, slots.PasswordSlot)
-	if err != nil {
-		return seal.VaultKey{}, wire.Errorf(wire.Tampered, "login", "the vault that the node shows does not open with the password that it took")
-	}
-	return key, nil
+	return l.with.unlock(l, chain, slots)
 }
 
 // askFriends compares the newest vault head with what friends' nodes have seen:
 // a new device has no memory of its own to compare with.
 func (l *login) askFriends(ctx context.Context, p *Person, report *LoginReport) error {
 	var nodes []wire.NodeName
-	seen := map[wire.NodeName]bool{l.o.Address.Node: true}
+	seen := map[wire.NodeName]bool{l.at.Node: true}
 	for i := range p.vault.Friends {
 		if f := &p.vault.Friends[i]; f.state() == wire.StateFriend && !seen[f.Node] {
 			seen[f.Node] = true
@@ -269,7 +305,7 @@ func (l *login) askFriends(ctx context.Context, p *Person, report *LoginReport) 
 		report.Answered++
 		if n := h.counter(); n > uint64(len(l.heads)) || l.heads[n-1].hash != h.hash {
 			return wire.Errorf(wire.Tampered, "vault", "%s shows an old or forked vault of %s: %s has seen version %d, and here the newest is %d",
-				l.o.Address.Node, l.o.Address, nodes[i], n, len(l.heads))
+				l.at.Node, l.at, nodes[i], n, len(l.heads))
 		}
 	}
 	return nil
@@ -298,7 +334,7 @@ func (l *login) askHead(ctx context.Context, p *Person, node wire.NodeName) (non
 func (l *login) keep(p *Person, device wire.Token) error {
 	k := l.known
 	k.Account, k.DeviceToken, k.Head = p.me(), wire.Hide(device.Reveal()), p.vault.signed
-	if err := l.c.saveKnown(l.o.Address, k); err != nil {
+	if err := l.c.saveKnown(l.at, k); err != nil {
 		return err
 	}
 	if err := p.savePeer(p.me(), peerOf(p.chain)); err != nil {

@@ -70,32 +70,51 @@ func (p *Person) ChangePassword(ctx context.Context, present, next Password) err
 		if err := p.refreshVault(ctx); err != nil {
 			return err
 		}
-		for range maxTries {
-			change, err := p.prepareChange(present, next)
-			if err != nil || change == nil {
-				return err
+		return p.change(ctx, func() (*passwordChange, error) {
+			if done, err := p.hasChanged(present, next); err != nil || done {
+				return nil, err
 			}
-			if done, err := p.sendChange(ctx, change); err != nil || done {
-				return err
-			}
-		}
-		return wire.Errorf(wire.Conflict, "vault", "other devices change it all the time")
+			return p.prepareChange(next)
+		})
 	})
 }
 
-// prepareChange returns the version to send, after it was kept: that of an interrupted
-// change if it still follows. Nil if the new password is the present one already.
-func (p *Person) prepareChange(present, next Password) (*passwordChange, error) {
+// change sends what prepare makes until the node has it, or prepare makes nothing.
+func (p *Person) change(ctx context.Context, prepare func() (*passwordChange, error)) error {
+	for range maxTries {
+		c, err := prepare()
+		if err != nil || c == nil {
+			return err
+		}
+		if done, err := p.sendChange(ctx, c); err != nil || done {
+			return err
+		}
+	}
+	return wire.Errorf(wire.Conflict, "vault", "other devices change it all the time")
+}
+
+// hasChanged reports whether the new password is that of the vault already; it errs
+// unless the present one is.
+func (p *Person) hasChanged(present, next Password) (bool, error) {
 	slots, err := wire.DecodeSlots(p.vault.record.Slots)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	if is, err := p.isPassword(present, slots); err != nil {
-		return nil, err
-	} else if !is {
-		if is, err = p.isPassword(next, slots); err == nil && !is {
-			err = ErrPresentPassword
-		}
+	if is, err := p.isPassword(present, slots); err != nil || is {
+		return false, err
+	}
+	is, err := p.isPassword(next, slots)
+	if err == nil && !is {
+		err = ErrPresentPassword
+	}
+	return is, err
+}
+
+// prepareChange returns the version to send, after it was kept: that of an interrupted
+// change if it still follows.
+func (p *Person) prepareChange(next Password) (*passwordChange, error) {
+	slots, err := wire.DecodeSlots(p.vault.record.Slots)
+	if err != nil {
 		return nil, err
 	}
 	if c := p.loadChange(); c != nil {

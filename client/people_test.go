@@ -110,6 +110,7 @@ type someone struct {
 	address wire.Address
 	device  *memory
 	line    *line
+	code    string // for recovery, if the account was made here
 	*Person
 }
 
@@ -142,7 +143,7 @@ func (s *someone) client() *Client {
 
 func (s *someone) tryRegister() error {
 	p, err := s.client().Register(context.Background(), RegisterOptions{
-		Address: s.address, Password: password(s.t, secretWord), Device: "test", ShowCode: func(string) error { return nil },
+		Address: s.address, Password: password(s.t, secretWord), Device: "test", ShowCode: func(code string) error { s.code = code; return nil },
 	})
 	s.Person = p
 	return err
@@ -176,7 +177,7 @@ func (s *someone) again() *someone {
 func copies(people ...*someone) (out []*someone) {
 	w := people[0].w.clone()
 	for _, p := range people {
-		c := &someone{t: p.t, w: w, address: p.address, device: &memory{maps.Clone(p.device.files)}, line: &line{w: w}}
+		c := &someone{t: p.t, w: w, address: p.address, code: p.code, device: &memory{maps.Clone(p.device.files)}, line: &line{w: w}}
 		c.Person = newPerson(c.client(), p.session, p.chain)
 		c.must(c.loadVault())
 		out = append(out, c)

@@ -35,6 +35,8 @@ func TestSecretsAreNotWritten(t *testing.T) {
 	made(err)
 	token, identity, hidden, text := wire.NewToken(b), wire.NewIdentitySecret(b), wire.Hide(b[:]), wire.Hide(string(b[:]))
 
+	code := RecoveryCode{seal.NewRecoveryCode()}
+
 	s := session{Token: token, VaultKey: vaultKey, CacheKey: cacheKey}
 	v := newVault(identity, encryption, self, wire.AudienceID{})
 	state := vaultState{vault: v, identity: identity, encryption: encryption, self: self}
@@ -48,7 +50,9 @@ func TestSecretsAreNotWritten(t *testing.T) {
 		Secrets: []any{password},
 		Holders: []any{
 			RegisterOptions{Password: password}, LoginOptions{Password: password}, Request{Token: token},
-			login{o: LoginOptions{Password: password}, known: device, slot: slot}, founding{},
+			login{with: &byPassword{password: password, slot: slot}, known: device}, founding{},
+			byPassword{password: password, slot: slot}, *newByCode(code), RecoverOptions{Code: code, Password: password}, code,
+			passwordChange{key: vaultKey}, changeFile{VaultKey: hidden},
 			s, sessionFile{Token: text, VaultKey: hidden, CacheKey: hidden}, device, foundingSecrets{Code: text},
 			*v, state, epochKeys{secret: epoch, content: content}, keys, cacheFile{Keys: []keysFile{keys}}, person,
 		},

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/peerbrain/peerbrain/client"
+	"github.com/peerbrain/peerbrain/federation/wire"
+)
+
+// recoverFlags are those of one command.
+type recoverFlags struct {
+	code, password, device string
+	check                  bool
+}
+
+func (a *app) recover() *cobra.Command {
+	var f recoverFlags
+	cmd := &cobra.Command{
+		Use:   "recover ADDRESS",
+		Short: "Get back in with your recovery code, and set a new password",
+		Long: `Get back in with your recovery code, and set a new password.
+
+It takes the recovery code that was shown when the account was made. You choose
+a new password, and all other sessions end; friends, keys and posts are in place
+at once. The recovery code stays good: keep it. If the command is interrupted,
+run it again.
+
+With --check, where you are logged in, it only says whether the code that you
+have is the right one. Nothing is changed then, and nothing of it is sent.
+
+The code is asked on the terminal, where it is not shown. A script gives it with
+--recovery-code-file FILE (- for standard input), and the new password with
+--password-file FILE or in PEERBRAIN_PASSWORD. Neither is ever an argument,
+which other people could see.`,
+		Example: `  peerbrain recover ada@node.example
+  peerbrain recover ada@node.example --recovery-code-file code.txt --password-file new.txt
+  peerbrain recover --check`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.check && len(args) > 0 {
+				return usage("it is about the account that is logged in here, and takes no address", cmd.CommandPath()+" --check")
+			}
+			if f.check {
+				return nil
+			}
+			return oneAddress(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.check {
+				return a.person(cmd.Context(), func(p *client.Person) error { return a.checkCode(cmd.Context(), p, f.code) })
+			}
+			addr, err := addressOf(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			if f.code == "-" && f.password == "-" {
+				return usage("only one of code and password can come from standard input", "peerbrain recover ADDRESS --recovery-code-file FILE --password-file -")
+			}
+			return a.runRecover(cmd.Context(), addr, f)
+		},
+	}
+	cmd.Flags().StringVar(&f.code, "recovery-code-file", "", "read the recovery code from `FILE`, - for standard input")
+	cmd.Flags().StringVar(&f.password, "password-file", "", "read the new password from `FILE`, - for standard input")
+	cmd.Flags().BoolVar(&f.check, "check", false, "only say whether a recovery code is the right one")
+	deviceFlag(cmd, &f.device)
+	return cmd
+}
+
+func (a *app) runRecover(ctx context.Context, addr wire.Address, f recoverFlags) error {
+	code, err := a.recoveryCode(ctx, f.code)
+	if err != nil {
+		return err
+	}
+	from := firstPassword(f.password)
+	from.question = "Choose a new password (8 characters or more): "
+	password, err := a.password(ctx, from)
+	if err != nil {
+		return err
+	}
+	return a.client(ctx, func(c *client.Client) error {
+		p, report, err := c.Recover(ctx, client.RecoverOptions{Address: addr, Code: code, Password: password, Device: deviceName(f.device)})
+		if err != nil {
+			return a.explain(err, about{doing: "recover " + addr.String(), words: recoverWords(addr, err)})
+		}
+		a.tell(report)
+		if a.json {
+			return a.account(p)
+		}
+		a.say("%s has a new password, and is logged in here. All other sessions have ended.", addr)
+		a.next("peerbrain recover --check    whether the code that you keep is still the right one")
+		return nil
+	})
+}
+
+func recoverWords(addr wire.Address, err error) map[wire.Kind][2]string {
+	words := map[wire.Kind][2]string{
+		wire.Unauthenticated: {
+			fmt.Sprintf("name or recovery code is wrong: nothing was recovered of %s", addr),
+			"check both and try again; the code is the one that was shown when the account was made",
+		},
+	}
+	var e *wire.Error
+	if errors.As(err, &e) && e.Field == "session" {
+		words[wire.Conflict] = somebodyElse(err)
+	}
+	return words
+}
+
+func (a *app) checkCode(ctx context.Context, p *client.Person, file string) error {
+	code, err := a.recoveryCode(ctx, file)
+	if err != nil {
+		return err
+	}
+	who := p.Whoami()
+	err = p.CheckCode(ctx, code)
+	if errors.Is(err, client.ErrWrongCode) {
+		return &fault{what: fmt.Sprintf("this is not the recovery code of %s", who.Address),
+			hint: "is it one of another account, or written down wrongly?", status: failed, cause: err}
+	}
+	if err != nil {
+		return a.explain(err, about{doing: "check the recovery code"})
+	}
+	if a.json {
+		return a.account(p)
+	}
+	a.say("This is the recovery code of %s.", who.Address)
+	return nil
+}
+
+// recoveryCode gets the code from the file or the terminal.
+func (a *app) recoveryCode(ctx context.Context, file string) (client.RecoveryCode, error) {
+	raw, err := a.codeBytes(ctx, file)
+	if err != nil {
+		return client.RecoveryCode{}, a.explain(err, about{doing: "read the recovery code"})
+	}
+	defer clear(raw)
+	code, err := client.ParseRecoveryCode(bytes.TrimSpace(raw))
+	if err != nil {
+		return code, failure("this is no recovery code: "+detail(err), "it has 36 letters and digits in groups of four; O and 0 count as one, as do I, L and 1")
+	}
+	return code, nil
+}
+
+func (a *app) codeBytes(ctx context.Context, file string) ([]byte, error) {
+	switch {
+	case file == "-":
+		return interruptible(ctx, func() ([]byte, error) { return passwordFrom(a.in) })
+	case file != "":
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, failure("cannot read the recovery code: "+err.Error(), "--recovery-code-file FILE, or - for standard input")
+		}
+		defer f.Close()
+		return passwordFrom(f)
+	case !a.asks:
+		return nil, usage("a recovery code is needed, and there is no terminal to ask for it", "--recovery-code-file FILE, - for standard input")
+	}
+	return a.askSecret(ctx, "Recovery code: ")
+}

@@ -1,0 +1,144 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/peerbrain/peerbrain/client/internal/seal"
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
+)
+
+// The recovery code is a second way into an account, by keys of its own: one that
+// answers the node's challenge, one that opens the vault. Both stand, as public keys, in
+// what the owner has signed, so the code also tells whether the node shows the right
+// account: no node can make up one that the code fits.
+
+// ErrWrongCode is for a name or code that a node or an account does not know.
+var ErrWrongCode = wire.Errorf(wire.Unauthenticated, "recovery code", "name or recovery code is wrong")
+
+// A RecoveryCode is what a person has on paper. It does not print, and never leaves the
+// device.
+type RecoveryCode struct{ code seal.RecoveryCode }
+
+func (RecoveryCode) String() string             { return wire.Redacted }
+func (RecoveryCode) GoString() string           { return wire.Redacted }
+func (RecoveryCode) Format(f fmt.State, _ rune) { io.WriteString(f, wire.Redacted) }
+
+// MarshalText refuses: a code is not written out.
+func (RecoveryCode) MarshalText() ([]byte, error) {
+	return nil, wire.Errorf(wire.Invalid, "recovery code", "a recovery code is not written out")
+}
+
+// ParseRecoveryCode reads a code as people type it: in either case, with or without
+// spaces and dashes. Errors are wire.Invalid and never repeat what was typed.
+func ParseRecoveryCode(b []byte) (RecoveryCode, error) {
+	c, err := seal.ParseRecoveryCode(string(b))
+	return RecoveryCode{c}, err
+}
+
+// RecoverOptions say who recovers an account.
+type RecoverOptions struct {
+	Address  wire.Address
+	Code     RecoveryCode
+	Password Password // from now on
+	Device   string   // name for the list of sessions, 1 to wire.MaxDeviceName bytes
+}
+
+// Recover logs in with the recovery code and sets a new password. All other sessions
+// end. The code stays good. It may be run again after any failure: once the node has
+// the new password, that opens the account too. ErrWrongCode for a wrong name or code,
+// and else as Login and ChangePassword.
+func (c *Client) Recover(ctx context.Context, o RecoverOptions) (*Person, LoginReport, error) {
+	if err := o.Password.CheckNew(); err != nil {
+		return nil, LoginReport{}, err
+	}
+	p, report, err := (&login{c: c, with: newByCode(o.Code), at: o.Address, device: o.Device}).enter(ctx)
+	if err != nil {
+		return nil, report, err
+	}
+	return p, report, p.do(ctx, func() error { return p.setPassword(ctx, o.Password) })
+}
+
+// setPassword makes a password the one of the account, in whose vault this device is
+// already.
+func (p *Person) setPassword(ctx context.Context, password Password) error {
+	if err := p.refreshVault(ctx); err != nil {
+		return err
+	}
+	slots, err := wire.DecodeSlots(p.vault.record.Slots)
+	if err != nil {
+		return err
+	}
+	is, err := p.isPassword(password, slots)
+	if err != nil {
+		return err
+	}
+	if is { // set by an earlier attempt, or never lost
+		return p.home(ctx, "DELETE", wire.PathSessions, nil, nil)
+	}
+	return p.change(ctx, func() (*passwordChange, error) { return p.prepareChange(password) })
+}
+
+// byCode logs in with the recovery code.
+type byCode struct {
+	signs wire.RecoverySecret
+	opens seal.RecoveryEncryptionSecret
+	login wire.RecoveryLoginSecret
+}
+
+func newByCode(code RecoveryCode) *byCode {
+	b := new(byCode)
+	b.signs, b.opens, b.login = code.code.Secrets()
+	return b
+}
+
+func (b *byCode) purpose() wire.Purpose { return wire.PurposeRecovery }
+func (b *byCode) refused() error        { return ErrWrongCode }
+
+func (b *byCode) answer(_ *login, c *wire.Challenge) (wire.Signed, error) {
+	return c.SignRecovery(b.login)
+}
+
+// fits reports whether the newest key statement of a chain names the keys of the code.
+func (b *byCode) fits(chain *keyservice.Chain) bool {
+	k := chain.Newest()
+	return b.signs.Public() == k.Recovery && b.opens.Public() == k.RecoveryBox
+}
+
+func (b *byCode) unlock(_ *login, chain *keyservice.Chain, slots *wire.Slots) (seal.VaultKey, error) {
+	if !b.fits(chain) || slots.RecoveryLogin != b.login.Public() {
+		return seal.VaultKey{}, notOfThisLogin()
+	}
+	key, err := seal.OpenRecoverySlot(b.opens, chain.Account(), slots.RecoverySlot)
+	if err != nil {
+		return seal.VaultKey{}, wire.Errorf(wire.Tampered, "login", "the vault that the node shows does not open with the recovery code that it took")
+	}
+	return key, nil
+}
+
+// CheckCode says whether a recovery code is that of this account: it would open the
+// newest version of the vault, and the node would take it. Nothing is changed, and
+// nothing of the code is sent. ErrWrongCode if it is not.
+func (p *Person) CheckCode(ctx context.Context, code RecoveryCode) error {
+	return p.do(ctx, func() error {
+		if err := p.refreshVault(ctx); err != nil {
+			return err
+		}
+		b := newByCode(code)
+		slots, err := wire.DecodeSlots(p.vault.record.Slots)
+		if err != nil {
+			return err
+		}
+		if !b.fits(p.chain) {
+			return ErrWrongCode
+		}
+		key, err := b.unlock(nil, p.chain, slots)
+		if err != nil || !bytes.Equal(key.Bytes(), p.session.VaultKey.Bytes()) {
+			return wire.Errorf(wire.Tampered, "recovery code", "the code is right, and does not open the newest vault: another device has made it for another one")
+		}
+		return nil
+	})
+}
