@@ -211,17 +211,13 @@ func (b *byPassword) unlock(l *login, chain *keyservice.Chain, slots *wire.Slots
 		return seal.VaultKey{}, ErrNewerPassword
 	}
 	if slots.Random != l.reply.Random || slots.Argon2 != l.reply.Argon2 || slots.Login != b.key {
-		return seal.VaultKey{}, notOfThisLogin()
+		return seal.VaultKey{}, wire.Errorf(wire.Tampered, "login", "the vault that the node shows does not belong to the log-in that it took")
 	}
 	key, err := seal.OpenPasswordSlot(b.slot, chain.Account(), slots.PasswordSlot)
 	if err != nil {
 		return seal.VaultKey{}, wire.Errorf(wire.Tampered, "login", "the vault that the node shows does not open with the password that it took")
 	}
 	return key, nil
-}
-
-func notOfThisLogin() error {
-	return wire.Errorf(wire.Tampered, "login", "the vault that the node shows does not belong to the log-in that it took")
 }
 
 // open fetches and verifies keys and vault of the account.

@@ -102,7 +102,8 @@ func (b *byCode) answer(_ *login, c *wire.Challenge) (wire.Signed, error) {
 	return c.SignRecovery(b.login)
 }
 
-// fits reports whether the newest key statement of a chain names the keys of the code.
+// fits reports whether the newest key statement of an account names the keys of the code,
+// which no other account can have and open anything with.
 func (b *byCode) fits(chain *keyservice.Chain) bool {
 	k := chain.Newest()
 	return b.signs.Public() == k.Recovery && b.opens.Public() == k.RecoveryBox
@@ -110,7 +111,7 @@ func (b *byCode) fits(chain *keyservice.Chain) bool {
 
 func (b *byCode) unlock(_ *login, chain *keyservice.Chain, slots *wire.Slots) (seal.VaultKey, error) {
 	if !b.fits(chain) || slots.RecoveryLogin != b.login.Public() {
-		return seal.VaultKey{}, notOfThisLogin()
+		return seal.VaultKey{}, wire.Errorf(wire.Tampered, "login", "the account that the node shows is not the one that the recovery code was made for")
 	}
 	key, err := seal.OpenRecoverySlot(b.opens, chain.Account(), slots.RecoverySlot)
 	if err != nil {

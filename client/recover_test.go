@@ -262,16 +262,24 @@ func TestCheckCode(t *testing.T) {
 		phone.Person = p
 	}
 
-	// A device that made the recovery slot for another code.
+	// A device that made a recovery slot which does not open, or to another key.
 	slots, err := wire.DecodeSlots(ada.vault.record.Slots)
 	ada.must(err)
-	slots.RecoverySlot[7] ^= 1
-	encoded, err := slots.Encode()
-	ada.must(err)
-	next, err := ada.sealNext(ada.vault.clone(), ada.session.VaultKey, encoded)
-	ada.must(err)
-	ada.must(ada.home(ctx, "PUT", wire.PathVault, &next.record, nil))
-	if err := check(ada, ada.code); !errors.Is(err, wire.Tampered) {
-		t.Errorf("a slot that does not open: %v", err)
+	for name, spoil := range map[string]func(){
+		"does not open": func() { slots.RecoverySlot[7] ^= 1 },
+		"opens to another key": func() {
+			slots.RecoverySlot, err = seal.SealRecoverySlot(ada.chain.Newest().RecoveryBox, ada.me(), seal.NewVaultKey())
+			ada.must(err)
+		},
+	} {
+		spoil()
+		encoded, err := slots.Encode()
+		ada.must(err)
+		next, err := ada.sealNext(ada.vault.clone(), ada.session.VaultKey, encoded)
+		ada.must(err)
+		ada.must(ada.home(ctx, "PUT", wire.PathVault, &next.record, nil))
+		if err := check(ada, ada.code); !errors.Is(err, wire.Tampered) {
+			t.Errorf("a slot that %s: %v", name, err)
+		}
 	}
 }

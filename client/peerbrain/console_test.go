@@ -43,6 +43,21 @@ func TestChosenPassword(t *testing.T) {
 	}
 }
 
+// TestRecoveryCode: the code is typed without being shown, in whatever spelling.
+func TestRecoveryCode(t *testing.T) {
+	const code = "6r8x 3jtf99wd-9FGR zn1e sk1w ysvq cxj2 k1k7"
+	a, out, prompt := typing("", " "+code+" ", "6r8x")
+	if _, err := a.recoveryCode(t.Context(), ""); err != nil {
+		t.Errorf("%v", err)
+	}
+	if _, err := a.recoveryCode(t.Context(), ""); err == nil || strings.Contains(err.Error(), "6r8x") {
+		t.Errorf("a part of one: %v", err)
+	}
+	if got := out.String() + prompt.String(); strings.Contains(got, "6r8x") || !strings.Contains(got, "Recovery code: ") {
+		t.Errorf("the terminal shows %q", got)
+	}
+}
+
 func TestShowCode(t *testing.T) {
 	const code = "abcde-fghij-klmno"
 	for _, test := range []struct {

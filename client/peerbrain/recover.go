@@ -15,8 +15,8 @@ import (
 
 // recoverFlags are those of one command.
 type recoverFlags struct {
-	code, password, device string
-	check                  bool
+	sheet, chosen, device string // files of the code and of the new password, name
+	check                 bool
 }
 
 func (a *app) recover() *cobra.Command {
@@ -52,31 +52,31 @@ which other people could see.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.check {
-				return a.person(cmd.Context(), func(p *client.Person) error { return a.checkCode(cmd.Context(), p, f.code) })
+				return a.person(cmd.Context(), func(p *client.Person) error { return a.checkCode(cmd.Context(), p, f.sheet) })
 			}
 			addr, err := addressOf(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			if f.code == "-" && f.password == "-" {
+			if f.sheet == "-" && f.chosen == "-" {
 				return usage("only one of code and password can come from standard input", "peerbrain recover ADDRESS --recovery-code-file FILE --password-file -")
 			}
 			return a.runRecover(cmd.Context(), addr, f)
 		},
 	}
-	cmd.Flags().StringVar(&f.code, "recovery-code-file", "", "read the recovery code from `FILE`, - for standard input")
-	cmd.Flags().StringVar(&f.password, "password-file", "", "read the new password from `FILE`, - for standard input")
+	cmd.Flags().StringVar(&f.sheet, "recovery-code-file", "", "read the recovery code from `FILE`, - for standard input")
+	cmd.Flags().StringVar(&f.chosen, "password-file", "", "read the new password from `FILE`, - for standard input")
 	cmd.Flags().BoolVar(&f.check, "check", false, "only say whether a recovery code is the right one")
 	deviceFlag(cmd, &f.device)
 	return cmd
 }
 
 func (a *app) runRecover(ctx context.Context, addr wire.Address, f recoverFlags) error {
-	code, err := a.recoveryCode(ctx, f.code)
+	code, err := a.recoveryCode(ctx, f.sheet)
 	if err != nil {
 		return err
 	}
-	from := firstPassword(f.password)
+	from := firstPassword(f.chosen)
 	from.question = "Choose a new password (8 characters or more): "
 	password, err := a.password(ctx, from)
 	if err != nil {

@@ -93,6 +93,7 @@ func (b *blind) plays() {
 		}
 	}
 	b.changes("ada", "ada-2")
+	b.recovers("bob")
 	for _, who := range devices {
 		b.hoards(who)
 	}
@@ -134,6 +135,23 @@ func (b *blind) registers(who string) {
 	b.recovery(who, reply.Code)
 }
 
+// recovers has somebody lose the password, and use the recovery code.
+func (b *blind) recovers(who string) {
+	b.Helper()
+	b.hoards(who)
+	b.secret("password", who, []byte(newPassword(who)))
+	b.anew[who] = true
+	sheet := filepath.Join(b.TempDir(), "sheet")
+	if err := os.WriteFile(sheet, b.all["recovery code of "+who].bytes, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	for _, words := range [][]string{{"recover", "--check"}, {"recover", b.address(who)}} {
+		if _, errs, err := b.types(who, append(words, "--recovery-code-file", sheet)...); err != nil {
+			b.Fatalf("%q: %v, %s", words, err, errs)
+		}
+	}
+}
+
 // knowsAll fails when what is looked for is less than what there is: it would
 // pass for the wrong reason.
 func (b *blind) knowsAll() {
@@ -144,8 +162,8 @@ func (b *blind) knowsAll() {
 		kinds[c.kind]++
 	}
 	for kind, want := range map[string]int{
-		"words": 4, "password": 5, "recovery code": 16, "recovery bits": 4, "recovery key": 12, "login seed": 5, "slot key": 5,
-		"token": 5, "device token": 5, "vault key": 5, "cache key": 5, "identity key": 4, "encryption key": 4, "self key": 4,
+		"words": 4, "password": 6, "recovery code": 16, "recovery bits": 4, "recovery key": 12, "login seed": 6, "slot key": 6,
+		"token": 5, "device token": 5, "vault key": 6, "cache key": 5, "identity key": 4, "encryption key": 4, "self key": 4,
 		"epoch secret": 5, "content key": 5, "chain key": 5, // of each person, and a second one of ada, who removed bob
 		"node's key": 6, "account": 4, "address": 4, "node": 2, "folder": 1,
 	} {

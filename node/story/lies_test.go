@@ -61,7 +61,10 @@ func newLiesScene(t *testing.T) *liesScene {
 		return nil
 	})
 	for _, who := range []string{"ada", "bob", "carol", "dan", "eve"} {
-		s.types(who, "register "+who+"@")
+		out := s.types(who, "register "+who+"@")
+		if who == "bob" {
+			must(0, os.WriteFile(s.codeFile(), []byte(changes.FindString(out)), 0o600))
+		}
 	}
 	s.types("ada", "post ada-one")
 	s.befriend("ada", "bob")
@@ -94,6 +97,9 @@ func newLiesScene(t *testing.T) *liesScene {
 	s.restore(s.left, s.right)
 	return s
 }
+
+// codeFile is where bob's recovery code lies.
+func (s *liesScene) codeFile() string { return filepath.Join(s.dir, "code") }
 
 // address is where somebody of the scene is found: all but ada live with the liar.
 func (s *liesScene) address(who string) string {
@@ -239,7 +245,7 @@ func (s *liesScene) copyOf(device string) string {
 // who types the command: bob, unless it says otherwise.
 func (l lie) who() string {
 	words := strings.Fields(l.does)
-	if words[0] == "login" || words[0] == "register" {
+	if words[0] == "login" || words[0] == "register" || words[0] == "recover" {
 		return strings.TrimSuffix(words[1], "@")
 	}
 	return "bob"
@@ -258,6 +264,9 @@ func (s *liesScene) words(command string) []string {
 		if word == "NUMBER" { // as both would see it if nobody lied
 			name, _, _ := strings.Cut(words[i-2], "@")
 			words[i] = s.number("bob", name)
+		}
+		if word == "CODE" {
+			words[i] = s.codeFile()
 		}
 		if word == "SESSION" {
 			words[i] = s.session.String()
@@ -282,7 +291,11 @@ func (s *liesScene) command(home, who, command string) (stdout, stderr string, e
 	ctx, cancel := context.WithTimeout(context.Background(), newsArrive)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "peerbrain"), s.words(command)...)
-	cmd.Env = append(bare(), "PEERBRAIN_HOME="+s.home(home), "PEERBRAIN_PASSWORD="+password(who), "PEERBRAIN_NEW_PASSWORD="+newPassword(who))
+	present := password(who)
+	if strings.HasPrefix(command, "recover") {
+		present = newPassword(who)
+	}
+	cmd.Env = append(bare(), "PEERBRAIN_HOME="+s.home(home), "PEERBRAIN_PASSWORD="+present, "PEERBRAIN_NEW_PASSWORD="+newPassword(who))
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
@@ -324,6 +337,16 @@ func (s *liesScene) sdk(home, who, command string) error {
 	switch words[0] {
 	case "login":
 		_, _, err = c.Login(ctx, client.LoginOptions{Address: s.at(who), Password: pass, Device: "test"})
+		return err
+	case "recover":
+		code, err := client.ParseRecoveryCode(must(os.ReadFile(s.codeFile())))
+		if err != nil {
+			return err
+		}
+		if pass, err = client.NewPassword([]byte(newPassword(who))); err != nil {
+			return err
+		}
+		_, _, err = c.Recover(ctx, client.RecoverOptions{Address: s.at(who), Code: code, Password: pass, Device: "test"})
 		return err
 	case "register":
 		a, err := wire.ParseAddress(words[1])

@@ -327,6 +327,9 @@ func withoutFirst(honest string) string {
 // in unasked.
 var lies = slices.Concat(accountLies, vaultLies, friendLies, writeLies, streamLies, feedLies, answerLies)
 
+// recovers is what bob types who has lost his password.
+const recovers = "recover bob@ --recovery-code-file CODE"
+
 var accountLies = []lie{
 	{"another account is registered", onRegister, "register fay@", "", one(onRegister, func(s *liesScene, r *wire.RegisterReply) { r.Account = s.ids["eve"] }),
 		wire.Tampered, "has registered another account than was sent", nil, []string{onRegister}},
@@ -385,6 +388,20 @@ var accountLies = []lie{
 			}
 		})}
 	}, wire.Tampered, "vault or slots are not those that were signed", nil, []string{onPutVault}},
+	{"another salt, to who has the recovery code", onChallenge, recovers, "", one(onChallenge, func(s *liesScene, r *wire.ChallengeReply) { r.Random[0]++ }), "", "", nil, nil},
+	{"a right recovery code called wrong", onLogin, recovers, "", always(refuse(onLogin, wire.Unauthenticated)), wire.Unauthenticated, "name or recovery code is wrong", nil, nil},
+	{"the account of somebody else, to who has the recovery code", onLogin, recovers, "", one(onLogin, func(s *liesScene, r *wire.LoginReply) { r.Account = s.ids["eve"] }),
+		wire.Tampered, "a session of another account than that of", nil, nil},
+	{"the vault of somebody else, to who has the recovery code", onVault, recovers, "", one(onVault, func(s *liesScene, r *wire.VaultReply) { *r = s.vaultOf("eve") }),
+		wire.Tampered, "the vault that the node shows is not right", nil, nil},
+	{"the recovery slot of somebody else", onVault, recovers, "", one(onVault, func(s *liesScene, r *wire.VaultReply) {
+		if r.Record != nil {
+			r.Record.Slots = s.vaultOf("eve").Record.Slots
+		}
+	}), wire.Tampered, "vault or slots are not those that were signed", nil, nil},
+	{"keys that a thief has made up, to who has the recovery code", onKeys, recovers, "", one(onKeys, func(s *liesScene, r *wire.KeysReply) { r.Statements = s.keys["eve"].Statements }),
+		wire.Tampered, "another person's keys", nil, nil},
+	{"a new password after a recovery said to be kept", onPutVault, recovers, "", always(swallow(onPutVault, nil)), wire.Tampered, "has the new password, and does not show it", nil, []string{onPutVault}},
 	{"a vault head of somebody else, to a friend's new device", onHeads, "login ada@", "", one(onHeads, func(s *liesScene, r *wire.HeadsReply) {
 		r.Head = s.vaultOf("eve").Heads[0]
 	}), "", "none of your friends' nodes could be asked", nil, nil},
