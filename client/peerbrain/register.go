@@ -20,7 +20,7 @@ func (a *app) register() *cobra.Command {
 
 Keys are made on this device, and a recovery code is shown once, before
 anything is sent: write it down. It is the only way back into the account when
-the password is lost; nobody can reset it for you.
+the password is lost, with peerbrain recover; nobody can reset it for you.
 
 ` + passwordHelp,
 		Example: `  peerbrain register ada@node.example
