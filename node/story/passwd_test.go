@@ -3,6 +3,7 @@ package story_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,11 +12,12 @@ import (
 const passwdList = "testdata/crash/passwd.txt"
 
 // TestPasswordKilled changes a password while the node is killed, once at each place
-// that there is. Whatever comes of it, exactly one of the old and the new one opens the
+// that there is, now by the old password and now by the recovery code. Whatever comes of it, exactly one of the old and the new one opens the
 // account, the session of the other device goes on only if it is the old one, and the
 // same command again ends the matter.
 func TestPasswordKilled(t *testing.T) {
 	undetected(t)
+	t.Parallel()
 	points := failpointsIn(t, passwdList)
 	k := &killedPasswd{world: &world{TB: t, dir: t.TempDir(), bin: built(t)}, words: [2]string{"canary-password-one", "canary-password-two"}}
 	k.left = must(newServer(buildCrash(t, points, changesOf(t, apartList)...), k.dir, "left"))
@@ -26,14 +28,18 @@ func TestPasswordKilled(t *testing.T) {
 			t.Logf("log of the node:\n%s", k.left.tail())
 		}
 	})
-	k.must("ada", k.words[0], "register", k.address("ada"))
+	k.sheet = filepath.Join(k.dir, "sheet")
+	code := changes.FindString(k.must("ada", k.words[0], "register", k.address("ada")))
+	must(0, os.WriteFile(k.sheet, []byte(code), 0o600))
 	k.must("ada", k.words[0], "post", "hello")
 	k.must("ada-2", k.words[0], "login", k.address("ada"))
 	for _, p := range points {
 		for pass := range p.passes {
-			t.Run(fmt.Sprint(p.name, " ", pass+1), func(t *testing.T) {
+			k.turns++
+			command := [][]string{{"passwd"}, {"recover", k.address("ada"), "--recovery-code-file", k.sheet}}[k.turns%2]
+			t.Run(fmt.Sprint(command[0], " ", p.name, " ", pass+1), func(t *testing.T) {
 				k.TB = t
-				k.killedAt(p, pass+1)
+				k.killedAt(p, pass+1, command)
 			})
 		}
 	}
@@ -55,6 +61,22 @@ type killedPasswd struct {
 	deaths    map[string]int
 	old, anew int // what opened after a death
 	homes     int
+	sheet     string // file of the recovery code
+	turns     int
+}
+
+// changes gives the account the next password.
+func (k *killedPasswd) changes(command []string) error {
+	k.Helper()
+	word := k.words[0]
+	if command[0] == "recover" {
+		word = k.words[1]
+	}
+	out, err := k.tries("ada", word, command...)
+	if err != nil {
+		return fmt.Errorf("%q: %w, %s", command, err, out)
+	}
+	return nil
 }
 
 // tries runs a command with passwords.
@@ -65,11 +87,13 @@ func (k *killedPasswd) tries(who, word string, args ...string) (string, error) {
 	return out + errs, err
 }
 
-func (k *killedPasswd) must(who, word string, args ...string) {
+func (k *killedPasswd) must(who, word string, args ...string) string {
 	k.Helper()
-	if out, err := k.tries(who, word, args...); err != nil {
+	out, err := k.tries(who, word, args...)
+	if err != nil {
 		k.Fatalf("%s types %q: %v, %s", who, args, err, out)
 	}
+	return out
 }
 
 // opens reports whether a password opens the account on a device that is new.
@@ -89,13 +113,13 @@ func (k *killedPasswd) opens(word string) bool {
 	return err == nil
 }
 
-func (k *killedPasswd) killedAt(p failpoint, pass int) {
+func (k *killedPasswd) killedAt(p failpoint, pass int, command []string) {
 	must(0, k.left.stop())
 	k.left.env = []string{fmt.Sprintf("%s=%s:%d", failpointVariable, p.name, pass)}
 	must(0, k.left.begin())
 	died := k.left.serves() != nil // in the start
 	if !died {
-		_, err := k.tries("ada", k.words[0], "passwd")
+		err := k.changes(command)
 		if died = err != nil; !died && k.left.cmd != nil {
 			k.Logf("the place was not reached")
 		}
@@ -121,7 +145,9 @@ func (k *killedPasswd) killedAt(p failpoint, pass int) {
 	if out, err := k.tries("ada-2", "", "sessions"); (err == nil) != old || err != nil && !strings.Contains(out, "has ended") {
 		k.Errorf("the old password opens: %v, and the other device gets %v, %s", old, err, out)
 	}
-	k.must("ada", k.words[0], "passwd")
+	if err := k.changes(command); err != nil {
+		k.Fatal(err)
+	}
 	if k.opens(k.words[0]) || !k.opens(k.words[1]) {
 		k.Fatal("again: the old password opens, or the new one does not")
 	}
