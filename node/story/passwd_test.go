@@ -9,7 +9,10 @@ import (
 	"testing"
 )
 
-const passwdList = "testdata/crash/passwd.txt"
+const (
+	passwdList  = "testdata/crash/passwd.txt"
+	underPasswd = "passwd" // a new password, whatever the command
+)
 
 // TestPasswordKilled changes a password while the node is killed, once at each place
 // that there is, now by the old password and now by the recovery code. Whatever comes of it, exactly one of the old and the new one opens the
