@@ -358,14 +358,14 @@ func TestPasswordsAtOnce(t *testing.T) {
 	const devices = 8
 	people, tokens, errs := make([]testPerson, devices), make([]wire.Token, devices), make([]error, devices)
 	var vaults []wire.VaultRecord
+	var sessions []held
 	for i := range people {
 		tokens[i] = must(ann.visits(n.Node))
 		people[i] = *ann
-		vaults = append(vaults, people[i].newPassword())
+		vaults, sessions = append(vaults, people[i].newPassword()), append(sessions, n.in(tokens[i]))
 	}
 	var all sync.WaitGroup
-	for i := range people {
-		at := n.in(tokens[i])
+	for i, at := range sessions {
 		all.Go(func() { errs[i] = at.PutVault(t.Context(), vaults[i]) })
 	}
 	all.Wait()
