@@ -350,6 +350,37 @@ func TestPasswordOfTwoProcesses(t *testing.T) {
 	}
 }
 
+// TestVaultBesideEnd: a version of the vault that is written while all other sessions
+// end is no later for that. Where it comes from a session that ends, it is refused.
+func TestVaultBesideEnd(t *testing.T) {
+	o := newOffice(t, usualPace)
+	left, right := o.opens(), o.opens()
+	ann := left.person("ann")
+	mine, other := must(ann.visits(left.Node)), must(ann.visits(left.Node))
+	for name, ends := range map[string]bool{"by the same session": false, "by another": true} {
+		at, by := left.in(mine), right.in(mine)
+		if ends {
+			at = left.in(other)
+		}
+		v := ann.nextVault()
+		left.interrupts(func(c store.Change) bool { return strings.HasPrefix(c.Key, "vault/") }, func() {
+			if err := by.EndOtherSessions(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		err := at.PutVault(t.Context(), v)
+		if ends {
+			silent(t, name, err)
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		ann.heads = append(ann.heads, v.Head)
+		other = must(ann.visits(left.Node))
+	}
+}
+
 // TestPasswordsAtOnce: of devices that change the password at once, one does, and its
 // session alone goes on.
 func TestPasswordsAtOnce(t *testing.T) {

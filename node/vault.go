@@ -221,6 +221,9 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 	if headHash(current.Head) == headHash(v.Head) {
 		return p.finishVault(ctx, chain, head, current)
 	}
+	if headHash(current.Head) == head.Prev { // an era began, and the vault is as before
+		return p.PutVault(ctx, v)
+	}
 	if now.VaultHash != head.VaultHash {
 		if err := p.node.own.Apply(ctx, store.Change{Key: sealedKey(p.account, head.VaultHash)}); err != nil {
 			return err
