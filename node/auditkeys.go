@@ -29,7 +29,7 @@ var keptLocks = map[string]string{
 	"Slots RecoveryLogin":          "log-in key of recovery",
 	"EpochBody Content":            "content key, or the epoch secret that it comes from",
 	"EpochBody Chain":              "chain key",
-	"sess/<hash> hash":             "token of a session",
+	"sess/<shelf16>/<hash> hash":   "token of a session",
 	"device/<account>/<hash> hash": "token of a device",
 }
 

@@ -105,11 +105,12 @@ func (p *keptPlace) fits(parts []string) bool {
 
 // fitsPart reports whether a part of a key is what its name says.
 func fitsPart(name, part string) bool {
-	var err error
-	switch name {
-	case "seq16", "n16", "counter16", "expires16":
+	if strings.HasSuffix(name, "16") {
 		_, ok := parseHex16(part)
 		return ok
+	}
+	var err error
+	switch name {
 	case "process":
 		b, err := hex.DecodeString(part)
 		return err == nil && len(b) <= 8

@@ -34,6 +34,7 @@ func (c keptClass) String() string { return keptClassNames[c] }
 // The rows of the table "Who learns what" in docs/security.md.
 const (
 	aboutAddress  = "address, public keys"
+	aboutCount    = "how many people a node has, and in which order they came"
 	aboutNode     = "a node's name and document"
 	aboutSalt     = "salt and parameters of the password"
 	aboutPrivate  = "password, recovery code, private keys"
@@ -76,9 +77,14 @@ func keptKinds() []keptKind {
 		{"handle/<handle>", new(handleRecord), nil},
 		{"id/<entry>", new(idRecord), nil},
 		{"key/<account>/<seq16>", new(statementRecord), nil},
+		{"leaf/<statement>", new(placeRecord), nil},
+		{"log/<n16>", new(leafRecord), nil},
+		{"logtile/<level16>/<n16>", new(tileRecord), nil},
+		{"logtop/<size16>", new(checkpointRecord), nil},
 		{"news/<process>/<n16>", new(newsRecord), nil},
 		{"node/document", new(documentRecord), nil},
 		{"node/keys", new(nodeKeys), nil},
+		{"node/log", new(logIdentity), nil},
 		{"node/name", nil, &form{}},
 		{"nonce/<expires16>/<node>/<nonce>", nil, &form{size: 32}},
 		{"peer/<node>", new(peerRecord), nil},
@@ -89,7 +95,7 @@ func keptKinds() []keptKind {
 		{"rule/<name>", new(ruleRecord), nil},
 		{"schema", new(schemaRecord), nil},
 		{"sealed/<account>/<hash>", new(sealedRecord), nil},
-		{"sess/<hash>", new(session), nil},
+		{"sess/<shelf16>/<hash>", new(session), nil},
 		{"spent/<expires16>/<nonce>", nil, &form{}},
 		{"sync/<author>/<audience>", new(syncRecord), nil},
 		{"throttle/<hmac>", new(purseRecord), nil},
@@ -115,12 +121,20 @@ var keptRows = []keptRow{
 	{"account/<account>", keptPublic, aboutAddress, "account Handle"},
 	{"handle/<handle>", keptPublic, aboutAddress, "handle Account"},
 	{"address/<node>/<handle>", keptPublic, aboutAddress, "node handle Account"},
+	{"address/<node>/<handle>", keptPublic, aboutCount, "Proof"},
 	{"address/<node>/<handle>", keptHere, aboutWork, "AsOf"},
 	{"key/<account>/<seq16>", keptPublic, aboutAddress, "account seq16"},
 	{"KeyStatement", keptPublic, aboutAddress, "Signature Account Seq Prev Handle Node Identity Encryption Recovery RecoveryBox Signer Created"},
 	{"KeyStatement", keptSealed, aboutPrivate, "SealedSelfKey"},
 
+	{"log/<n16>", keptPublic, aboutCount, "n16"},
+	{"LogLeaf", keptPublic, aboutCount, "Address Account Seq Statement"},
+	{"leaf/<statement>", keptPublic, aboutCount, "statement Number Account Seq"},
+	{"logtile/<level16>/<n16>", keptPublic, aboutCount, "level16 n16 Hashes"},
+	{"logtop/<size16>", keptPublic, aboutCount, "size16 Checkpoint"},
+
 	{"vault/<account>", keptPublic, aboutAddress, "account"},
+	{"vault/<account>", keptHere, aboutLogins, "Era Keeper"},
 	{"Slots", keptPublic, aboutSalt, "Random"},
 	{"Argon2", keptPublic, aboutSalt, "Memory Time Threads"},
 	{"Slots", keptHere, aboutDevices, "Login RecoveryLogin"},
@@ -130,8 +144,8 @@ var keptRows = []keptRow{
 	{"vhead/<account>/<counter16>/<hash>", keptShared, aboutHeads, "account counter16 hash"},
 	{"VaultHead", keptShared, aboutHeads, "Signature Account KeySeq Counter Prev VaultHash SlotsHash Created"},
 
-	{"sess/<hash>", keptHere, aboutLogins, "hash Account Handle Created Expires"},
-	{"sess/<hash>", keptHere, aboutDevices, "Device"},
+	{"sess/<shelf16>/<hash>", keptHere, aboutLogins, "shelf16 hash Account Handle Created Expires Era"},
+	{"sess/<shelf16>/<hash>", keptHere, aboutDevices, "Device"},
 	{"device/<account>/<hash>", keptHere, aboutLogins, "account hash Used"},
 	{"spent/<expires16>/<nonce>", keptHere, aboutLogins, "expires16 nonce value"},
 	{"throttle/<hmac>", keptHere, aboutLogins, "hmac Whole Failed Until"},
@@ -168,6 +182,8 @@ var keptRows = []keptRow{
 	{"node/name", keptPublic, aboutNode, "value"},
 	{"node/document", keptPublic, aboutNode, "Number"},
 	{"node/keys", keptPrivate, aboutOwnKeys, "Root Request Secret Newer"},
+	{"node/log", keptPrivate, aboutOwnKeys, "Seed"},
+	{"NodeLog", keptPublic, aboutNode, "Number Before Size Root"},
 	{"NodeDocument", keptPublic, aboutNode, "Signature Name Host Root Number Software OldestClient MaxPost Contact Created"},
 	{"NodeKey", keptPublic, aboutNode, "Purpose Key NotBefore NotAfter"},
 	{"RootChange", keptPublic, aboutNode, "Signature Name Old New Created"},
@@ -193,6 +209,7 @@ type form struct {
 
 // keptForms are the forms of fields, by kind or type and field.
 var keptForms = map[string]*form{
+	"log/<n16> Leaf":                                        {of: []any{new(wire.LogLeaf)}},
 	"key/<account>/<seq16> Statement":                       signedForm(new(wire.KeyStatement)),
 	"vhead/<account>/<counter16>/<hash> Statement":          signedForm(new(wire.VaultHead)),
 	"vault/<account> Head":                                  signedForm(new(wire.VaultHead)),

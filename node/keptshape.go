@@ -92,6 +92,9 @@ func newKeptShape(what, field, above string) *keptShape {
 
 // shapeOf makes the shape of a field of type t.
 func shapeOf(t reflect.Type, what, field, above string) *keptShape {
+	if t.Kind() == reflect.Pointer { // left out where it is nil
+		t = t.Elem()
+	}
 	s := newKeptShape(what, field, above)
 	switch {
 	case t == reflect.TypeFor[wire.Hidden[[32]byte]]():
@@ -151,7 +154,7 @@ func fieldsOf(t reflect.Type, what string, s *keptShape) (fields []keptField) {
 		if err != nil {
 			panic(fmt.Sprintf("node: %s of %s has no number", f.Name, what))
 		}
-		fields = append(fields, keptField{n, !strings.Contains(options, "omitempty"), shapeOf(f.Type, what, f.Name, s.path)})
+		fields = append(fields, keptField{n, !strings.Contains(options, "omit"), shapeOf(f.Type, what, f.Name, s.path)})
 	}
 	return fields
 }

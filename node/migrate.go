@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store"
@@ -65,9 +66,13 @@ func Migrate(ctx context.Context, c Config, r MigrateReport) error {
 	return nil
 }
 
-// raiseSchema is all that schema 2 changes in records: the one that tells it.
-// What else is new is the form of the file.
+// raiseSchema is all that schema 2 changes in records: the one that tells it, and
+// sessions, which are found by their account now. Who had one logs in again. What else is
+// new is the form of the file.
 func raiseSchema(rec store.Record) ([]byte, error) {
+	if strings.HasPrefix(rec.Key, sessionPrefix) {
+		return nil, nil
+	}
 	if rec.Key != "schema" {
 		return rec.Value, nil
 	}

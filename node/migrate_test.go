@@ -95,7 +95,7 @@ func migrates(t *testing.T, c Config, check bool) string {
 }
 
 // TestMigrate brings the stores of the first version up to this one: each record
-// is there as it was, and what people signed verifies.
+// but sessions is there as it was, and what people signed verifies.
 func TestMigrate(t *testing.T) {
 	data, records := frozen(t)
 	before := filesIn(t, data)
@@ -115,9 +115,10 @@ func TestMigrate(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
+		wanted := slices.DeleteFunc(records[file], func(r store.Record) bool { return strings.HasPrefix(r.Key, sessionPrefix) })
 		n := 0
 		for r, err := range s.Scan(t.Context(), store.Query{}) {
-			want := records[file][n]
+			want := wanted[n]
 			if want.Key == "schema" {
 				want.Value = wire.EncodeCBOR(&schemaRecord{recordVersion, recordSchema})
 			}
@@ -125,8 +126,8 @@ func TestMigrate(t *testing.T) {
 				t.Fatalf("%s: got %q, revision %d, %v; want %q, %d", file, r.Key, r.Revision, err, want.Key, want.Revision)
 			}
 		}
-		if n != len(records[file]) || n < 9 {
-			t.Errorf("%s: got %d records, want %d", file, n, len(records[file]))
+		if n != len(wanted) || n < 9 {
+			t.Errorf("%s: got %d records, want %d", file, n, len(wanted))
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)

@@ -49,7 +49,8 @@ func Found(path string) (format string, size int64, err error) {
 }
 
 // Migrate makes a file of format 1 one of this release's. All records keep their
-// revisions, and their values but for what change, if not nil, makes of them.
+// revisions, and their values but for what change, if not nil, makes of them: a
+// record of which that is nil is left out.
 //
 // It writes a second file beside the first, in commits of a few megabytes, and then
 // puts it in the place of the first, which it never writes: so it may be stopped at
@@ -154,6 +155,9 @@ func (m *migration) batch(db *bbolt.DB) (more bool, err error) {
 			if err != nil {
 				return err
 			}
+			if value == nil {
+				continue
+			}
 			if err := to.Put(key, value); err != nil {
 				return err
 			}
@@ -177,7 +181,7 @@ func (m *migration) convert(key, stored []byte) ([]byte, error) {
 	r := store.Record{Key: string(key), Value: stored[headSize1:], Revision: binary.BigEndian.Uint64(stored)}
 	if m.change != nil {
 		var err error
-		if r.Value, err = m.change(r); err != nil {
+		if r.Value, err = m.change(r); err != nil || r.Value == nil {
 			return nil, err
 		}
 	}
