@@ -326,3 +326,22 @@ func TestVerifyAtOnce(t *testing.T) {
 		t.Errorf("the pin is at statement %d", f.PinSeq)
 	}
 }
+
+// TestVerifyLooksIntoLog: newer keys take the place of the pinned ones only if the log of
+// their node holds them.
+func TestVerifyLooksIntoLog(t *testing.T) {
+	ctx := context.Background()
+	s := newScene(t)
+	s.ada.renew()
+	c, err := s.bob.SafetyNumber(ctx, s.ada.address)
+	s.bob.must(err)
+	before := s.bob.vaults()
+	lie(s.bob, "POST", wire.PathKeys, func(_ *Request, r *wire.KeysReply) { r.Proof = nil })
+	if _, err := s.bob.VerifyFriend(ctx, s.ada.address, c.Number); !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), "log of keys") || s.bob.vaults() != before {
+		t.Errorf("without a proof: got %v", err)
+	}
+	s.bob.line.after = nil
+	if f, err := s.bob.VerifyFriend(ctx, s.ada.address, c.Number); err != nil || !f.Verified {
+		t.Errorf("with one: got %+v, %v", f, err)
+	}
+}
