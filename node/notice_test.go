@@ -37,6 +37,9 @@ func (n *testNode) has(t *testing.T, p *testPerson) {
 // however many these are, and nothing to be pulled for it.
 func TestNoticeOnce(t *testing.T) {
 	w, _, other, ann, _, _ := newTellers(t)
+	for n := -1; n != w.called(wire.PathPeerSync); time.Sleep(100 * time.Millisecond) { // what was told first may still be pulled for
+		n = w.called(wire.PathPeerSync)
+	}
 	told, asked := w.called(wire.PathPeerNotices), w.called(wire.PathPeerSync)
 	for i := range 3 {
 		ann.posts(1)

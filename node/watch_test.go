@@ -67,6 +67,20 @@ func (w *watch) wants(kinds ...string) {
 	}
 }
 
+// hears waits for an event of a kind, whatever else is told: of a new friendship
+// something may still be under way.
+func (w *watch) hears(kind string) {
+	w.t.Helper()
+	for {
+		switch got := w.next(); got {
+		case kind:
+			return
+		case "":
+			w.t.Fatalf("no event %q comes any more", kind)
+		}
+	}
+}
+
 // newWatched makes ann, whom ben on her node and bob on another read, and who
 // watch.
 func newWatched(t *testing.T) (home, other *served, ann, ben, bob *testPerson) {
@@ -98,7 +112,7 @@ func TestEvents(t *testing.T) {
 	for range 3 {
 		ann.posts(1)
 		for _, w := range all {
-			w.wants(wire.EventFeed)
+			w.hears(wire.EventFeed)
 		}
 	}
 	bob.tell(bob.offer(eve))
