@@ -40,6 +40,7 @@ func (w webTiles) get(name string) []byte {
 	}
 	defer r.Body.Close()
 	b := must(io.ReadAll(r.Body))
+	hold(w.t, "GET", r.Request.URL.Path, nil, answered{r.StatusCode, r.Header, b})
 	media, cache := "application/octet-stream", "public, max-age=31536000, immutable"
 	if name == "checkpoint" {
 		media, cache = "text/plain; charset=utf-8", "no-store"
@@ -117,7 +118,9 @@ func TestLogOverHTTP(t *testing.T) {
 	home := newLiveWorld(t).host()
 	readWeb(t, home.addr, documentOf(t, home.Node)) // empty
 	for _, path := range []string{"/v1/log/1/checkpoint", "/v1/log/1/tile/0/000", home.logID.File("tile/0/000"), home.logID.File("tile/entries/000"), home.logID.File("tile/x")} {
-		if got := home.sends("GET", path, nil); got.status != 404 {
+		got := home.sends("GET", path, nil)
+		hold(t, "GET", path, nil, answered{status: got.status, body: []byte(got.body)})
+		if got.status != 404 {
 			t.Errorf("%s: %d", path, got.status)
 		}
 	}

@@ -328,11 +328,14 @@ func TestLogIsRationed(t *testing.T) {
 	n := &Node{door: newDoor(newThrottle(clock.now, false, newMemoryPurses()), 0)}
 	a := &api{node: n, log: slog.New(slog.DiscardHandler)}
 	taken := 0
-	for range 1300 {
-		r := &incoming{from: someAddress, target: "/v1/log/1/checkpoint"}
-		if _, err := serveLogFile(t.Context(), a, r); errors.Is(err, wire.NotExist) {
+	for i := range 1300 {
+		r := &incoming{from: someAddress, target: []string{"/v1/log/1/checkpoint", "/v1/log/1/tile/0/000"}[i%2]}
+		_, err := serveLogFile(t.Context(), a, r)
+		if errors.Is(err, wire.NotExist) {
 			taken++
 		}
+		p := wire.ProblemOf(err)
+		hold(t, "GET", r.target, nil, answered{status: p.Status, body: wire.EncodeJSON(p)})
 	}
 	if taken != 1200 {
 		t.Errorf("%d of 1300 at once were taken, want 1200", taken)

@@ -494,7 +494,7 @@ var friendLies = []lie{
 			}},
 			alter(onFriends, func(_ *exchange, r *wire.FriendsReply) { s.thiefsOffer(record(r, s.ids["dan"]), "dan") }),
 		}
-	}, wire.Tampered, "groups are others than here", nil, nil},
+	}, wire.Tampered, "what is shown as proof is not of it: there is none", nil, nil},
 	{"keys that a thief has made up, to who compares", onKeys, verifyAda, "old", keysFor("ada", func(s *liesScene) []wire.Signed { return s.thiefsKeys("ada") }),
 		wire.Tampered, "another person's keys", nil, nil},
 	{"newer keys that a thief has signed, to who compares", onKeys, verifyAda, "old", keysFor("ada", func(s *liesScene) []wire.Signed { return s.thiefsChain("ada") }),
