@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -460,10 +461,19 @@ func TestLogReaderRefuses(t *testing.T) {
 		return formatBundle([][]byte{none}), nil
 	})
 	kind(t, r.Leaves(0, 1, func(uint64, *wire.LogLeaf) error { return nil }), wire.Tampered)
-	down := wire.Errorf(wire.Unavailable, "node", "down")
-	r = NewLogReader(t.Context(), p0(l), func(context.Context, string) ([]byte, error) { return nil, down })
-	kind(t, r.Extends(older), wire.Unavailable)
-	kind(t, r.Leaves(0, 1, nil), wire.Unavailable)
+	for _, down := range []error{wire.Errorf(wire.Unavailable, "node", "down"), io.ErrUnexpectedEOF, context.Canceled} { // it did not lie
+		r = NewLogReader(t.Context(), p0(l), func(_ context.Context, name string) ([]byte, error) {
+			if strings.Contains(name, "entries") {
+				return must(l.File(t.Context(), name)), nil
+			}
+			return nil, down
+		})
+		for what, err := range map[string]error{"extends": r.Extends(older), "leaves": r.Leaves(0, 1, nil)} {
+			if !errors.Is(err, down) || errors.Is(err, wire.Tampered) {
+				t.Errorf("%s: got %v, want %v", what, err, down)
+			}
+		}
+	}
 }
 
 func flipIf(yes bool, b []byte, at int) []byte {

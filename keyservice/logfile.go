@@ -116,7 +116,7 @@ func (f tileFetcher) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 			b, err = f.r.fetch(name)
 		}
 		if err != nil {
-			return nil, err
+			return nil, &fetchError{err}
 		}
 		if len(b) != t.W*tlog.HashSize {
 			return nil, wire.Errorf(wire.Tampered, "log", "%s has another length", name)
@@ -127,10 +127,17 @@ func (f tileFetcher) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	return all, nil
 }
 
+// A fetchError is what fetch has returned, on its way through package tlog.
+type fetchError struct{ error }
+
 // forged is the error of a reader: one that fetch has returned, or the log's fault.
 func forged(err error) error {
+	var fetched *fetchError
+	if errors.As(err, &fetched) {
+		return fetched.error
+	}
 	var e *wire.Error
-	if errors.As(err, &e) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &e) {
 		return err
 	}
 	return wire.Errorf(wire.Tampered, "log", "its files do not add up to its checkpoint (%v)", err)
