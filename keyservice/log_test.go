@@ -266,6 +266,11 @@ func TestLogOfSeveral(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var rngMu sync.Mutex
 		m := newMemoryLog()
+		m.interrupt = func() bool {
+			rngMu.Lock()
+			defer rngMu.Unlock()
+			return rng.IntN(20) == 0
+		}
 		var mu sync.Mutex
 		acked := map[int][]byte{}
 		var all sync.WaitGroup
@@ -291,13 +296,6 @@ func TestLogOfSeveral(t *testing.T) {
 				}
 			})
 		}
-		m.mu.Lock()
-		m.interrupt = func() bool {
-			rngMu.Lock()
-			defer rngMu.Unlock()
-			return rng.IntN(20) == 0
-		}
-		m.mu.Unlock()
 		all.Wait()
 		m.interrupt = nil
 		l := openTestLog(t, m)
