@@ -67,9 +67,9 @@ func (a *app) listSessions(list []client.Session, more bool) error {
 		}
 		here := ""
 		if s.Current {
-			here = "this device"
+			here = "\tthis device"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.ID.String()[:shownID], oneLine(s.Device), s.Created.Local().Format(sessionLayout), here)
+		fmt.Fprintf(w, "%s\t%s\t%s%s\n", s.ID.String()[:shownID], oneLine(s.Device), s.Created.Local().Format(sessionLayout), here)
 	}
 	if more {
 		a.note("there are more sessions than are listed; to end all others: peerbrain sessions end --others")
