@@ -102,7 +102,11 @@ func TestFriendLies(t *testing.T) {
 	})
 	t.Run("other keys at first contact", func(t *testing.T) {
 		c := original.copy()
-		lie(c.bob, "POST", wire.PathKeys, func(_ *Request, r *wire.KeysReply) { r.Statements = c.ada.chain.Statements() })
+		lie(c.bob, "POST", wire.PathKeys, func(_ *Request, r *wire.KeysReply) { // with their proof
+			proof, err := c.bob.w.logOf(c.ada.address.Node).ProveChain(ctx, c.ada.chain)
+			c.bob.must(err)
+			r.Statements, r.Proof = c.ada.chain.Statements(), proof
+		})
 		if _, err := c.bob.AddFriend(ctx, c.eve.address, true); !errors.Is(err, wire.Tampered) {
 			t.Errorf("got %v", err)
 		}
