@@ -144,11 +144,13 @@ func TestStates(t *testing.T) {
 		want string
 		json string
 	}{
-		{client.Friend{State: wire.StateFriend}, "friend", `"state":"friend","verified":false}`},
-		{client.Friend{State: wire.StateFriend, Verified: true}, "friend, verified", `"state":"friend","verified":true}`},
-		{client.Friend{State: wire.StateFriend, KeysChanged: true}, "friend, verified before: the keys have changed since", `"state":"friend","verified":false,"keys_changed":true}`},
-		{client.Friend{State: wire.StateIncoming, Verified: true}, "asks you, verified; to accept: peerbrain friend accept bob@node.example", `"state":"incoming","verified":true}`},
-		{client.Friend{State: wire.StateOutgoing, Verified: true}, "asked by you, verified, has not answered", `"state":"outgoing","verified":true}`},
+		{client.Friend{State: wire.StateFriend, Keys: client.KeysPinned}, "friend, keys pinned", `"state":"friend","verified":false,"keys":"pinned"}`},
+		{client.Friend{State: wire.StateFriend, Keys: client.KeysConfirmed}, "friend, keys confirmed", `"state":"friend","verified":false,"keys":"confirmed"}`},
+		{client.Friend{State: wire.StateIncoming, Keys: client.KeysNew}, "asks you, keys new; to accept: peerbrain friend accept bob@node.example", `"state":"incoming","verified":false,"keys":"new"}`},
+		{client.Friend{State: wire.StateFriend, Verified: true, Keys: client.KeysVerified}, "friend, verified", `"state":"friend","verified":true,"keys":"verified"}`},
+		{client.Friend{State: wire.StateFriend, KeysChanged: true, Keys: client.KeysPinned}, "friend, verified before: the keys have changed since", `"state":"friend","verified":false,"keys":"pinned","keys_changed":true}`},
+		{client.Friend{State: wire.StateIncoming, Verified: true, Keys: client.KeysVerified}, "asks you, verified; to accept: peerbrain friend accept bob@node.example", `"state":"incoming","verified":true,"keys":"verified"}`},
+		{client.Friend{State: wire.StateOutgoing, Verified: true, Keys: client.KeysVerified}, "asked by you, verified, has not answered", `"state":"outgoing","verified":true,"keys":"verified"}`},
 	} {
 		test.f.Address = who
 		if got := stateWords(test.f); got != test.want {
