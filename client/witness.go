@@ -79,7 +79,7 @@ var ErrSplitView = errors.New("a node shows different logs of keys")
 
 type splitViewError struct{ cause error }
 
-func (e *splitViewError) Error() string        { return e.cause.Error() }
+func (e *splitViewError) Error() string        { return reason(e.cause) }
 func (e *splitViewError) Unwrap() error        { return e.cause }
 func (e *splitViewError) Is(target error) bool { return target == ErrSplitView }
 

@@ -162,3 +162,34 @@ func TestStates(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignKeysAreTold: a log-in that has found keys for one's address that are not
+// one's own says so, and what to do.
+func TestForeignKeysAreTold(t *testing.T) {
+	a, out, prompt := typing("")
+	a.tell(client.LoginReport{Known: true, Foreign: 2})
+	const want = "the log of your node holds 2 statement(s) of keys for your address that you did not make: whoever has no keys of yours yet may be shown these. Tell your friends, and the operator of the node\n"
+	if !strings.HasSuffix(prompt.String(), want) || out.Len() > 0 {
+		t.Errorf("got %q and %q", prompt, out)
+	}
+	a, _, prompt = typing("")
+	if a.tell(client.LoginReport{Known: true}); prompt.Len() > 0 {
+		t.Errorf("without such keys: %q", prompt)
+	}
+}
+
+// TestSplitViewIsExplained: what a person reads of a node that shows two logs.
+func TestSplitViewIsExplained(t *testing.T) {
+	a, _, _ := typing("")
+	err := a.explain(splitView{wire.Errorf(wire.Tampered, "log", "the log of keys of two.example: two.example has signed two")}, about{doing: "add bob@two.example"})
+	var f *fault
+	if !errors.As(err, &f) || f.what != "cannot add bob@two.example: the log of keys of two.example: two.example has signed two" || !strings.Contains(f.hint, "only the two of you can find out") {
+		t.Errorf("got %v, hint %q", err, f.hint)
+	}
+}
+
+type splitView struct{ error }
+
+func (e splitView) Error() string        { return detail(e.error) }
+func (e splitView) Unwrap() error        { return e.error }
+func (e splitView) Is(target error) bool { return target == client.ErrSplitView }
