@@ -3,7 +3,7 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -334,9 +334,11 @@ func (p *Person) findLeaf(ctx context.Context, f *friend) error {
 func (p *Person) confirmAtLogin(ctx context.Context) {
 	err := p.do(ctx, func() error {
 		err := p.confirmFriends(ctx)
-		for id, problem := range p.problems {
-			p.notes = append(p.notes, fmt.Sprintf("%s: %s", p.vault.friend(id).address(), reason(problem)))
+		told := make(map[string]bool) // once for a node, whoever lives there
+		for _, problem := range p.problems {
+			told[reason(problem)] = true
 		}
+		p.notes = slices.AppendSeq(p.notes, slices.Values(slices.Sorted(maps.Keys(told))))
 		return err
 	})
 	if errors.Is(err, wire.Tampered) {

@@ -14,7 +14,8 @@ import (
 	"github.com/peerbrain/peerbrain/keyservice"
 )
 
-// A circle is somebody with friends on three nodes, and bob on a fourth, whom she asks.
+// A circle is somebody with friends on her own node, on bob's and on three others, and
+// bob, whom she asks.
 type circle struct {
 	*world
 	ada, bob         *someone
@@ -25,11 +26,11 @@ type circle struct {
 func newCircle(t *testing.T) *circle {
 	w := newWorld(t)
 	w.logs["two.example"] = newFakeLog("two.example", 1790000002) // which no other has
+	w.logs["two.example"].adds(t, address("x@two.example"), "x")
 	c := &circle{world: w, ada: w.newPerson("ada@one.example"), bob: w.newPerson("bob@two.example")}
-	for _, who := range []string{"cid@three.example", "dan@four.example", "eve@five.example"} {
+	for _, who := range []string{"cid@three.example", "dan@four.example", "eve@five.example", "hal@one.example", "ivy@two.example"} {
 		w.newPerson(who).befriends(c.ada)
 	}
-	w.newPerson("fay@six.example") // nobody's friend
 	c.home, c.log = w.logs["one.example"], w.logs["two.example"]
 	c.three, c.four, c.fiv = w.logs["three.example"], w.logs["four.example"], w.logs["five.example"]
 	return c
@@ -108,6 +109,9 @@ func TestConfirmed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCircle(t)
+			_, err := c.ada.RemoveFriend(context.Background(), address("ivy@two.example")) // whose keys are not confirmed
+			c.ada.must(err)
+			c.ada.line.calls = nil
 			by(c, c.asks)
 			c.keysAre(KeysConfirmed)
 			c.log.cosigned = nil
@@ -151,9 +155,15 @@ func TestNotConfirmed(t *testing.T) {
 		"by one at two times": {func(c *circle) []byte {
 			return append(c.log.top(c.three), cosignatureAt(c.log.top(), c.three, 1790000005)...)
 		}, "", false},
-		"by one and the home":          {func(c *circle) []byte { return c.log.top(c.three, c.home) }, "", false},
-		"by one and the log itself":    {func(c *circle) []byte { return c.log.top(c.three, c.log) }, "", false},
-		"by one and a node of nobody":  {func(c *circle) []byte { return c.log.top(c.three, c.logs["six.example"]) }, "", false},
+		"by one and the home":       {func(c *circle) []byte { return c.log.top(c.three, c.home) }, "", false},
+		"by one and the log itself": {func(c *circle) []byte { return c.log.top(c.three, c.log) }, "", false},
+		"by one and one who was asked": {func(c *circle) []byte {
+			c.ada.asks(c.newPerson("fay@six.example")) // who has not answered
+			_, err := c.ada.RemoveFriend(context.Background(), address("hal@one.example"))
+			c.ada.must(err) // so that not too many are to be asked
+			return c.log.top(c.three, c.logs["six.example"])
+		}, "", false},
+		"by one and a node of nobody":  {func(c *circle) []byte { return c.log.top(c.three, c.logOf("seven.example")) }, "", false},
 		"by one under two names":       {func(c *circle) []byte { c.four.word = c.three.word; return c.log.top(c.three, c.four) }, "", false},
 		"by one, and a forged line":    {func(c *circle) []byte { return append(c.log.top(c.three), cosignature(fork(c).top(), c.four)...) }, "", false},
 		"by two, of less":              {func(c *circle) []byte { return older(c, c.three, c.four) }, "", false},
@@ -189,7 +199,7 @@ func TestNotConfirmed(t *testing.T) {
 				t.Errorf("in the list: %q, want %q", list[at].Problem, l.says)
 			}
 			c.ada.must(c.ada.tryLogin())
-			if notes := c.ada.Notes(); (l.says == "") != (notes == nil) || notes != nil && !strings.Contains(notes[0], "bob@two.example: the log of keys of two.example") {
+			if notes := c.ada.Notes(); (l.says == "") != (notes == nil) || notes != nil && (len(notes) > 1 || !strings.Contains(notes[0], l.says)) {
 				t.Errorf("at the log-in: %q, want %q", notes, l.says)
 			}
 			c.keysAre(KeysPinned)
@@ -214,6 +224,7 @@ func cosignatureAt(checkpoint []byte, by *fakeLog, at int64) []byte {
 // older is a checkpoint from before bob was there, cosigned.
 func older(c *circle, by ...*fakeLog) []byte {
 	first := newFakeLog("two.example", c.log.log.Number)
+	first.adds(c.t, address("x@two.example"), "x")
 	return first.top(by...)
 }
 
@@ -274,7 +285,7 @@ func TestConfirmingIsBounded(t *testing.T) {
 	}
 	_, err := c.ada.Friends(context.Background())
 	c.ada.must(err)
-	for _, want := range []int{maxAsked, 3 + maxAsked + 3 - 2*maxAsked, 0} {
+	for _, want := range []int{maxAsked, 5 + maxAsked + 3 - 2*maxAsked, 0} {
 		c.ada.restart()
 		c.asked("")
 		_, err = c.ada.Friends(context.Background())
