@@ -136,6 +136,7 @@ func (f *logVectors) ask(t testing.TB, l *Log) {
 	hash := strings.Split(all[3], "\n")[1] + "\n"
 	refuse("no request", "there is nothing", "")
 	refuse("without old", "the first line is that of the old size", strings.TrimPrefix(all[3], "old 3\n"))
+	refuse("a size alone", "the first line is that of the old size", strings.TrimPrefix(all[3], "old "))
 	refuse("an old size of zeros", "a number has one spelling", strings.Replace(all[3], "old 3", "old 03", 1))
 	refuse("an old size with a sign", "a number has one spelling", strings.Replace(all[3], "old 3", "old +3", 1))
 	refuse("an old size above 2^53-1", "a number is too large", strings.Replace(all[3], "old 3", "old 9007199254740992", 1))
