@@ -272,7 +272,7 @@ func (p *Person) confirmFriends(ctx context.Context) error {
 	if len(confirmed) == 0 {
 		return ctx.Err()
 	}
-	return p.updateVault(ctx, func(v *vault) (changed bool, err error) {
+	err := p.updateVault(ctx, func(v *vault) (changed bool, err error) {
 		for id, now := range confirmed {
 			if f := v.friend(id); f != nil && f.PinHash == now.PinHash && !f.confirmed() {
 				f.Logged, f.Confirmed, changed = now.Logged, f.PinHash, true
@@ -280,6 +280,10 @@ func (p *Person) confirmFriends(ctx context.Context) error {
 		}
 		return changed, nil
 	})
+	if errors.Is(err, wire.Unavailable) {
+		return ctx.Err() // it is tried again later
+	}
+	return err
 }
 
 // unconfirmed lists friends, and who was asked, by node, whose keys could be confirmed.

@@ -308,6 +308,22 @@ func TestConfirmingIsBounded(t *testing.T) {
 	}
 }
 
+// A vault that cannot be written now costs nobody the list.
+func TestConfirmedAndNotKept(t *testing.T) {
+	c := newCircle(t)
+	c.asks(KeysPinned)
+	c.log.cosigned = c.log.top(c.three, c.four)
+	c.ada.line.before = func(_ int, r *Request) error {
+		if r.Method == "PUT" {
+			return wire.Errorf(wire.Unavailable, "node", "one.example does not answer")
+		}
+		return nil
+	}
+	c.keysAre(KeysPinned)
+	c.ada.line.before = nil
+	c.keysAre(KeysConfirmed)
+}
+
 // Where it is not known in which leaf keys stand, as in a log that has begun anew, the
 // home is asked for the proof.
 func TestConfirmedAnew(t *testing.T) {
