@@ -270,9 +270,9 @@ func (p *Person) confirm(ctx context.Context, c shownChain) error {
 // watch verifies the person's own keys in the log of their home, and looks for
 // statements in it that are for their address and not theirs. A log-in looks at so many
 // leaves, the next one goes on.
-func (p *Person) watch(ctx context.Context, proof []byte) (foreign int, err error) {
+func (p *Person) watch(ctx context.Context, keys shownChain) (foreign int, err error) {
 	home := p.session.Address
-	r, shown, err := p.prove(ctx, shownChain{p.chain, proof}, true)
+	r, shown, err := p.prove(ctx, keys, true)
 	if err != nil {
 		return 0, err
 	}
