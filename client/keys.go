@@ -142,7 +142,7 @@ func (p *Person) followKeys(ctx context.Context, f *friend) (*peer, error) {
 	}
 	k := peerOf(shown.Chain)
 	if k.Newest != f.PinHash {
-		if err := p.confirm(ctx, shown); err != nil {
+		if err := p.meet(ctx, shown); err != nil {
 			return nil, err
 		}
 		if err := p.movePin(ctx, shown.Chain); err != nil {
