@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -197,6 +198,11 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 	next, err := p.successor(current, v, slots)
 	if err != nil {
 		return err
+	}
+	if !bytes.Equal(v.Slots, current.Slots) {
+		if err := p.cleared(ctx); err != nil {
+			return err
+		}
 	}
 	changes := vaultChanges(v, next, p.account, head, store.IfRevision(rev))
 	if before.VaultHash != head.VaultHash {

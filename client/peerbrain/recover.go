@@ -28,8 +28,9 @@ func (a *app) recover() *cobra.Command {
 
 It takes the recovery code that was shown when the account was made. You choose
 a new password, and all other sessions end; friends, keys and posts are in place
-at once. The recovery code stays good: keep it. If the command is interrupted,
-run it again.
+at once. The recovery code stays good: keep it. If there was a second factor, it
+is off then: it is not asked for, so that a lost phone does not lose the account.
+If the command is interrupted, run it again.
 
 With --check, where you are logged in, it only says whether the code that you
 have is the right one. Nothing is changed then, and nothing of it is sent.
@@ -91,7 +92,7 @@ func (a *app) runRecover(ctx context.Context, addr wire.Address, f recoverFlags)
 		if a.json {
 			return a.account(p)
 		}
-		a.say("%s has a new password, and is logged in here. All other sessions have ended.", addr)
+		a.say("%s has a new password, and is logged in here. All other sessions have ended. There is no second factor.", addr)
 		a.next("peerbrain recover --check    whether the code that you keep is still the right one")
 		return nil
 	})
