@@ -53,11 +53,16 @@ func (a *appliance) request(of wire.AccountID, now time.Time) wire.SecondFactorR
 func (l *loginNode) protects(t testing.TB) *appliance {
 	t.Helper()
 	a := newAppliance()
-	if err := l.As(l.ann.account, "ann").PutSecondFactor(t.Context(), a.request(l.ann.account, l.clock.now())); err != nil {
+	if err := asAnn(t, l.Node, l.ann.account).PutSecondFactor(t.Context(), a.request(l.ann.account, l.clock.now())); err != nil {
 		t.Fatal(err)
 	}
 	l.clock.advance(2 * wire.TOTPStep * time.Second)
 	return a
+}
+
+// asAnn is ann at a node, her answers held to the file.
+func asAnn(t testing.TB, n *Node, account wire.AccountID) held {
+	return held{n.As(account, "ann"), t}
 }
 
 // enters logs ann in, with a code unless that is zero.
@@ -70,13 +75,17 @@ func (l *loginNode) enters(t testing.TB, n *Node, code wire.FactorCode) error {
 	if !code.IsZero() {
 		req.Code = &code
 	}
-	_, err = n.Login(context.Background(), req, newAddress())
+	login := n.Login
+	if n == l.Node {
+		login = l.Login
+	}
+	_, err = login(context.Background(), req, newAddress())
 	return err
 }
 
 func TestSecondFactor(t *testing.T) {
 	l := newLoginNode(t, storetest.NewMemory())
-	ann := l.As(l.ann.account, "ann")
+	ann := asAnn(t, l.Node, l.ann.account)
 	if got := must(ann.SecondFactor(t.Context())); len(got.Kinds) != 0 || got.Kinds == nil || got.Backup != 0 {
 		t.Errorf("before: %+v", got)
 	}
@@ -115,7 +124,7 @@ func TestSecondFactor(t *testing.T) {
 // TestSecondFactorRefuses hands in what makes no second factor.
 func TestSecondFactorRefuses(t *testing.T) {
 	l := newLoginNode(t, storetest.NewMemory())
-	ann := l.As(l.ann.account, "ann")
+	ann := asAnn(t, l.Node, l.ann.account)
 	for name, test := range map[string]struct {
 		spoil func(*wire.SecondFactorRequest)
 		want  wire.Kind
@@ -203,7 +212,7 @@ func TestFirstCodeIsSpent(t *testing.T) {
 	l := newLoginNode(t, storetest.NewMemory())
 	a := newAppliance()
 	r := a.request(l.ann.account, l.clock.now())
-	if err := l.As(l.ann.account, "ann").PutSecondFactor(t.Context(), r); err != nil {
+	if err := asAnn(t, l.Node, l.ann.account).PutSecondFactor(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	kind(t, l.enters(t, l.Node, r.Code), wire.SecondFactor)
@@ -248,7 +257,7 @@ func TestCodeOfTwoProcesses(t *testing.T) {
 	left, right := o.opens(), o.opens()
 	ann := left.person("ann")
 	a := newAppliance()
-	if err := left.As(ann.account, "ann").PutSecondFactor(t.Context(), a.request(ann.account, left.now())); err != nil {
+	if err := asAnn(t, left.Node, ann.account).PutSecondFactor(t.Context(), a.request(ann.account, left.now())); err != nil {
 		t.Fatal(err)
 	}
 	way := func(n *worker) func(wire.FactorCode) error {
@@ -380,7 +389,7 @@ func TestFactorOfLaterRelease(t *testing.T) {
 	if err := l.own.Apply(t.Context(), putIf(factorKey(l.ann.account), r, store.IfRevision(rev))); err != nil {
 		t.Fatal(err)
 	}
-	ann := l.As(l.ann.account, "ann")
+	ann := asAnn(t, l.Node, l.ann.account)
 	kind(t, l.enters(t, l.Node, a.takes()), wire.Update)
 	kind(t, ann.PutBackup(t.Context(), wire.BackupRequest{Backup: a.hashes(l.ann.account)}), wire.Update)
 	kind(t, ann.PutSecondFactor(t.Context(), a.request(l.ann.account, l.clock.now())), wire.Update)
@@ -448,7 +457,7 @@ func TestSensitiveRoutes(t *testing.T) {
 		delete(guarded, name)
 		s.forgiven()
 		ask, method := asks[name], strings.Fields(name)[0]
-		spare, hold := a.takes(), a.backup
+		spare, rest := a.takes(), a.backup
 		switch name {
 		case "PUT " + wire.PathFactor:
 			ask.body = a.request(ann.account, time.Now())
@@ -456,10 +465,15 @@ func TestSensitiveRoutes(t *testing.T) {
 			ask.body = wire.BackupRequest{Backup: a.hashes(ann.account)}
 		}
 		fresh := a.backup
-		a.backup = hold
+		a.backup = rest
 		var body []byte
 		if ask.body != nil {
 			body = wire.EncodeJSON(ask.body)
+		}
+		send := func(header ...string) answer {
+			got := s.sends(method, ask.path, body, header...)
+			hold(t, method, ask.path, body, answered{status: got.status, body: []byte(got.body)})
+			return got
 		}
 		before := s.records()
 		for what, test := range map[string]struct {
@@ -470,7 +484,7 @@ func TestSensitiveRoutes(t *testing.T) {
 			"a wrong code": {[]string{wire.HeaderSecondFactor + ": " + wire.NewBackupCode(random32()).Reveal()}, 403},
 			"no spelling":  {[]string{wire.HeaderSecondFactor + ": 12345"}, 400},
 		} {
-			got := s.sends(method, ask.path, body, append(test.header, token)...)
+			got := send(append(test.header, token)...)
 			if got.status != test.want || test.want == 403 && !strings.Contains(got.body, `"code":"second_factor"`) {
 				t.Errorf("%s, %s: got %d %s, want %d", name, what, got.status, got.body, test.want)
 			}
@@ -478,7 +492,28 @@ func TestSensitiveRoutes(t *testing.T) {
 		if after := s.records(); !maps.Equal(before, after) {
 			t.Errorf("%s: something has changed", name)
 		}
-		if got := s.sends(method, ask.path, body, token, wire.HeaderSecondFactor+": "+spare.Reveal()); got.status != 204 {
+		for range 10 {
+			send(token, wire.HeaderSecondFactor+": "+wire.NewBackupCode(random32()).Reveal())
+		}
+		if got := send(token, wire.HeaderSecondFactor+": "+spare.Reveal()); got.status != 429 {
+			t.Errorf("%s after many wrong codes: got %d %s", name, got.status, got.body)
+		}
+		s.forgiven()
+		r, _, err := s.factors(t.Context(), ann.account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := *r
+		later.Factors = append(slices.Clone(r.Factors), factor{Kind: 2})
+		for _, at := range []*factorRecord{&later, r} {
+			if err := s.own.Apply(t.Context(), put(factorKey(ann.account), at)); err != nil {
+				t.Fatal(err)
+			}
+			if got := send(token, wire.HeaderSecondFactor+": "+wire.NewBackupCode(random32()).Reveal()); (got.status == 426) != (at == &later) {
+				t.Errorf("%s with a factor of a later release %t: got %d %s", name, at == &later, got.status, got.body)
+			}
+		}
+		if got := send(token, wire.HeaderSecondFactor+": "+spare.Reveal()); got.status != 204 {
 			t.Errorf("%s with a code: got %d %s", name, got.status, got.body)
 		}
 		if body != nil {
@@ -518,6 +553,12 @@ func TestNewSlotsNeedACode(t *testing.T) {
 	if _, err := before.visits(n.Node); !errors.Is(err, wire.SecondFactor) {
 		t.Errorf("the old password: %v", err)
 	}
+	for i := range 11 {
+		at := n.in(token)
+		at.shown = &shownCode{wire.NewBackupCode(random32()), newAddress()}
+		kind(t, at.PutVault(t.Context(), v), map[bool]wire.Kind{true: wire.SecondFactor, false: wire.Throttled}[i < 10])
+	}
+	n.world.clock.advance(time.Hour)
 	at := n.in(token)
 	at.shown = &shownCode{a.takes(), newAddress()}
 	if err := at.PutVault(t.Context(), v); err != nil {
@@ -562,12 +603,12 @@ func TestSecondFactorRace(t *testing.T) {
 	ann := left.person("ann")
 	first, second := newAppliance(), newAppliance()
 	left.interrupts(func(c store.Change) bool { return strings.HasPrefix(c.Key, "factor/") }, func() {
-		kind(t, right.As(ann.account, "ann").PutSecondFactor(t.Context(), first.request(ann.account, right.now())), "")
+		kind(t, asAnn(t, right.Node, ann.account).PutSecondFactor(t.Context(), first.request(ann.account, right.now())), "")
 	})
-	kind(t, left.As(ann.account, "ann").PutSecondFactor(t.Context(), second.request(ann.account, left.now())), wire.Conflict)
+	kind(t, asAnn(t, left.Node, ann.account).PutSecondFactor(t.Context(), second.request(ann.account, left.now())), wire.Conflict)
 	kind(t, right.passes(t.Context(), ann.account, &shownCode{first.takes(), newAddress()}), "")
 	left.interrupts(func(c store.Change) bool { return strings.HasPrefix(c.Key, "factor/") }, func() {
-		kind(t, right.As(ann.account, "ann").EndSecondFactor(t.Context()), "")
+		kind(t, asAnn(t, right.Node, ann.account).EndSecondFactor(t.Context()), "")
 	})
 	kind(t, left.passes(t.Context(), ann.account, &shownCode{first.takes(), newAddress()}), "") // it is off
 	if n := len(keysOf(t, o.own, "factor/")); n != 0 {
