@@ -409,9 +409,15 @@ var accountLies = []lie{
 	{"a second factor that is not turned off", onTurnOff, "second-factor off", "old", func(s *liesScene, home string) []told {
 		return []told{swallow(onTurnOff, nil), alter(onFactor, func(_ *exchange, r *wire.SecondFactorReply) { r.Kinds = []wire.FactorKind{wire.FactorTOTP} })}
 	}, wire.Tampered, "says that it is changed, and does not show it", nil, nil},
-	{"new backup codes that are not kept", onBackup, "second-factor codes", "old", func(s *liesScene, home string) []told {
-		return []told{swallow(onBackup, nil)}
+	{"new backup codes that are not kept, and one of the old ones gone", onBackup, "second-factor codes", "old", func(*liesScene, string) []told {
+		swallowed := false
+		return []told{{route: onBackup, before: func(x *exchange) { x.status, swallowed = http.StatusNoContent, true }}, alter(onFactor, func(_ *exchange, r *wire.SecondFactorReply) {
+			if swallowed {
+				r.Backup--
+			}
+		})}
 	}, wire.Tampered, "says that it is changed, and does not show it", nil, nil},
+	{"new backup codes that are not kept, and as many as there should be", onBackup, "second-factor codes", "old", always(swallow(onBackup, nil)), "", "", func(honest string) string { return honest }, nil},
 	{"a new password said to be kept", onPutVault, "passwd", "old", always(swallow(onPutVault, nil)), wire.Tampered, "has the new password, and does not show it", nil, []string{onPutVault}},
 	{"a new password said to be late", onPutVault, "passwd", "old", always(refuse(onPutVault, wire.Conflict)), wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
 	{"a new password said to be late that was kept", onPutVault, "passwd", "old", always(deny(onPutVault, wire.Conflict)), "", "", nil, nil},
