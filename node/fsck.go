@@ -255,6 +255,7 @@ func (d *side) kinds() []recordKind {
 		alone(domainPrefix, (*side).judgeDomain),
 		alone(elsewherePrefix, (*side).judgeElsewhere),
 		{"entry/", 3, openStreamCheck},
+		alone("factor/", (*side).judgeFactor),
 		alone("friend/", (*side).judgeFriend),
 		alone("handle/", (*side).judgeHandle),
 		alone("id/", (*side).judgeID),

@@ -52,6 +52,9 @@ func newCheckable(t *testing.T) *checkable {
 	c.settled(t)
 	ann.rotate(ben, cid)
 	logIn(t, ann)
+	if err := ann.as().PutSecondFactor(t.Context(), newAppliance().request(ann.account, c.w.clock.now())); err != nil {
+		t.Fatal(err)
+	}
 	own, now := c.stores["north own"], c.w.clock.now().UnixMilli()
 	for _, n := range []*testNode{ann.home, ben.home} {
 		for range 2 {
@@ -202,6 +205,14 @@ func blank(t *testing.T, key string, value []byte) string {
 	case "entry":
 		var r entryRecord
 		return as(&r, func() { r.Arrival = 0 })
+	case "factor":
+		var r factorRecord
+		return as(&r, func() {
+			r.Backup, r.Spender = nil, wire.Nonce{}
+			for i := range r.Factors {
+				r.Factors[i].Step, r.Factors[i].Secret = 0, wire.Hide(make([]byte, len(r.Factors[i].Secret.Reveal())))
+			}
+		})
 	case "friend":
 		var r friendRecord
 		return as(&r, func() { r.Problem = "" })
@@ -327,7 +338,7 @@ var unseen = map[string]map[string]string{
 		"wrap": "it may not have been made yet", "friend": "of somebody elsewhere, who may not have offered", "peer": "it is fetched again", "domain": "it is written again", "rule": "it may have been taken back",
 		"elsewhere": "the next start writes it", "throttle": "it expires", "news": "it expires", "process": "it expires", "nonce": "it expires",
 		"replay": "nothing may have been asked yet", "node": "the next start writes the name", "address": "it is fetched again", "sync": "it is fetched again",
-		"read": "nobody may have read it", "witness": "it may not have been asked yet", "regain": "the node may not have been restored",
+		"factor": "it may have been turned off", "read": "nobody may have read it", "witness": "it may not have been asked yet", "regain": "the node may not have been restored",
 	},
 	"replaced by another": {
 		"domain": "they are all the same", "rule": "any rule will do", "deliver": "they are all the same", "elsewhere": "they are all the same", "device": "only the time differs", "wrap": "only the reader can tell", "replay": "any time will do", "regain": "any time will do", "sync": "it is counted again", "read": "only the time differs",

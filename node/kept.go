@@ -44,6 +44,7 @@ const (
 	aboutRemoved  = "who was removed"
 	aboutVault    = "contents of the vault"
 	aboutHeads    = "number of changes to the vault"
+	aboutFactor   = "secret of the second factor, and which codes were used"
 	aboutLogins   = "network address and log-in times"
 	aboutDevices  = "keys that verify log-ins, names of devices"
 	aboutWork     = "what a node notes for its own work: times, rules, other nodes"
@@ -72,6 +73,7 @@ func keptKinds() []keptKind {
 		{"elsewhere", new(elsewhereRecord), nil},
 		{"elsewhere/<node>/<me>/<other>", new(elsewhereRecord), nil},
 		{"entry/<author>/<audience>/<seq16>", new(entryRecord), nil},
+		{"factor/<account>", new(factorRecord), nil},
 		{"friend/<me>/<other>", new(friendRecord), nil},
 		{"gap/<author>/<audience>", new(gapRecord), nil},
 		{"handle/<handle>", new(handleRecord), nil},
@@ -151,6 +153,8 @@ var keptRows = []keptRow{
 	{"sess/<shelf16>/<hash>", keptHere, aboutDevices, "Device"},
 	{"device/<account>/<hash>", keptHere, aboutLogins, "account hash Used"},
 	{"spent/<expires16>/<nonce>", keptHere, aboutLogins, "expires16 nonce value"},
+	{"factor/<account>", keptHere, aboutFactor, "account Backup Spender"},
+	{"factor", keptHere, aboutFactor, "Kind Secret Step"},
 	{"throttle/<hmac>", keptHere, aboutLogins, "hmac Whole Failed Until"},
 
 	{"friend/<me>/<other>", keptShared, aboutFriends, "me other Handle Node"},
@@ -230,6 +234,7 @@ var keptForms = map[string]*form{
 	"friend/<me>/<other> OfferGot":                          signedForm(new(wire.Offer)),
 	"friend/<me>/<other> AcceptMade":                        signedForm(new(wire.Accept)),
 	"friend/<me>/<other> AcceptGot":                         signedForm(new(wire.Accept)),
+	"factor Secret":                                         {size: factorSecretSize},
 	"keptEnd Statement":                                     signedForm(new(wire.End)),
 	"queuedRecord Statement":                                signedForm(new(wire.Offer), new(wire.Accept), new(wire.End)),
 	"node/document Document":                                signedForm(new(wire.NodeDocument)),
@@ -257,6 +262,9 @@ var keptLabels = map[string]wire.Label{
 // sealedKeySize is what sealing makes of a key of 32 bytes (docs/protocol.md, Sealed
 // bytes): 24 of salt, 32 of commitment, and 16 of tag.
 const sealedKeySize = 32 + 72
+
+// factorSecretSize is that of the secret of a TOTP, in bytes.
+const factorSecretSize = 20
 
 func exactly(want int) func(int) bool { return func(size int) bool { return size == want } }
 

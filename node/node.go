@@ -360,7 +360,9 @@ type Person struct {
 	node    *Node
 	account wire.AccountID
 	handle  wire.Handle
-	session *session // nil unless Authenticate made the Person
+	session *session   // nil unless Authenticate made the Person
+	shown   *shownCode // of a second factor; nil if none came with the request
+	clear   bool       // the second factor was asked for, and is no longer in the way
 }
 
 // As binds who asks. The account is registered here under handle.

@@ -39,6 +39,7 @@ type route struct {
 	method  string // "*" for every one
 	pattern string
 	open    bool     // served without a session
+	guarded bool     // served only to who shows a code, where the account has a second factor
 	deaf    bool     // served without hearing what other processes of this node did
 	limit   int      // bytes of the body; bodyLimit if 0
 	query   []string // parameters it knows
@@ -68,8 +69,12 @@ func routes() []route {
 		{method: "GET", pattern: wire.PathSession, serve: serveGetSession},
 		{method: "DELETE", pattern: wire.PathSession, serve: serveEndSession},
 		{method: "GET", pattern: wire.PathSessions, serve: serveSessions},
-		{method: "DELETE", pattern: wire.PathSessions, serve: serveEndOthers},
-		{method: "DELETE", pattern: wire.PathOneOfAll, serve: serveEndOne},
+		{method: "DELETE", pattern: wire.PathSessions, guarded: true, serve: serveEndOthers},
+		{method: "DELETE", pattern: wire.PathOneOfAll, guarded: true, serve: serveEndOne},
+		{method: "GET", pattern: wire.PathFactor, serve: serveGetFactor},
+		{method: "PUT", pattern: wire.PathFactor, guarded: true, serve: servePutFactor},
+		{method: "DELETE", pattern: wire.PathFactor, guarded: true, serve: serveEndFactor},
+		{method: "PUT", pattern: wire.PathBackup, guarded: true, serve: servePutBackup},
 		{method: "GET", pattern: wire.PathVault, query: []string{"after"}, serve: serveGetVault},
 		{method: "PUT", pattern: wire.PathVault, limit: vaultLimit, serve: servePutVault},
 		{method: "POST", pattern: wire.PathKeys, serve: serveKeys},
@@ -112,7 +117,10 @@ func (a *api) admit(ctx context.Context, rt route, r *incoming) error {
 	if err := a.node.hear(ctx); err != nil || rt.open {
 		return err
 	}
-	r.person, err = a.node.Authenticate(ctx, token)
+	if r.person, err = a.node.Authenticate(ctx, token); err != nil {
+		return err
+	}
+	r.person.shown, err = r.shownCode()
 	return err
 }
 
@@ -131,6 +139,11 @@ func (rt route) admits(r *incoming) error {
 
 // answer serves an admitted request.
 func (a *api) answer(ctx context.Context, rt route, r *incoming) reply {
+	if rt.guarded {
+		if err := r.person.cleared(ctx); err != nil {
+			return a.failure(r, err)
+		}
+	}
 	v, err := rt.serve(ctx, a, r)
 	switch v := v.(type) {
 	case federation.RawResponse:

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/node/store"
@@ -149,9 +148,7 @@ func (p *Person) EndOtherSessions(ctx context.Context) error {
 			return err
 		}
 	}
-	busy := wire.Errorf(wire.Unavailable, "", "the account changes all the time; try again later")
-	busy.RetryAfter = time.Second
-	return busy
+	return changesAllTheTime()
 }
 
 // maxEraTries is how often somebody else may be first.

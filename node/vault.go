@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -221,6 +222,11 @@ func (p *Person) putVault(ctx context.Context, chain *keyservice.Chain, v wire.V
 	next, err := p.successor(current, v, slots)
 	if err != nil {
 		return err
+	}
+	if !bytes.Equal(v.Slots, current.Slots) || v.KeyStatement != nil {
+		if err := p.cleared(ctx); err != nil {
+			return err
+		}
 	}
 	if err := p.keepStatement(ctx, current); err != nil {
 		return err

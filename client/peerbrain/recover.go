@@ -29,7 +29,10 @@ func (a *app) recover() *cobra.Command {
 It takes the recovery code that was shown last. You choose a new password and
 get a new code, which takes the place of the one that you have typed: write it
 down. All other sessions end; friends, keys and posts are in place at once. If
-the command is interrupted, run it again with the same code on the same device;
+there was a second factor, it is off then: it is not asked for, so that a lost
+phone does not lose the account.
+
+If the command is interrupted, run it again with the same code on the same device;
 where another device is used, one of the two codes opens, and never both.
 
 With --check, where you are logged in, it only says whether the code that you
@@ -42,7 +45,8 @@ somebody may have seen the code.
 The code is asked on the terminal, where it is not shown. A script gives it with
 --recovery-code-file FILE (- for standard input), and the new password with
 --password-file FILE or in PEERBRAIN_PASSWORD. Neither is ever an argument,
-which other people could see.`,
+which other people could see. With --renew, the code of a second factor comes as
+with peerbrain passwd.`,
 		Example: `  peerbrain recover ada@node.example
   peerbrain recover ada@node.example --recovery-code-file code.txt --password-file new.txt
   peerbrain recover --check
@@ -63,6 +67,9 @@ which other people could see.`,
 				return a.person(cmd.Context(), func(p *client.Person) error { return a.checkCode(cmd.Context(), p, f.sheet) })
 			}
 			if f.renew {
+				if err := a.oneStandardInput(f.sheet); err != nil {
+					return err
+				}
 				return a.person(cmd.Context(), func(p *client.Person) error { return a.renewCode(cmd.Context(), p, f.sheet) })
 			}
 			addr, err := addressOf(cmd, args[0])
@@ -80,6 +87,7 @@ which other people could see.`,
 	cmd.Flags().BoolVar(&f.check, "check", false, "only say whether a recovery code is the right one")
 	cmd.Flags().BoolVar(&f.renew, "renew", false, "replace the recovery code where you are logged in")
 	deviceFlag(cmd, &f.device)
+	a.codeFlag(cmd)
 	return cmd
 }
 
@@ -119,7 +127,7 @@ func (a *app) runRecover(ctx context.Context, addr wire.Address, f recoverFlags)
 			who := p.Whoami()
 			return a.object(recoveredJSON{who.Address, who.Account, who.Device, next})
 		}
-		a.say("%s has a new password and a new recovery code, and is logged in here.\nAll other sessions have ended. The code that you have used is good for nothing more.", addr)
+		a.say("%s has a new password and a new recovery code, and is logged in here.\nAll other sessions have ended. The code that you have used is good for nothing more. There is no second factor.", addr)
 		a.next("peerbrain recover --check    whether you have written the new code down right")
 		return nil
 	})

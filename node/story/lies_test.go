@@ -295,6 +295,20 @@ func (s *liesScene) types(who, command string) string {
 func (s *liesScene) command(home, who, command string) (stdout, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), newsArrive)
 	defer cancel()
+	switch command {
+	case "second-factor on":
+		_, errs, err := s.turnsOn(home)
+		return "", errs, err // what it shows is another secret each time
+	case "second-factor codes":
+		codes, errs, err := s.turnsOn(home)
+		if err != nil {
+			return "", errs, err
+		}
+		s.env = []string{"PEERBRAIN_CODE=" + codes.backup[0]}
+		_, errs, err = s.world.types(home, "second-factor", "codes")
+		s.env = nil
+		return "", errs, err
+	}
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "peerbrain"), s.words(command)...)
 	present := password(who)
 	if strings.HasPrefix(command, "recover") {
@@ -333,7 +347,13 @@ func (s *liesScene) sdk(home, who, command string) error {
 	defer folder.Close()
 	transport := client.NewHTTPTransport()
 	defer transport.Close()
-	c := client.New(transport, folder)
+	var backup wire.FactorCode // of the moment
+	c := client.New(transport, folder, client.WithCodes(func(_ context.Context, again bool) (wire.FactorCode, error) {
+		if again || backup.IsZero() {
+			return wire.FactorCode{}, wire.SecondFactor
+		}
+		return backup, nil
+	}))
 	words := s.words(command)
 	pass, err := client.NewPassword([]byte(password(who)))
 	if err != nil {
@@ -366,6 +386,9 @@ func (s *liesScene) sdk(home, who, command string) error {
 	p, err := c.Resume(ctx)
 	if err != nil {
 		return err
+	}
+	if words[0] == "second-factor" {
+		return factorOf(ctx, p, words, &backup)
 	}
 	return s.asks(ctx, p, words)
 }

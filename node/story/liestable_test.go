@@ -24,6 +24,10 @@ const (
 	onSessions  = "GET " + wire.PathSessions
 	onEndOthers = "DELETE " + wire.PathSessions
 	onEndOne    = "DELETE " + wire.PathOneOfAll
+	onFactor    = "GET " + wire.PathFactor
+	onTurnOn    = "PUT " + wire.PathFactor
+	onTurnOff   = "DELETE " + wire.PathFactor
+	onBackup    = "PUT " + wire.PathBackup
 	onVault     = "GET " + wire.PathVault
 	onPutVault  = "PUT " + wire.PathVault
 	onKeys      = "POST " + wire.PathKeys
@@ -394,6 +398,29 @@ var accountLies = []lie{
 			}),
 		}
 	}, "", "", func(honest string) string { return honest }, nil},
+	{"more backup codes than there are", onFactor, "second-factor", "old", one(onFactor, func(_ *liesScene, r *wire.SecondFactorReply) {
+		r.Kinds, r.Backup = []wire.FactorKind{wire.FactorTOTP}, wire.BackupCodes+1
+	}), wire.Unavailable, "counts 11 backup codes", nil, nil},
+	{"a second factor that is not on, said to be", onFactor, "second-factor", "old", one(onFactor, func(_ *liesScene, r *wire.SecondFactorReply) {
+		r.Kinds, r.Backup = []wire.FactorKind{wire.FactorTOTP}, wire.BackupCodes
+	}), "", "", func(honest string) string {
+		return strings.Replace(honest, "is off: the password is enough.", "is on. Backup codes that were not used: 10.", 1)
+	}, nil},
+	{"a code wanted where there is no second factor", onTurnOff, "second-factor off", "old", always(refuse(onTurnOff, wire.SecondFactor)), wire.SecondFactor, "a code of your second factor is needed", nil, nil},
+	{"a code wanted at the log-in", onLogin, "login bob@", "", always(refuse(onLogin, wire.SecondFactor)), wire.SecondFactor, "a code of your second factor is needed", nil, nil},
+	{"a second factor that is not turned on", onTurnOn, "second-factor on", "old", always(swallow(onTurnOn, nil)), wire.Tampered, "says that it is changed, and does not show it", nil, nil},
+	{"a second factor that is not turned off", onTurnOff, "second-factor off", "old", func(s *liesScene, home string) []told {
+		return []told{swallow(onTurnOff, nil), alter(onFactor, func(_ *exchange, r *wire.SecondFactorReply) { r.Kinds = []wire.FactorKind{wire.FactorTOTP} })}
+	}, wire.Tampered, "says that it is changed, and does not show it", nil, nil},
+	{"new backup codes that are not kept, and one of the old ones gone", onBackup, "second-factor codes", "old", func(*liesScene, string) []told {
+		swallowed := false
+		return []told{{route: onBackup, before: func(x *exchange) { x.status, swallowed = http.StatusNoContent, true }}, alter(onFactor, func(_ *exchange, r *wire.SecondFactorReply) {
+			if swallowed {
+				r.Backup--
+			}
+		})}
+	}, wire.Tampered, "says that it is changed, and does not show it", nil, nil},
+	{"new backup codes that are not kept, and as many as there should be", onBackup, "second-factor codes", "old", always(swallow(onBackup, nil)), "", "", func(honest string) string { return honest }, nil},
 	{"a new password said to be kept", onPutVault, "passwd", "old", always(swallow(onPutVault, nil)), wire.Tampered, "has the new password, and does not show it", nil, []string{onPutVault}},
 	{"a new password said to be late", onPutVault, "passwd", "old", always(refuse(onPutVault, wire.Conflict)), wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
 	{"a new password said to be late that was kept", onPutVault, "passwd", "old", always(deny(onPutVault, wire.Conflict)), "", "", nil, nil},
