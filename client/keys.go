@@ -146,6 +146,12 @@ func (p *Person) followKeys(ctx context.Context, f *friend) (*peer, error) {
 			return nil, err
 		}
 		if err := p.movePin(ctx, shown.Chain); err != nil {
+			if errors.Is(err, ErrKeysChanged) { // nor are the old ones used any more
+				delete(p.peers, f.Account)
+				if failed := p.c.drop(fileKeys + f.Account.String()); failed != nil {
+					return nil, failed
+				}
+			}
 			return nil, err
 		}
 	}
