@@ -137,15 +137,21 @@ func (p *Person) followKeys(ctx context.Context, f *friend) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.followShown(ctx, f, shown)
+}
+
+// followShown is followKeys for keys that were shown just now.
+func (p *Person) followShown(ctx context.Context, f *friend, shown shownChain) (*peer, error) {
 	if err := checkPin(f, shown.Chain); err != nil {
 		return nil, err
 	}
 	k := peerOf(shown.Chain)
 	if k.Newest != f.PinHash {
-		if err := p.meet(ctx, shown); err != nil {
+		met, err := p.meet(ctx, shown)
+		if err != nil {
 			return nil, err
 		}
-		if err := p.movePin(ctx, shown.Chain); err != nil {
+		if err := p.movePin(ctx, shown.Chain, met); err != nil {
 			if errors.Is(err, ErrKeysChanged) { // nor are the old ones used any more
 				delete(p.peers, f.Account)
 				if failed := p.c.drop(fileKeys + f.Account.String()); failed != nil {
@@ -160,7 +166,7 @@ func (p *Person) followKeys(ctx context.Context, f *friend) (*peer, error) {
 
 // movePin pins the newest keys of chain in the vault. That the keys before were verified
 // holds for the same keys under a later statement.
-func (p *Person) movePin(ctx context.Context, chain *keyservice.Chain) error {
+func (p *Person) movePin(ctx context.Context, chain *keyservice.Chain, met meeting) error {
 	others := false
 	err := p.updateVault(ctx, func(v *vault) (bool, error) {
 		f := v.friend(chain.Account())
@@ -182,7 +188,7 @@ func (p *Person) movePin(ctx context.Context, chain *keyservice.Chain) error {
 		if f.verified() {
 			f.Compared = chain.NewestHash()
 		}
-		f.PinSeq, f.PinHash = chain.Newest().Seq, chain.NewestHash()
+		f.pin(chain, met)
 		return true, nil
 	})
 	if err == nil && others {

@@ -11,6 +11,7 @@ const (
 	MediaEvents  = "text/event-stream"
 	MediaText    = "text/plain; charset=utf-8"
 	MediaOctets  = "application/octet-stream"
+	MediaLogSize = "text/x.tlog.size"
 )
 
 // Paths of the client API. Words after a colon are parameters.
@@ -36,6 +37,7 @@ const (
 	PathEvents    = "/v1/events"                          // GET: an event stream (MediaEvents)
 	PathLogTop    = "/v1/log/:number/checkpoint"          // GET: a signed checkpoint (MediaText)
 	PathLogFile   = "/v1/log/:number/tile/:file"          // GET: a tile or leaves (MediaOctets); slashes in file
+	PathWitness   = "/v1/witness/add-checkpoint"          // POST a checkpoint of another log: a cosignature (MediaText)
 )
 
 // Names of events. Their data is {}: what is new is asked for.
