@@ -219,7 +219,7 @@ func (p *Person) putVault(ctx context.Context, chain *keyservice.Chain, v wire.V
 	if err := head.Follows(before, headHash(current.Head)); err != nil {
 		return refuse(err)
 	}
-	next, err := p.successor(current, v, slots)
+	next, err := p.successor(chain, current, v, slots)
 	if err != nil {
 		return err
 	}

@@ -367,6 +367,7 @@ func (s *liesScene) sdk(home, who, command string) error {
 		if words[1] == "--renew" {
 			break
 		}
+		newKeys := slices.Contains(words, "--new-keys")
 		code, err := client.ParseRecoveryCode(must(os.ReadFile(s.codeFile())))
 		if err != nil {
 			return err
@@ -374,7 +375,7 @@ func (s *liesScene) sdk(home, who, command string) error {
 		if pass, err = client.NewPassword([]byte(newPassword(who))); err != nil {
 			return err
 		}
-		_, _, err = c.Recover(ctx, client.RecoverOptions{Address: s.at(who), Code: code, Password: pass, Device: "test", ShowCode: func(string) error { return nil }})
+		_, _, err = c.Recover(ctx, client.RecoverOptions{Address: s.at(who), Code: code, Password: pass, Device: "test", NewKeys: newKeys, ShowCode: func(string) error { return nil }})
 		return err
 	case "register":
 		a, err := wire.ParseAddress(words[1])

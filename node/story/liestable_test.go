@@ -349,6 +349,7 @@ var lies = slices.Concat(accountLies, vaultLies, friendLies, writeLies, streamLi
 const (
 	recovers   = "recover bob@ --recovery-code-file CODE"
 	renewsCode = "recover --renew --recovery-code-file CODE"
+	newKeys    = "recover bob@ --new-keys --recovery-code-file CODE"
 )
 
 var accountLies = []lie{
@@ -446,6 +447,7 @@ var accountLies = []lie{
 	{"keys that a thief has made up, to who has the recovery code", onKeys, recovers, "", one(onKeys, func(s *liesScene, r *wire.KeysReply) { r.Statements = s.keys["eve"].Statements }),
 		wire.Tampered, "another person's keys", nil, nil},
 	{"a recovery said to be kept", onPutVault, recovers, "", always(swallow(onPutVault, nil)), wire.Tampered, "has the new recovery code, and does not show it", nil, []string{onPutVault}},
+	{"new keys said to be kept", onPutVault, newKeys, "", always(swallow(onPutVault, nil)), wire.Tampered, "has the new recovery code, and does not show it", nil, []string{onPutVault}},
 	{"a new recovery code said to be kept", onPutVault, renewsCode, "old", always(swallow(onPutVault, nil)), wire.Tampered, "has the new recovery code, and does not show it", nil, []string{onPutVault}},
 	{"a new recovery code said to be late", onPutVault, renewsCode, "old", always(refuse(onPutVault, wire.Conflict)), wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
 	{"a new recovery code kept without its vault", onPutVault, renewsCode, "old", func(s *liesScene, _ string) []told {
