@@ -477,7 +477,7 @@ func TestLies(t *testing.T) {
 }
 
 // unasked are the routes that no client of ours asks for.
-var unasked = []string{"GET " + wire.PathHealth, "GET " + wire.PathSession, "POST " + wire.PathWitness}
+var unasked = []string{"GET " + wire.PathHealth, "GET " + wire.PathSession, "GET " + wire.PathCosigned, "POST " + wire.PathWitness}
 
 // TestEveryRouteLies demands a lie about each route of the client API, or that no
 // client asks for it.
