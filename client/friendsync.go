@@ -145,7 +145,7 @@ func (p *Person) stranger(ctx context.Context, r wire.FriendRecord) (*friend, sh
 	if err != nil {
 		return nil, shown, err
 	}
-	f := p.contact(shown.Chain)
+	f := p.contact(shown.Chain, meeting{})
 	n.apply(f)
 	if f.state() != wire.StateIncoming {
 		return nil, shown, wire.Errorf(wire.NotExist, "friend", "there is no offer of %s", r.Address)
@@ -154,13 +154,14 @@ func (p *Person) stranger(ctx context.Context, r wire.FriendRecord) (*friend, sh
 }
 
 // contact is what the vault has of somebody at first: their keys, pinned.
-func (p *Person) contact(chain *keyservice.Chain) *friend {
+func (p *Person) contact(chain *keyservice.Chain, met meeting) *friend {
 	newest := chain.Newest()
-	return &friend{
+	f := &friend{
 		Account: chain.Account(), Handle: newest.Handle, Node: newest.Node,
-		PinSeq: newest.Seq, PinHash: chain.NewestHash(),
 		Friendship: wire.Friendship{Me: p.me(), Other: chain.Account()},
 	}
+	f.pin(chain, met)
+	return f
 }
 
 // sendStatements hands the node the pending statements that it does not have,

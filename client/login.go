@@ -109,6 +109,9 @@ func (l *login) enter(ctx context.Context) (*Person, LoginReport, error) {
 		p.home(parting, "DELETE", wire.PathSession, nil, nil) // best effort: nobody will use it
 		return nil, report, err
 	}
+	if !report.Behind {
+		p.confirmAtLogin(ctx)
+	}
 	return p, report, nil
 }
 

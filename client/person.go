@@ -26,6 +26,7 @@ type Person struct {
 	peers   map[wire.AccountID]*peer
 
 	logs        map[wire.NodeName]*logPin // use pins
+	asked       map[question]int64        // when nodes were asked in vain
 	logsChanged bool
 	notes       []string
 

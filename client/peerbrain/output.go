@@ -34,6 +34,7 @@ type (
 		Address  wire.Address     `json:"address"`
 		State    wire.FriendState `json:"state"`
 		Verified bool             `json:"verified"`
+		Keys     client.KeysState `json:"keys"`
 		Changed  bool             `json:"keys_changed,omitempty"` // others were verified
 	}
 	comparedJSON struct {
@@ -58,7 +59,7 @@ type (
 )
 
 func friendOf(f client.Friend) friendJSON {
-	return friendJSON{f.Address, f.State, f.Verified, f.KeysChanged}
+	return friendJSON{f.Address, f.State, f.Verified, f.Keys, f.KeysChanged}
 }
 
 // created is RFC 3339, UTC, with milliseconds.

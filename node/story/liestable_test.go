@@ -329,7 +329,7 @@ func verified(lies func(*liesScene, string) []told) func(*liesScene, string) []t
 
 // friendVerified shows ada as verified.
 func friendVerified(honest string) string {
-	return strings.Replace(honest, "friend\n", "friend, verified\n", 1)
+	return strings.Replace(honest, "friend, keys pinned\n", "friend, verified\n", 1)
 }
 
 func withoutFirst(honest string) string {
