@@ -318,11 +318,15 @@ func (p *Person) confirmAt(ctx context.Context, size uint64, friends []*friend, 
 // findLeaf finds where the pinned keys of f stand in the log of their node.
 func (p *Person) findLeaf(ctx context.Context, f *friend) error {
 	shown, err := p.knownChain(ctx, f)
-	if err == nil {
-		err = pinned(f, shown.Chain)
-	}
 	if err != nil {
 		return err
+	}
+	if _, err := p.followShown(ctx, f, shown); err != nil {
+		return err
+	}
+	if now := p.vault.friend(f.Account); now != nil && now.PinHash != f.PinHash {
+		*f = *now // which says where they stand
+		return nil
 	}
 	_, proof, err := p.prove(ctx, shown, nil, false)
 	if err != nil {
