@@ -250,6 +250,7 @@ func (d *side) kinds() []recordKind {
 	}
 	return []recordKind{
 		alone("account/", (*side).judgeAccount),
+		alone(cosignedPrefix, (*side).judgeCosigned),
 		alone("deliver/", (*side).judgeDeliver),
 		alone("device/", (*side).judgeDevice),
 		alone(domainPrefix, (*side).judgeDomain),

@@ -63,11 +63,13 @@ func newCheckable(t *testing.T) *checkable {
 			}
 		}
 	}
+	asked := ann.home.asked(t, 0)
 	document, changes := ben.home.Document(), ben.home.document.Load().RootChanges
 	root := must(wire.OpenNodeDocument(document, south)).Root
 	if err := own.Apply(t.Context(),
 		put("peer/"+string(south), &peerRecord{Version: recordVersion, Root: root, Document: document, Fetched: now, Changes: changes}),
 		put(domainKey(south), &domainRecord{recordVersion}),
+		put(cosignedKey(asked.New.Size), &cosignedRecord{recordVersion, asked.Signed}),
 		put(seenKey(south), &seenRecord{recordVersion, 1, 2, wire.Hash{3}}),
 		put(ruleKey("evil.example"), &ruleRecord{recordVersion, RuleBlock, now}),
 		put(highWaterKey, &highWaterRecord{recordVersion, now}),
@@ -263,6 +265,9 @@ func blank(t *testing.T, key string, value []byte) string {
 	case "sync":
 		var r syncRecord
 		return as(&r, func() { r.AsOf, r.Seq, r.Bytes = 0, 0, 0 }) // which is counted again
+	case "witness":
+		var r seenRecord
+		return as(&r, func() { r.Number, r.Size, r.Root = min(r.Number, 1), 0, wire.Hash{} })
 	case "wrap":
 		var r wrapRecord
 		return as(&r, func() { r.Key, r.Sealed = wire.Hash{}, r.Sealed[:0] })
@@ -338,7 +343,7 @@ var unseen = map[string]map[string]string{
 		"wrap": "it may not have been made yet", "friend": "of somebody elsewhere, who may not have offered", "peer": "it is fetched again", "domain": "it is written again", "rule": "it may have been taken back",
 		"elsewhere": "the next start writes it", "throttle": "it expires", "news": "it expires", "process": "it expires", "nonce": "it expires",
 		"replay": "nothing may have been asked yet", "node": "the next start writes the name", "address": "it is fetched again", "sync": "it is fetched again",
-		"factor": "it may have been turned off", "read": "nobody may have read it", "witness": "it may not have been asked yet", "regain": "the node may not have been restored",
+		"factor": "it may have been turned off", "read": "nobody may have read it", "witness": "it may not have been asked yet", "cosigned": "nobody may have been asked", "regain": "the node may not have been restored",
 	},
 	"replaced by another": {
 		"domain": "they are all the same", "rule": "any rule will do", "deliver": "they are all the same", "elsewhere": "they are all the same", "device": "only the time differs", "wrap": "only the reader can tell", "replay": "any time will do", "regain": "any time will do", "sync": "it is counted again", "read": "only the time differs",

@@ -67,6 +67,7 @@ func keptKinds() []keptKind {
 	return []keptKind{
 		{"account/<account>", new(accountRecord), nil},
 		{"address/<node>/<handle>", new(addressRecord), nil},
+		{"cosigned/<size16>", new(cosignedRecord), nil},
 		{"deliver/<node>/<me>/<other>", new(deliverRecord), nil},
 		{"device/<account>/<hash>", new(device), nil},
 		{"domain/<domain>/<node>", new(domainRecord), nil},
@@ -137,6 +138,7 @@ var keptRows = []keptRow{
 	{"leaf/<statement>", keptPublic, aboutCount, "statement Number Account Seq"},
 	{"logtile/<level16>/<n16>", keptPublic, aboutCount, "level16 n16 Hashes"},
 	{"logtop/<size16>", keptPublic, aboutCount, "size16 Checkpoint"},
+	{"cosigned/<size16>", keptPublic, aboutCount, "size16 Note"},
 
 	{"vault/<account>", keptPublic, aboutAddress, "account"},
 	{"vault/<account>", keptHere, aboutLogins, "Era Keeper"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
 )
 
 // A matrix is the table "Who may call what" of docs/security.md.
@@ -86,6 +87,11 @@ func newCast(t *testing.T) *cast {
 	w := newLiveWorld(t)
 	x := &cast{home: w.host(), other: w.host(), west: w.host(), log: newOutsideLog(t, "example.com/log")}
 	x.home.watched = must(ParseWitnessedLogs(x.log.vkey))
+	shown := x.home.asked(t, 0)
+	line := must(keyservice.Cosign(shown.Signed, "far.example", wire.NewNodeWitnessSecret([32]byte{1}), time.Now()))
+	if err := x.home.keepCosignature(t.Context(), shown.New.Size, shown.Signed, line); err != nil {
+		t.Fatal(err)
+	}
 	x.ann, x.ghost = x.home.person("ann"), x.home.newPerson("ghost")
 	x.gus = x.home.person("gus")
 	people := map[string]*testPerson{"ann": x.ann}
@@ -266,6 +272,9 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 		"the checkpoint of the node's log": {ask: func(*caller) request {
 			return request{at: x.home, params: []string{fmt.Sprint(x.home.logID.Number)}}
 		}, shows: holds(x.home.logID.Origin(x.home.name))},
+		"the cosigned checkpoint of the node's log": {ask: func(*caller) request {
+			return request{at: x.home, params: []string{fmt.Sprint(x.home.logID.Number)}}
+		}, shows: holds("— far.example/v1/witness ")},
 		"leaves of the node's log": {ask: func(*caller) request {
 			return request{at: x.home, params: []string{fmt.Sprint(x.home.logID.Number), "entries/000.p/1"}}
 		}, shows: func(_ *caller, a answer, _ bool) bool { return len(a.body) > 100 }},

@@ -87,6 +87,7 @@ var apiTypes = map[string][2]any{
 	"GET " + wire.PathNodeInfo:      {nil, wire.NodeInfo{}},
 	"GET " + wire.PathWebFinger:     {nil, wire.WebFinger{}},
 	"GET " + wire.PathLogTop:        {nil, ""},
+	"GET " + wire.PathCosigned:      {nil, ""},
 	"GET " + wire.PathLogFile:       {nil, ""},
 	"POST " + wire.PathWitness:      {"", ""},
 	"POST " + wire.PathRegister:     {wire.RegisterRequest{}, wire.RegisterReply{}},

@@ -38,6 +38,7 @@ const (
 	PathFeed      = "/v1/feed"                            // GET ?limit=N&before=CURSOR&since=STATE: FeedReply
 	PathEvents    = "/v1/events"                          // GET: an event stream (MediaEvents)
 	PathLogTop    = "/v1/log/:number/checkpoint"          // GET: a signed checkpoint (MediaText)
+	PathCosigned  = "/v1/log/:number/cosigned"            // GET: the newest checkpoint that two witnesses have cosigned, else that with most (MediaText)
 	PathLogFile   = "/v1/log/:number/tile/:file"          // GET: a tile or leaves (MediaOctets); slashes in file
 	PathWitness   = "/v1/witness/add-checkpoint"          // POST a checkpoint of another log: a cosignature (MediaText)
 )
