@@ -222,6 +222,7 @@ var keptForms = map[string]*form{
 	"key/<account>/<seq16> Statement":                       signedForm(new(wire.KeyStatement)),
 	"vhead/<account>/<counter16>/<hash> Statement":          signedForm(new(wire.VaultHead)),
 	"vault/<account> Head":                                  signedForm(new(wire.VaultHead)),
+	"vault/<account> Statement":                             signedForm(new(wire.KeyStatement)),
 	"vault/<account> Slots":                                 {of: []any{new(wire.Slots)}, digest: wire.SlotsHash},
 	"sealed/<account>/<hash> Vault":                         {sealed: padded(4<<10, 2<<20), digest: wire.VaultHash},
 	"entry/<author>/<audience>/<seq16> Header":              signedForm(new(wire.EntryHeader)),

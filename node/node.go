@@ -207,7 +207,7 @@ func newNode(o Options) *Node {
 		purses = storedPurses{n.own, n.purseKey}
 	}
 	n.door = newDoor(newThrottle(n.now, n.dev, purses), o.SessionLifetime)
-	n.ownKeys = keyservice.New(ledger{n.own})
+	n.ownKeys = keyservice.New(ownLedger{ledger{n.own}})
 	n.copyKeys = keyservice.New(ledger{n.copies})
 	n.wraps.init(1 << 14)
 	n.people = newCache[wire.AccountID, wire.Handle](1 << 14)

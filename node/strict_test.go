@@ -33,7 +33,7 @@ func bodies(t *testing.T, home, west *served) (map[string]any, wire.Token) {
 		"POST " + wire.PathChallenge: wire.ChallengeRequest{Handle: "ann", Purpose: wire.PurposeLogin},
 		"POST " + wire.PathLogin:     login,
 		"POST " + wire.PathHeads:     wire.HeadsRequest{Account: wil.account, Query: must(query.Sign(wil.identity))},
-		"PUT " + wire.PathVault:      ann.nextVault(),
+		"PUT " + wire.PathVault:      ann.renewal(nil),
 		"POST " + wire.PathKeys:      wire.KeysRequest{Address: ann.address, Account: &ann.account},
 		"POST " + wire.PathFriends:   ann.offer(cid),
 		"POST " + wire.PathWraps:     wire.WrapsRequest{Audience: ann.audience, Commitment: random32(), Wraps: []wire.Wrap{ann.wrapFor(ben)}},

@@ -25,7 +25,7 @@ const (
 	PathSession   = "/v1/session"                         // GET: SessionReply; DELETE
 	PathSessions  = "/v1/sessions"                        // GET: SessionsReply; DELETE: all but the caller's
 	PathOneOfAll  = "/v1/sessions/:id"                    // DELETE
-	PathVault     = "/v1/vault"                           // GET ?after=N: VaultReply; PUT VaultRecord
+	PathVault     = "/v1/vault"                           // GET ?after=N: VaultReply; PUT VaultUpdate
 	PathKeys      = "/v1/keys"                            // POST KeysRequest: KeysReply
 	PathFriends   = "/v1/friends"                         // GET: FriendsReply; POST FriendStatement: FriendReply
 	PathWraps     = "/v1/wraps"                           // POST WrapsRequest
@@ -159,6 +159,13 @@ type HeadsReply struct {
 type VaultReply struct {
 	Heads  []Signed     `json:"heads"`
 	Record *VaultRecord `json:"record,omitempty"`
+}
+
+// VaultUpdate is the next version of a vault. A key statement that comes with it is the
+// next of the account, and the head is signed under it: the node takes both or neither.
+type VaultUpdate struct {
+	VaultRecord
+	KeyStatement Signed `json:"key_statement,omitempty"`
 }
 
 // KeysRequest asks for the keys of one person: by address, or by account once
