@@ -115,7 +115,7 @@ func TestLogIsCosigned(t *testing.T) {
 	}
 	lines := strings.Count(checkpoint, "\n")
 	time.Sleep(1100 * time.Millisecond) // another second, so another line
-	known = home.brings(nil)            // as after a start
+	home.brings(nil)                    // as after a start
 	_, again := home.file(t, keyservice.CheckpointFile)
 	if strings.Count(again, "\n") != lines || again == checkpoint || len(cosigners(t, again, second, third)) != 2 {
 		t.Errorf("once more: %s", again)
