@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -92,7 +93,16 @@ func (p *Person) hear(ctx context.Context, f *friend, r wire.FriendRecord) (hear
 	if err != nil {
 		return heard{}, err
 	}
-	return p.hearFrom(chain, r)
+	n, err := p.hearFrom(chain, r)
+	if !errors.Is(err, wire.Tampered) {
+		return n, err
+	}
+	// They may have newer keys.
+	newer, failed := p.newerChain(ctx, stream{streamID: streamID{Author: f.Account}, chain: chain})
+	if failed != nil || newer == nil {
+		return n, cmp.Or(failed, err)
+	}
+	return p.hearFrom(newer, r)
 }
 
 // hearFrom verifies what a record holds of the owner of chain.

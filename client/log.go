@@ -296,9 +296,9 @@ func (p *Person) logFile(ctx context.Context, pin *logPin, name string) ([]byte,
 // watch verifies the person's own keys in the log of their home, and looks for
 // statements in it that are for their address and not theirs. A log-in looks at so many
 // leaves, the next one goes on.
-func (p *Person) watch(ctx context.Context, proof []byte) (foreign int, err error) {
+func (p *Person) watch(ctx context.Context, keys shownChain) (foreign int, err error) {
 	home := p.session.Address
-	r, shown, err := p.prove(ctx, shownChain{p.chain, proof}, nil, true)
+	r, shown, err := p.prove(ctx, keys, nil, true)
 	if err != nil {
 		return 0, err
 	}

@@ -36,9 +36,9 @@ func (f *friend) verified() bool { return f.Verified && f.Compared == f.PinHash 
 // replaced reports whether they are not, though others were.
 func (f *friend) replaced() bool { return f.Verified && f.Compared != f.PinHash }
 
-// renewed reports whether the newest keys of chain are trusted only once they are compared.
+// renewed reports whether the newest keys of chain are others than those that are trusted.
 func (f *friend) renewed(chain *keyservice.Chain) bool {
-	return f.PinHash != chain.NewestHash() || f.replaced()
+	return !sameKeys(chain, f.PinSeq) || f.replaced()
 }
 
 // SafetyNumber returns the number of this person and who, a friend or the other end
@@ -135,7 +135,7 @@ func (p *Person) mark(ctx context.Context, about *friend, chain *keyservice.Chai
 		}
 		if renewed = f.renewed(chain); renewed {
 			v.forgetEpochsOf(f.Account)
-		} else if f.verified() {
+		} else if f.verified() && f.PinHash == chain.NewestHash() {
 			return false, nil
 		}
 		if f.PinHash != chain.NewestHash() {

@@ -272,7 +272,7 @@ func (p *Person) confirmFriends(ctx context.Context) error {
 	if len(confirmed) == 0 {
 		return ctx.Err()
 	}
-	return p.updateVault(ctx, func(v *vault) (changed bool, err error) {
+	err := p.updateVault(ctx, func(v *vault) (changed bool, err error) {
 		for id, now := range confirmed {
 			if f := v.friend(id); f != nil && f.PinHash == now.PinHash && !f.confirmed() {
 				f.Logged, f.Confirmed, changed = now.Logged, f.PinHash, true
@@ -280,6 +280,10 @@ func (p *Person) confirmFriends(ctx context.Context) error {
 		}
 		return changed, nil
 	})
+	if errors.Is(err, wire.Unavailable) {
+		return ctx.Err() // it is tried again later
+	}
+	return err
 }
 
 // unconfirmed lists friends, and who was asked, by node, whose keys could be confirmed.
@@ -314,11 +318,15 @@ func (p *Person) confirmAt(ctx context.Context, size uint64, friends []*friend, 
 // findLeaf finds where the pinned keys of f stand in the log of their node.
 func (p *Person) findLeaf(ctx context.Context, f *friend) error {
 	shown, err := p.knownChain(ctx, f)
-	if err == nil {
-		err = pinned(f, shown.Chain)
-	}
 	if err != nil {
 		return err
+	}
+	if _, err := p.followShown(ctx, f, shown); err != nil {
+		return err
+	}
+	if now := p.vault.friend(f.Account); now != nil && now.PinHash != f.PinHash {
+		*f = *now // which says where they stand
+		return nil
 	}
 	_, proof, err := p.prove(ctx, shown, nil, false)
 	if err != nil {

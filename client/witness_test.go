@@ -308,28 +308,48 @@ func TestConfirmingIsBounded(t *testing.T) {
 	}
 }
 
-// Where it is not known in which leaf keys stand, as in a log that has begun anew, the
-// home is asked for the proof.
-func TestConfirmedAnew(t *testing.T) {
+// A vault that cannot be written now costs nobody the list.
+func TestConfirmedAndNotKept(t *testing.T) {
 	c := newCircle(t)
 	c.asks(KeysPinned)
-	anew := newFakeLog("two.example", c.log.log.Number+5)
-	anew.adds(t, address("x@two.example"), "x")
-	c.logs["two.example"] = anew
-	w := c.newPerson("gus@two.example")
-	c.bob.must(c.bob.tryLogin()) // his leaf
-	c.ada.asks(w)                // sees the new log
-	first := c.people[c.bob.me()].chain
-	next, err := keyservice.ParseChain(append(first.Statements(), c.bob.nextStatement()))
-	c.ada.must(err)
-	_, err = anew.ProveChain(context.Background(), next)
-	c.ada.must(err)
-	anew.cosigned = anew.top(c.three, c.four)
-	c.people[c.bob.me()].chain = next
-	c.keysAre(KeysPinned) // other keys are shown
-	c.people[c.bob.me()].chain = first
+	c.log.cosigned = c.log.top(c.three, c.four)
+	c.ada.line.before = func(_ int, r *Request) error {
+		if r.Method == "PUT" {
+			return wire.Errorf(wire.Unavailable, "node", "one.example does not answer")
+		}
+		return nil
+	}
+	c.keysAre(KeysPinned)
+	c.ada.line.before = nil
 	c.keysAre(KeysConfirmed)
-	if f := c.ada.vault.friendAt(c.bob.address); f.Logged != (loggedAt{anew.log.Number, 2, 0}) {
-		t.Errorf("%+v", f.Logged)
+}
+
+// Where it is not known in which leaf keys stand, as in a log that has begun anew, the
+// home is asked for the proof. Newer keys that it shows are followed.
+func TestConfirmedAnew(t *testing.T) {
+	for _, newer := range []bool{false, true} {
+		c := newCircle(t)
+		c.asks(KeysPinned)
+		anew := newFakeLog("two.example", c.log.log.Number+5)
+		anew.adds(t, address("x@two.example"), "x")
+		c.logs["two.example"] = anew
+		w := c.newPerson("gus@two.example")
+		c.bob.must(c.bob.tryLogin()) // his leaf
+		c.ada.asks(w)                // sees the new log
+		want := loggedAt{anew.log.Number, 2, 0}
+		if newer {
+			next, err := keyservice.ParseChain(append(c.people[c.bob.me()].chain.Statements(), c.bob.nextStatement()))
+			c.ada.must(err)
+			_, err = anew.ProveChain(context.Background(), next)
+			c.ada.must(err)
+			c.people[c.bob.me()].chain = next
+			want = loggedAt{anew.log.Number, 3, 1}
+		}
+		c.keysAre(KeysPinned)
+		anew.cosigned = anew.top(c.three, c.four)
+		c.keysAre(KeysConfirmed)
+		if f := c.ada.vault.friendAt(c.bob.address); f.Logged != want {
+			t.Errorf("got %+v, want %+v", f.Logged, want)
+		}
 	}
 }

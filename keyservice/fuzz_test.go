@@ -123,3 +123,27 @@ func textOf(b []byte) []byte {
 	text, _, _ := cutNote(b)
 	return text
 }
+
+// FuzzAddCheckpoint reads bytes as what a log sends to a witness: they have one spelling,
+// and nothing but what the log has signed is taken.
+func FuzzAddCheckpoint(f *testing.F) {
+	secret, _, l, m := vectorLog(f)
+	for _, old := range []uint64{0, 3} {
+		f.Add(must(l.Growth(f.Context(), old)).Format())
+	}
+	f.Add([]byte("old 0\n\n"))
+	v := must(NodeVerifier(testOrigin, secret.Public()))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := ParseAddCheckpoint(b)
+		if err != nil {
+			return
+		}
+		if again := a.Format(); !bytes.Equal(again, b) || a.Old > wire.MaxInteger || a.New.Size > wire.MaxInteger || len(a.proof) > maxGrowth {
+			t.Errorf("%q is written again as %q", b, again)
+		}
+		if a.SignedBy(v) == nil && m.checkpoints[a.New.Size] == nil {
+			t.Errorf("%q is signed", b)
+		}
+		_ = a.Follows(wire.Hash{})
+	})
+}

@@ -40,7 +40,7 @@ type logVectors struct {
 // or a proof (Text), or a bundle (Payload) of so many leaves.
 type logVector struct {
 	Name      string    `json:"name"`
-	Kind      string    `json:"kind"` // leaf, checkpoint, proof, bundle, cosigned
+	Kind      string    `json:"kind"` // leaf, checkpoint, proof, bundle, cosigned, add-checkpoint
 	Address   string    `json:"address,omitempty"`
 	Hashed    string    `json:"hashed_address,omitempty"` // hex
 	Account   string    `json:"account,omitempty"`        // hex
@@ -51,6 +51,7 @@ type logVector struct {
 	Text      string    `json:"text,omitempty"`
 	Size      *uint64   `json:"size,omitempty"`
 	Root      string    `json:"root,omitempty"` // hex
+	Old       *uint64   `json:"old,omitempty"`  // size that a witness saw last
 	Time      int64     `json:"time,omitempty"` // of the cosignature, in seconds since 1970
 	Of        string    `json:"of,omitempty"`   // the name of the leaf that a proof is about
 	Count     int       `json:"count,omitempty"`
@@ -93,7 +94,7 @@ func makeLogVectors(t testing.TB) *logVectors {
 	secret, leaves, l, m := vectorLog(t)
 	key := secret.Public()
 	f := &logVectors{
-		About:  "The transparency log: leaves, checkpoints of the log of the first leaves, proofs, a bundle, cosigned checkpoints. Hex, but for what is text.",
+		About:  "The transparency log: leaves, checkpoints of the log of the first leaves, proofs, a bundle, cosigned checkpoints, requests to witnesses. Hex, but for what is text.",
 		Origin: testOrigin, Seed: hex.EncodeToString(secret.Seed()), Key: hex.EncodeToString(key[:]),
 	}
 	names := []string{"alice", "bob", "carol", "alice, the next", "dave"}
@@ -117,7 +118,36 @@ func makeLogVectors(t testing.TB) *logVectors {
 	f.Accepted = append(f.Accepted, logVector{Name: "all leaves", Kind: "bundle", Payload: hex.EncodeToString(bundle), Count: 5})
 	f.refuse(t, secret, leaves, string(must(l.Prove(t.Context(), leaves[1]))), bundle)
 	f.cosign(m.checkpoints[5])
+	f.ask(t, l)
 	return f
+}
+
+// ask adds what the log sends to a witness, as it should be and not.
+func (f *logVectors) ask(t testing.TB, l *Log) {
+	var all [6]string
+	for _, old := range []uint64{0, 3, 5} {
+		all[old] = string(must(l.Growth(t.Context(), old)).Format())
+		f.Accepted = append(f.Accepted, logVector{Name: fmt.Sprint("to a witness that saw ", old), Kind: "add-checkpoint", Text: all[old], Old: &old})
+	}
+	f.Accepted = append(f.Accepted, logVector{Name: "with an extension", Kind: "add-checkpoint", Text: strings.Replace(all[5], "\n\n—", "\nmore\n\n—", 1), Old: &[]uint64{5}[0]})
+	refuse := func(name, why, text string) {
+		f.Refused = append(f.Refused, logVector{Name: name, Kind: "add-checkpoint", Text: text, Error: wire.Invalid, Why: why})
+	}
+	hash := strings.Split(all[3], "\n")[1] + "\n"
+	refuse("no request", "there is nothing", "")
+	refuse("without old", "the first line is that of the old size", strings.TrimPrefix(all[3], "old 3\n"))
+	refuse("a size alone", "the first line is that of the old size", strings.TrimPrefix(all[3], "old "))
+	refuse("an old size of zeros", "a number has one spelling", strings.Replace(all[3], "old 3", "old 03", 1))
+	refuse("an old size with a sign", "a number has one spelling", strings.Replace(all[3], "old 3", "old +3", 1))
+	refuse("an old size above 2^53-1", "a number is too large", strings.Replace(all[3], "old 3", "old 9007199254740992", 1))
+	refuse("a hash of 31 bytes", "a hash has 32 bytes", strings.Replace(all[3], hash, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==\n", 1))
+	refuse("a hash with a carriage return", "a hash has 44 characters", strings.Replace(all[3], hash, hash[:9]+"\r"+hash[9:], 1))
+	refuse("64 hashes", "there are at most 63", strings.Replace(all[3], hash, strings.Repeat(hash, 62), 1))
+	refuse("without an empty line", "an empty line ends the hashes", strings.Replace(all[0], "old 0\n\n", "old 0\n", 1))
+	refuse("without signatures", "a note has an empty line after its text", all[0][:strings.Index(all[0], "\n\n—")+1])
+	refuse("without an origin", "the first line of a checkpoint is not empty", strings.Replace(all[0], "\n\n"+testOrigin, "\n\n", 1))
+	refuse("a size of zeros", "a number has one spelling", strings.Replace(all[0], "\n5\n", "\n05\n", 1))
+	refuse("a root of another length", "a hash has 32 bytes", strings.Replace(all[0], "\n5\n", "\n5\nAAAA", 1))
 }
 
 // cosign adds a checkpoint with the lines of witnesses, as it should be and not.
@@ -231,6 +261,20 @@ func (f *logVectors) check(v logVector) error {
 			return fmt.Errorf("it is signed again as %q", again)
 		}
 		return differs("root", c.Root[:], v.Root)
+	case "add-checkpoint":
+		a, err := ParseAddCheckpoint([]byte(v.Text))
+		if err != nil {
+			return err
+		}
+		if a.Old != *v.Old || a.Origin != f.Origin || string(a.Format()) != v.Text {
+			return fmt.Errorf("it is read as %+v", a)
+		}
+		for _, of := range f.Accepted {
+			if c, err := ReadCheckpoint([]byte(of.Text)); of.Kind == "checkpoint" && err == nil && c.Size == a.Old {
+				return a.Follows(c.Root)
+			}
+		}
+		return errors.New("there is no checkpoint of the old size")
 	case "cosigned":
 		at, ok := must(ParseWitness(f.Witness)).Cosigned([]byte(v.Text))
 		if !ok {

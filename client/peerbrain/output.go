@@ -23,6 +23,12 @@ type (
 		Account      wire.AccountID `json:"account"`
 		RecoveryCode string         `json:"recovery_code"`
 	}
+	recoveredJSON struct {
+		Address      wire.Address   `json:"address"`
+		Account      wire.AccountID `json:"account"`
+		Device       string         `json:"device"`
+		RecoveryCode string         `json:"recovery_code"`
+	}
 	sessionJSON struct {
 		ID      wire.Hash `json:"id"`
 		Device  string    `json:"device"`

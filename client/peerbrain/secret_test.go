@@ -10,5 +10,5 @@ import (
 // each for the one moment in which it is shown: the recovery code, and what the second
 // factor is made of.
 func TestSecretsAreNotWritten(t *testing.T) {
-	secrettest.Table{Open: []string{"registeredJSON.RecoveryCode", "authenticatorJSON.Secret", "backupJSON.Codes"}}.Test(t)
+	secrettest.Table{Open: []string{"registeredJSON.RecoveryCode", "recoveredJSON.RecoveryCode", "authenticatorJSON.Secret", "backupJSON.Codes"}}.Test(t)
 }
