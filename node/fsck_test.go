@@ -223,6 +223,13 @@ func blank(t *testing.T, key string, value []byte) string {
 		if key == "node/keys" {
 			return as(&k, func() { k = nodeKeys{Version: k.Version, Root: k.Root, Changes: k.Changes} })
 		}
+		if key == witnessKey {
+			var w witnessIdentity
+			return as(&w, func() { w.Created = 0 })
+		}
+	case "witness":
+		var r seenRecord
+		return as(&r, func() { r = seenRecord{Version: r.Version} })
 	case "news", "process", "throttle":
 		var n newsRecord
 		var p processRecord

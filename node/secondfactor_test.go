@@ -406,7 +406,7 @@ func TestFactorOfLaterRelease(t *testing.T) {
 // the reason.
 var harmless = map[string]string{
 	"DELETE " + wire.PathSession: "ends the session that asks, and nothing else",
-	"PUT " + wire.PathVault:      "needs a code where the slots change (TestNewSlotsNeedACode); else it is signed with the identity key, which is not in a session's token",
+	"PUT " + wire.PathVault:      "needs a code where the slots change or keys are renewed (TestNewSlotsNeedACode, TestNewKeysNeedACode); else it is signed with the identity key, which is not in a session's token",
 	"POST " + wire.PathKeys:      "looks keys up",
 	"POST " + wire.PathFriends:   "signed with the identity key",
 	"POST " + wire.PathWraps:     "for what is signed with the identity key",
@@ -570,6 +570,26 @@ func TestNewSlotsNeedACode(t *testing.T) {
 	if _, err := ann.visits(n.Node); !errors.Is(err, wire.SecondFactor) {
 		t.Errorf("the new password: %v", err)
 	}
+}
+
+// TestNewKeysNeedACode: nor are keys renewed without one.
+func TestNewKeysNeedACode(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann := n.person("ann")
+	token := must(ann.visits(n.Node))
+	a := newAppliance()
+	if err := n.in(token).PutSecondFactor(t.Context(), a.request(ann.account, n.now())); err != nil {
+		t.Fatal(err)
+	}
+	u := ann.renewal(nil)
+	before := n.records()
+	kind(t, n.in(token).RenewKeys(t.Context(), u), wire.SecondFactor)
+	if !maps.Equal(before, n.records()) {
+		t.Error("something of it was kept")
+	}
+	at := n.in(token)
+	at.shown = &shownCode{a.takes(), newAddress()}
+	kind(t, at.RenewKeys(t.Context(), u), "")
 }
 
 // TestCodeForOneRequest: a request that has to begin again, because another one was

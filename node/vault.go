@@ -223,7 +223,7 @@ func (p *Person) putVault(ctx context.Context, chain *keyservice.Chain, v wire.V
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(v.Slots, current.Slots) || v.KeyStatement != nil {
+	if len(v.KeyStatement) > 0 || !bytes.Equal(v.Slots, current.Slots) {
 		if err := p.cleared(ctx); err != nil {
 			return err
 		}

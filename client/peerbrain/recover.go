@@ -40,7 +40,8 @@ have is the right one. Nothing is changed then, and nothing of it is sent.
 
 With --renew, where you are logged in, you get a new code in place of the one
 that you have. The password stays, and all other sessions end. Do that when
-somebody may have seen the code.
+somebody may have seen the code. A code of your second factor is wanted for that,
+if there is one; a script gives it with --code-file FILE or in PEERBRAIN_CODE.
 
 With --new-keys all your keys are replaced: do that when a device of yours was
 stolen, or somebody has got at its files. What you write from then on, and what
@@ -52,8 +53,7 @@ are logged in, ADDRESS can be left out.
 The code is asked on the terminal, where it is not shown. A script gives it with
 --recovery-code-file FILE (- for standard input), and the new password with
 --password-file FILE or in PEERBRAIN_PASSWORD. Neither is ever an argument,
-which other people could see. With --renew, the code of a second factor comes as
-with peerbrain passwd.`,
+which other people could see.`,
 		Example: `  peerbrain recover ada@node.example
   peerbrain recover ada@node.example --recovery-code-file code.txt --password-file new.txt
   peerbrain recover --check
@@ -78,10 +78,10 @@ with peerbrain passwd.`,
 			if f.check {
 				return a.person(cmd.Context(), func(p *client.Person) error { return a.checkCode(cmd.Context(), p, f.sheet) })
 			}
+			if err := a.oneStandardInput(f.sheet, f.chosen); err != nil {
+				return err
+			}
 			if f.renew {
-				if err := a.oneStandardInput(f.sheet); err != nil {
-					return err
-				}
 				return a.person(cmd.Context(), func(p *client.Person) error { return a.renewCode(cmd.Context(), p, f.sheet) })
 			}
 			addr, err := a.recovered(cmd, args)
@@ -156,7 +156,7 @@ func (a *app) runRecover(ctx context.Context, addr wire.Address, f recoverFlags)
 		if f.keys {
 			a.say("%s has new keys. Friends take them over when they next hear from you, or compare\nyour safety number again.", addr)
 		}
-		a.say("%s has a new password and a new recovery code, and is logged in here.\nAll other sessions have ended. The code that you have used is good for nothing more. There is no second factor.", addr)
+		a.say("%s has a new password and a new recovery code, and is logged in here.\nAll other sessions have ended. The code that you have used is good for nothing more.\nThere is no second factor.", addr)
 		a.next("peerbrain recover --check    whether you have written the new code down right")
 		return nil
 	})
