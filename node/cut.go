@@ -172,7 +172,7 @@ func (c *cut) has(key string) bool {
 	switch parts[0] {
 	case elsewherePrefix:
 		at = 2
-	case "account", "device", "entry", "friend", "key", "vault", "vhead", "wrap":
+	case "account", "device", "entry", "farewell", "friend", "key", "leaving", "vault", "vhead", "wrap":
 	default:
 		return true
 	}

@@ -335,6 +335,12 @@ func (n *Node) forget(copied bool, key string) {
 		if n.keyLog != nil { // else it is about to be opened
 			n.keyLog.Forget()
 		}
+	case "leaving":
+		var account wire.AccountID
+		if account, err = parseLeavingKey(key); err == nil {
+			n.people.Remove(account)
+			n.leaving.look()
+		}
 	case "deliver", "node", "rule":
 	default:
 		err = fmt.Errorf("nothing is known of %q", key)
@@ -353,6 +359,7 @@ func (n *Node) forgetAll() {
 	n.changes.ofAll()
 	n.ownKeys.ForgetAll()
 	n.copyKeys.ForgetAll()
+	n.people.Purge()
 	n.door.cache.forgetAll()
 	if n.keyLog != nil {
 		n.keyLog.Forget()

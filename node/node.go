@@ -112,6 +112,7 @@ type Node struct {
 	follows follows
 	queue   deliveries
 	notices notices
+	leaving leaving
 	warmed  chan struct{} // closed when warm has ended
 	news    *news         // nil unless the stores are shared
 
@@ -163,6 +164,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n.work.Go(n.roomLoop)
 	n.work.Go(n.regainLoop)
 	n.work.Go(n.rotateLoop)
+	n.work.Go(n.leaveLoop)
 	return n, nil
 }
 
@@ -206,6 +208,7 @@ func newNode(o Options) *Node {
 	n.follows.init()
 	n.queue.init(n.jitter)
 	n.notices.init()
+	n.leaving.init(n.jitter)
 	n.live.init()
 	n.changes.live = &n.live
 	n.warmed = make(chan struct{})

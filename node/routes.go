@@ -64,6 +64,7 @@ func routes() []route {
 		{method: "GET", pattern: wire.PathLogFile, open: true, deep: true, serve: serveLogFile},
 		{method: "*", pattern: federationPrefix + "*", open: true, limit: federation.MaxRequest, serve: servePeer},
 
+		{method: "POST", pattern: wire.PathTombstone, serve: serveDelete},
 		{method: "GET", pattern: wire.PathSession, serve: serveGetSession},
 		{method: "DELETE", pattern: wire.PathSession, serve: serveEndSession},
 		{method: "GET", pattern: wire.PathSessions, serve: serveSessions},

@@ -33,6 +33,7 @@ func bodies(t *testing.T, home, west *served) (map[string]any, wire.Token) {
 		"POST " + wire.PathChallenge: wire.ChallengeRequest{Handle: "ann", Purpose: wire.PurposeLogin},
 		"POST " + wire.PathLogin:     login,
 		"POST " + wire.PathHeads:     wire.HeadsRequest{Account: wil.account, Query: must(query.Sign(wil.identity))},
+		"POST " + wire.PathTombstone: wire.DeleteRequest{Tombstone: must(ann.tombstone().Sign(ann.identity))},
 		"PUT " + wire.PathVault:      ann.nextVault(),
 		"POST " + wire.PathKeys:      wire.KeysRequest{Address: ann.address, Account: &ann.account},
 		"POST " + wire.PathFriends:   ann.offer(cid),

@@ -190,7 +190,7 @@ func (a *app) friendList() *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
 		Short:   "List friends, and who asked whom",
-		Long:    "List friends, and who asked whom. With --json the state is friend, incoming or outgoing;\nverified says that you compared keys, keys_changed that they have changed since.",
+		Long:    "List friends, and who asked whom. With --json the state is friend, incoming,\noutgoing, or deleted for somebody who has deleted their account; verified says that you compared keys, keys_changed that they have changed since.",
 		Example: "  peerbrain friend list\n  peerbrain friend list --json",
 		Args:    noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -238,6 +238,9 @@ func stateWords(f client.Friend) string {
 		mark = ", verified before: the keys have changed since"
 	case f.Verified:
 		mark = ", verified"
+	}
+	if f.Deleted {
+		return "has deleted their account" + mark
 	}
 	switch f.State {
 	case wire.StateFriend:
