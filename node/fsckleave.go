@@ -91,7 +91,7 @@ func (d *side) judgeGone(ctx context.Context, rec store.Record, r *handleRecord,
 func (d *side) leftOf(ctx context.Context, account wire.AccountID) (string, error) {
 	a := account.String()
 	shelf := wire.ShelfOf(account)
-	prefixes := append(personPrefixes(account), accountKey(account), vaultKey(account), friendsKey(account), farewellsKey(account),
+	prefixes := append(personPrefixes(account), accountKey(account), vaultKey(account), friendsKey(account),
 		"entry/"+a+"/", "wrap/"+a+"/", shelfPrefix(shelf))
 	for _, prefix := range prefixes {
 		key, err := lowestKey(ctx, d.s, store.Prefix(prefix))
@@ -137,23 +137,53 @@ func (d *side) judgeLeaving(ctx context.Context, rec store.Record) error {
 	return nil
 }
 
+// judgeUnmarked looks at a farewell of an account that is not being deleted, as far as
+// its marker says.
+func (d *side) judgeUnmarked(ctx context.Context, rec store.Record, account wire.AccountID) error {
+	h, err := d.chain(ctx, account)
+	if err != nil {
+		return err
+	}
+	gone := false
+	if h.chain != nil {
+		if gone, err = d.isGone(ctx, h.chain.Newest().Handle, account); err != nil {
+			return err
+		}
+	}
+	if !gone {
+		d.spare(rec, "its account is not deleted", "remove it")
+		return nil
+	}
+	mark := &leavingRecord{recordVersion, h.chain.Newest().Handle, d.f.Now().UnixMilli()}
+	d.wrong(Finding{
+		Key: leavingKey(account), Problem: "somebody has to be told that an account is deleted, and the marker that this is found by is missing, or cannot be read",
+		Person: d.who(ctx, account), Repair: "write it again from the keys", fix: d.applies(put(leavingKey(account), mark)),
+	})
+	return nil
+}
+
 // judgeFarewell checks farewell/<me>/<node>/<other>.
-func (d *side) judgeFarewell(_ context.Context, rec store.Record) error {
+func (d *side) judgeFarewell(ctx context.Context, rec store.Record) error {
 	p, node, ok := parseFarewellKey(rec.Key)
 	_, err := wire.ParseNodeName(string(node))
 	var r farewellRecord
 	problem := ""
+	if ok && err == nil && !d.f.leaving[p.me] {
+		return d.judgeUnmarked(ctx, rec, p.me)
+	}
 	switch {
 	case !ok || err != nil:
 		problem = "its key is not that of a farewell"
-	case !d.f.leaving[p.me]:
-		problem = "its account is not being deleted"
 	default:
 		problem = decodeStrictly(rec, &r)
 	}
 	if problem == "" {
-		if _, err := wire.ParseHandle(string(r.Handle)); err != nil {
-			problem = "it names no handle"
+		h, err := d.chainAt(ctx, p.other, node)
+		if err != nil {
+			return err
+		}
+		if h.chain != nil && h.chain.Address() != (wire.Address{Handle: r.Handle, Node: node}) {
+			problem = "it does not name the address of the account"
 		}
 	}
 	if problem != "" {

@@ -352,22 +352,48 @@ func (n *Node) dropRead(ctx context.Context, p pair) error {
 // dropReader removes the wraps that p.other has made for p.me.
 func (n *Node) dropReader(ctx context.Context, p pair) error {
 	for _, s := range []store.Store{n.own, n.copies} {
-		var gone []store.Change
+		gone := map[streamName][]store.Change{}
 		for rec, err := range s.Scan(ctx, store.Prefix("wrap/"+p.other.String()+"/")) {
 			if err != nil && !errors.Is(err, store.ErrDamaged) {
 				return err
 			}
 			if name, err := parseWrapKey(rec.Key); err == nil && name.Reader == p.me {
-				gone = append(gone, store.Change{Key: wrapKey(name)})
+				of := streamName{name.Author, name.Audience}
+				gone[of] = append(gone[of], store.Change{Key: wrapKey(name)})
 			}
 		}
-		for batch := range slices.Chunk(gone, dropBatch) {
-			if err := s.Apply(ctx, batch...); err != nil {
+		for name, changes := range gone {
+			if err := n.dropWraps(ctx, s == n.copies, name, changes); err != nil {
 				return err
 			}
 		}
 	}
 	n.wraps.forgetAll()
+	return nil
+}
+
+// dropWraps makes changes that delete wraps of a stream. What a copy takes is counted
+// again then.
+func (n *Node) dropWraps(ctx context.Context, copied bool, name streamName, changes []store.Change) error {
+	kept := n.own
+	if copied {
+		kept = n.copies
+		s := n.streams.add(name, true)
+		s.appending.Lock()
+		defer s.appending.Unlock()
+		if err := n.ready(ctx, s); err != nil {
+			return err
+		}
+		if s.bytes = -1; s.state().Seq > 0 {
+			changes = slices.Insert(changes, 0, syncChange(name, s.saved, s.state().Seq, -1))
+		}
+		n.room.mark()
+	}
+	for batch := range slices.Chunk(changes, dropBatch) {
+		if err := kept.Apply(ctx, batch...); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -527,12 +553,22 @@ func (n *Node) takeGone(ctx context.Context, f followed) bool {
 	}
 	for _, reader := range f.readers {
 		statement := wire.FriendStatement{Kind: wire.FriendTombstone, Statement: known.tombstone}
-		if _, err := n.ingest(ctx, byNode, parties{pair{reader, f.stream.author}, r.address()}, statement); err != nil {
+		_, err := n.ingest(ctx, byNode, parties{pair{reader, f.stream.author}, r.address()}, statement)
+		if err == nil {
+			err = n.forgetGone(ctx, f.stream.author, reader)
+		}
+		if err != nil {
 			n.log.Warn("a tombstone was not taken", "author", f.stream.author.String(), "error", err)
 		}
 	}
-	if err := n.dropCopies(ctx, f.stream.author, nil); err != nil {
-		n.log.Error("the copies of somebody who has deleted their account could not be removed", "error", err)
-	}
 	return true
+}
+
+// forgetGone removes what there is here of somebody elsewhere who has deleted their
+// account, and what somebody here has wrapped for them.
+func (n *Node) forgetGone(ctx context.Context, gone, here wire.AccountID) error {
+	if err := n.dropReader(ctx, pair{gone, here}); err != nil {
+		return err
+	}
+	return n.dropCopies(ctx, gone, nil)
 }

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -53,7 +55,7 @@ func leftBehind(t testing.TB, p *testPerson) (keys []string) {
 				t.Fatal(err)
 			}
 			switch kind, _, _ := strings.Cut(rec.Key, "/"); kind {
-			case "handle", "key", "log", "leaf", "logtile", "logtop", "leaving":
+			case "handle", "key", "log", "leaf", "logtile", "logtop", "leaving", "news":
 				continue
 			case "friend": // the records of friends name them, and their tombstone
 				if strings.HasSuffix(rec.Key, p.account.String()) {
@@ -143,7 +145,7 @@ func TestDelete(t *testing.T) {
 		_, err = ann.home.any().Register(t.Context(), ann.home.newPerson("ann").register)
 		kind(t, err, wire.Exist)
 		for _, n := range []*testNode{ann.home, ben.home} {
-			if got := fsckStores(t, n.own, n.copies, n.world.clock.now(), false); len(got.findings)+len(got.left) > 0 {
+			if got := fsckStores(t, n.own, n.copies, n.world.clock.now(), false); len(got.findings) > 0 {
 				t.Errorf("fsck finds %s", got)
 			}
 		}
@@ -407,5 +409,73 @@ func TestMarkerWithoutTombstone(t *testing.T) {
 	})
 	if after := keysOf(t, n.own, ""); !slices.Equal(before, after) {
 		t.Errorf("got %q, want %q", after, before)
+	}
+}
+
+// TestCutOfDeleted deletes an account at each moment of a backup of a database: what is
+// made of it has the account as it was, or deletes what is left of it.
+func TestCutOfDeleted(t *testing.T) {
+	c := newCutTown(t)
+	c.ben.befriend(c.wil)
+	c.worker.close() // nobody finishes the deletion
+	before := c.office.own.Snapshot()
+	for _, all := range []bool{false, true} {
+		for k := 1; ; k += 3 {
+			c.office.own.Restore(before)
+			reads := 0
+			var file bytes.Buffer
+			s := busyStore{c.office.own, func(string) {
+				if reads++; reads == k {
+					c.tombstones(t, c.ben, all)
+				}
+			}}
+			if err := backup(t.Context(), cutStore{s, north, filepath.Join(t.TempDir(), "spool")}, &file, c.office.w.clock.now()); err != nil {
+				t.Fatal(err)
+			}
+			if reads < k {
+				if k < 100 {
+					t.Errorf("a backup makes %d reads", reads)
+				}
+				break
+			}
+			restored := storetest.NewMemory()
+			if err := restore(t.Context(), restored, &file, c.office.w.clock.now()); err != nil {
+				t.Fatal(err)
+			}
+			if got := fsckStores(t, restored, c.office.copies, time.Now(), false); len(got.findings) > 0 {
+				t.Fatalf("after %d reads: %s", k, got)
+			}
+			var h handleRecord
+			if _, err := read(t.Context(), restored, handleKey("ben"), &h); err != nil {
+				t.Fatalf("after %d reads: %v", k, err)
+			}
+			_, err := restored.Get(t.Context(), leavingKey(c.ben.account))
+			if marked := err == nil; marked != (len(h.Tombstone) > 0) {
+				t.Fatalf("after %d reads: there is a marker: %v, and a tombstone of %d bytes", k, marked, len(h.Tombstone))
+			}
+			if len(h.Tombstone) == 0 && reads > k+6 {
+				t.Errorf("after %d of %d reads: the copy does not say that the account is deleted", k, reads)
+			}
+		}
+	}
+}
+
+// tombstones does what a deletion does in the store, all of it or its beginning.
+func (c *cutTown) tombstones(t *testing.T, p *testPerson, all bool) {
+	t.Helper()
+	changes := []store.Change{
+		put(leavingKey(p.account), &leavingRecord{recordVersion, p.address.Handle, c.office.w.clock.now().UnixMilli()}),
+		put(handleKey(p.address.Handle), &handleRecord{recordVersion, p.account, must(p.tombstone().Sign(p.identity))}),
+		{Key: vaultKey(p.account)},
+	}
+	if all {
+		for _, prefix := range append(personPrefixes(p.account), "entry/"+p.account.String(), "wrap/"+p.account.String(), friendsKey(p.account), accountKey(p.account)) {
+			for _, key := range keysOf(t, c.office.own, prefix) {
+				changes = append(changes, store.Change{Key: key})
+			}
+		}
+	}
+	if err := c.office.own.Apply(t.Context(), changes...); err != nil {
+		t.Fatal(err)
 	}
 }

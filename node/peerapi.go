@@ -74,7 +74,7 @@ func (p peer) Deliver(ctx context.Context, r wire.PeerFriendRequest) (wire.PeerF
 		return wire.PeerFriendReply{}, p.node.shortage.answer(p.node.log, p.node.now(), err)
 	}
 	if r.Kind == wire.FriendTombstone {
-		if err := p.node.dropCopies(ctx, r.FromAccount, nil); err != nil {
+		if err := p.node.forgetGone(ctx, r.FromAccount, to); err != nil {
 			return wire.PeerFriendReply{}, p.node.shortage.answer(p.node.log, p.node.now(), err)
 		}
 	}
