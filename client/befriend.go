@@ -16,7 +16,7 @@ func (p *Person) offer(ctx context.Context, who wire.Address, f *friend, history
 	if f == nil {
 		shown, err := p.fetchChain(ctx, who, nil)
 		if err == nil {
-			err = p.confirm(ctx, shown)
+			err = p.meet(ctx, shown)
 		}
 		if err != nil {
 			return err

@@ -228,7 +228,7 @@ func (p *Person) offerOf(ctx context.Context, who wire.Address) (*friend, error)
 		}
 		f, shown, err := p.stranger(ctx, r)
 		if err == nil {
-			err = p.confirm(ctx, shown)
+			err = p.meet(ctx, shown)
 		}
 		if err != nil {
 			return nil, err

@@ -143,7 +143,7 @@ func (p *Person) hearFrom(chain *keyservice.Chain, r wire.FriendRecord) (heard, 
 
 // stranger verifies the offer of somebody whom the vault does not have. The
 // result is what the vault would have of them; its state is incoming. Whoever pins the
-// keys looks into the log before (confirm).
+// keys looks into the log before (meet).
 func (p *Person) stranger(ctx context.Context, r wire.FriendRecord) (*friend, shownChain, error) {
 	shown, err := p.fetchChain(ctx, r.Address, &r.Account)
 	if err != nil {

@@ -136,11 +136,11 @@ type shownChain struct {
 
 // prove verifies that the newest key statement of somebody is in the log of their node,
 // which is what it was when it was last seen. It returns the log up to the checkpoint of
-// the proof, and the number of the leaf. direct says that the node itself shows it, and
-// now.
-func (p *Person) prove(ctx context.Context, c shownChain, direct bool) (*keyservice.LogReader, *keyservice.Proof, error) {
+// the proof, and the number of the leaf. asked is which log the node keeps, as it has said
+// itself just now, or nil. direct says that the node itself shows the proof, and now.
+func (p *Person) prove(ctx context.Context, c shownChain, asked *logPin, direct bool) (*keyservice.LogReader, *keyservice.Proof, error) {
 	who := c.Address()
-	pin, proof, err := p.openProof(ctx, who.Node, c.proof)
+	pin, proof, err := p.openProof(ctx, who.Node, asked, c.proof)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -157,26 +157,29 @@ func logError(node wire.NodeName, format string, args ...any) error {
 }
 
 // openProof opens a proof by what is known of the log of a node. Where that is nothing,
-// or not enough, the node is asked which log it keeps.
-func (p *Person) openProof(ctx context.Context, node wire.NodeName, b []byte) (logPin, *keyservice.Proof, error) {
+// or not enough, the node is asked which log it keeps, unless it was.
+func (p *Person) openProof(ctx context.Context, node wire.NodeName, asked *logPin, b []byte) (logPin, *keyservice.Proof, error) {
 	known := p.pins()[node]
-	if known != nil {
+	if known != nil && asked == nil {
 		if proof, err := keyservice.OpenProof(b, known.origin(), known.Key); err == nil {
 			return *known, proof, nil
 		}
 	}
-	pin, err := p.askLog(ctx, node, known)
-	if err != nil {
-		return pin, nil, err
+	if asked == nil {
+		pin, err := p.askLog(ctx, node, known)
+		if err != nil {
+			return pin, nil, err
+		}
+		asked = &pin
 	}
-	proof, err := keyservice.OpenProof(b, pin.origin(), pin.Key)
+	proof, err := keyservice.OpenProof(b, asked.origin(), asked.Key)
 	if err != nil {
-		return pin, nil, logError(node, "what is shown as proof is not of it: %s", reason(err))
+		return *asked, nil, logError(node, "what is shown as proof is not of it: %s", reason(err))
 	}
-	if known != nil && pin.Number > known.Number {
+	if known != nil && asked.Number > known.Number {
 		p.notes = append(p.notes, fmt.Sprintf("the log of keys of %s has begun anew, as after a restore from a backup; what it held before may be lost", node))
 	}
-	return pin, proof, nil
+	return *asked, proof, nil
 }
 
 // askLog asks a node which log it keeps. Its root key has to be the one that was seen
@@ -189,6 +192,9 @@ func (p *Person) askLog(ctx context.Context, node wire.NodeName, known *logPin) 
 	d, err := reply.Open(node)
 	if err != nil {
 		return pin, wire.Errorf(untrue(err), "node", "the document that %s shows is not right: %s", node, reason(err))
+	}
+	if d.Log == nil && known != nil {
+		return pin, logError(node, "it is gone: the node says that it keeps none")
 	}
 	if d.Log == nil {
 		return pin, wire.Errorf(wire.Unavailable, "log", "%s keeps no log of keys: its release is too old", node)
@@ -215,15 +221,22 @@ func (p *Person) askLog(ctx context.Context, node wire.NodeName, known *logPin) 
 // grown verifies that a checkpoint is of the same log as the newest that was seen. It
 // may be an older one, unless the node itself shows it.
 func (p *Person) grown(ctx context.Context, pin logPin, shown keyservice.Checkpoint, direct bool) (*keyservice.LogReader, error) {
+	if direct && shown.Size < pin.Size {
+		return nil, logError(pin.Node, "it has gone back: it had %d statements when it was last seen, and shows %d", pin.Size, shown.Size)
+	}
+	r, err := p.compareLog(ctx, pin, shown)
+	return r, logFault(pin.Node, err)
+}
+
+// compareLog returns the log up to a checkpoint that has grown out of the newest that was
+// seen, or is older; else the fault of the log.
+func (p *Person) compareLog(ctx context.Context, pin logPin, shown keyservice.Checkpoint) (*keyservice.LogReader, error) {
 	r := p.logReader(ctx, pin, shown)
 	if shown.Size < pin.Size {
-		if direct {
-			return nil, logError(pin.Node, "it has gone back: it had %d statements when it was last seen, and shows %d", pin.Size, shown.Size)
-		}
-		return r, logFault(pin.Node, p.logReader(ctx, pin, pin.checkpoint()).Extends(shown))
+		return r, p.logReader(ctx, pin, pin.checkpoint()).Extends(shown)
 	}
 	if err := r.Extends(pin.checkpoint()); err != nil {
-		return nil, logFault(pin.Node, err)
+		return nil, err
 	}
 	pin.Size, pin.Hash = shown.Size, shown.Root
 	p.saw(pin)
@@ -240,31 +253,16 @@ func logFault(node wire.NodeName, err error) error {
 
 // logReader reads the log of a node up to a checkpoint.
 func (p *Person) logReader(ctx context.Context, pin logPin, at keyservice.Checkpoint) *keyservice.LogReader {
-	return keyservice.NewLogReader(ctx, at, func(ctx context.Context, name string) ([]byte, error) {
-		answer, err := p.c.answer(ctx, &Request{Method: "GET", Node: pin.Node, Path: pin.log().File(name)})
-		if err != nil {
-			return nil, err
-		}
-		return answer.Body, nil
-	})
+	return keyservice.NewLogReader(ctx, at, func(ctx context.Context, name string) ([]byte, error) { return p.logFile(ctx, &pin, name) })
 }
 
-// confirm is prove for keys that are about to be pinned. Nothing that stands behind them
-// in the log may say otherwise: of the newest maxLooked leaves, all are read.
-func (p *Person) confirm(ctx context.Context, c shownChain) error {
-	who := c.Address()
-	r, proof, err := p.prove(ctx, c, who.Node == p.session.Address.Node)
+// logFile asks a node for a file of its log.
+func (p *Person) logFile(ctx context.Context, pin *logPin, name string) ([]byte, error) {
+	answer, err := p.c.answer(ctx, &Request{Method: "GET", Node: pin.Node, Path: pin.log().File(name)})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	size := proof.Checkpoint.Size
-	err = r.Leaves(max(proof.Number+1, size-min(size, maxLooked)), size, func(n uint64, leaf *wire.LogLeaf) error {
-		if leaf.Address == wire.LogAddress(who) {
-			return wire.Errorf(wire.Tampered, "log", "leaf %d is about other keys of %s than those that are shown", n, who)
-		}
-		return nil
-	})
-	return logFault(who.Node, err)
+	return answer.Body, nil
 }
 
 // watch verifies the person's own keys in the log of their home, and looks for
@@ -272,7 +270,7 @@ func (p *Person) confirm(ctx context.Context, c shownChain) error {
 // leaves, the next one goes on.
 func (p *Person) watch(ctx context.Context, proof []byte) (foreign int, err error) {
 	home := p.session.Address
-	r, shown, err := p.prove(ctx, shownChain{p.chain, proof}, true)
+	r, shown, err := p.prove(ctx, shownChain{p.chain, proof}, nil, true)
 	if err != nil {
 		return 0, err
 	}

@@ -76,7 +76,7 @@ func (p *Person) VerifyFriend(ctx context.Context, who wire.Address, number Safe
 			return &otherNumberError{wire.Errorf(wire.Tampered, "safety number", "%d of %d groups are others than here", here.differs(number), numberDigits/numberGroup)}
 		}
 		if f.PinHash != chain.NewestHash() {
-			if err := p.confirm(ctx, shown); err != nil {
+			if err := p.meet(ctx, shown); err != nil {
 				return err
 			}
 		}

@@ -97,6 +97,9 @@ func NewLogReader(ctx context.Context, tree Checkpoint, fetch func(ctx context.C
 	return r
 }
 
+// Checkpoint returns how far the log is read.
+func (r *LogReader) Checkpoint() Checkpoint { return r.tree }
+
 // tileFetcher implements tlog.TileReader.
 type tileFetcher struct{ r *LogReader }
 

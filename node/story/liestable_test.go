@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
 )
 
 // Routes, as the lies name them.
@@ -37,6 +39,7 @@ const (
 	onEvents    = "GET " + wire.PathEvents
 	onDocument  = "GET " + wire.PathDocument
 	onLogFile   = "GET " + wire.PathLogFile
+	onLogTop    = "GET " + wire.PathLogTop
 )
 
 // one is a lie that changes the good answers of one route.
@@ -246,6 +249,17 @@ func spoiledFiles(*liesScene, string) []told {
 			x.answer[20] ^= 1
 		}
 	}}}
+}
+
+// top is the newest checkpoint of the log of the right node.
+func (s *liesScene) top() []byte {
+	s.t.Helper()
+	at := regexp.MustCompile(`/v1/log/[0-9]+`).Find(s.keys["eve"].Proof)
+	top, err := s.right.public(string(at) + "/" + keyservice.CheckpointFile)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return top
 }
 
 // grows registers somebody on the right node.
@@ -543,6 +557,18 @@ var friendLies = []lie{
 		return spoiledFiles(s, home)
 	}, wire.Tampered, "its files do not add up to its checkpoint", nil, nil},
 	{"a log without its files", onLogFile, "login bob@", "", always(refuse(onLogFile, wire.NotExist)), wire.Tampered, "is missing in it", nil, nil},
+	{"the newest checkpoint of another log, to who has it from elsewhere", onLogTop, "friend accept eve@", "ada", func(s *liesScene, _ string) []told {
+		s.grows("fay")
+		top := s.top()
+		s.restore(s.right)
+		s.grows("gus")
+		return []told{{route: onLogTop, after: func(x *exchange) { x.answer = top }}}
+	}, wire.Tampered, "passes on another one than", nil, nil},
+	{"a newest checkpoint that the log has not signed, to who has it from elsewhere", onLogTop, "friend accept eve@", "ada", always(told{route: onLogTop, after: func(x *exchange) {
+		x.answer = bytes.Replace(x.answer, []byte("\n4\n"), []byte("\n5\n"), 1)
+	}}), wire.Tampered, "itself shows as its newest checkpoint is none", nil, nil},
+	{"no newest checkpoint, to who has it from elsewhere", onLogTop, "friend accept eve@", "ada", always(refuse(onLogTop, wire.NotExist)), wire.Tampered, "its newest checkpoint is missing in it", nil, nil},
+	{"a node too busy to show its newest checkpoint, to who has it from elsewhere", onLogTop, "friend accept eve@", "ada", always(refuse(onLogTop, wire.Throttled)), "", "itself could not be asked for its log of keys", nil, nil},
 	{"files of a log cut short", onLogFile, "login bob@", "", always(told{route: onLogFile, after: func(x *exchange) { x.answer = x.answer[:len(x.answer)-1] }}),
 		wire.Tampered, "the log of keys of", nil, nil},
 

@@ -1,0 +1,105 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
+)
+
+// First contact. The keys of somebody at another node come by the person's own home,
+// which could show a log that was made for them alone. So the other node is asked itself,
+// over a connection of its own: what both show has to be one log.
+
+// visitTimeout is how long the node of somebody is waited for at first contact.
+const visitTimeout = 5 * time.Second
+
+// meet is prove for keys that are about to be pinned. Nothing that stands behind them
+// in the log may say otherwise: of the newest maxLooked leaves, all are read.
+func (p *Person) meet(ctx context.Context, c shownChain) error {
+	who := c.Address()
+	var r *keyservice.LogReader
+	var proof *keyservice.Proof
+	var err error
+	if who.Node == p.session.Address.Node {
+		r, proof, err = p.prove(ctx, c, nil, true)
+	} else {
+		r, proof, err = p.proveThere(ctx, c)
+	}
+	if err != nil {
+		return err
+	}
+	size := r.Checkpoint().Size
+	err = r.Leaves(max(proof.Number+1, size-min(size, maxLooked)), size, func(n uint64, leaf *wire.LogLeaf) error {
+		if leaf.Address == wire.LogAddress(who) {
+			return wire.Errorf(wire.Tampered, "log", "leaf %d is about other keys of %s than those that are shown", n, who)
+		}
+		return nil
+	})
+	return logFault(who.Node, err)
+}
+
+// proveThere is prove by what the node of somebody says itself. It returns the log up to
+// the larger of the two checkpoints.
+func (p *Person) proveThere(ctx context.Context, c shownChain) (*keyservice.LogReader, *keyservice.Proof, error) {
+	node := c.Address().Node
+	asked, top, err := p.visit(ctx, node)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, proof, err := p.prove(ctx, c, asked, false)
+	if err != nil || top == nil {
+		return r, proof, err
+	}
+	there, err := p.compareLog(ctx, *p.pins()[node], *top)
+	if errors.Is(err, wire.Tampered) {
+		err = logError(node, "your node %s passes on another one than %s itself shows: %s", p.session.Address.Node, node, reason(err))
+	}
+	if err == nil && top.Size > r.Checkpoint().Size {
+		r = there
+	}
+	return r, proof, err
+}
+
+// visit asks a node itself which log it keeps, and for its newest checkpoint. Where it
+// does not answer, and its log is known, the person is told, and what is missing is nil.
+func (p *Person) visit(ctx context.Context, node wire.NodeName) (*logPin, *keyservice.Checkpoint, error) {
+	known := p.pins()[node]
+	asking, cancel := context.WithTimeout(ctx, visitTimeout)
+	defer cancel()
+	pin, err := p.askLog(asking, node, known)
+	if err != nil {
+		return nil, nil, p.absent(ctx, node, known, err)
+	}
+	b, err := p.logFile(asking, &pin, keyservice.CheckpointFile)
+	if errors.Is(err, wire.NotExist) {
+		err = logError(node, "its newest checkpoint is missing in it")
+	}
+	if err != nil {
+		return &pin, nil, p.absent(ctx, node, &pin, err)
+	}
+	top, err := keyservice.OpenCheckpoint(b, pin.origin(), pin.Key)
+	if err != nil {
+		return nil, nil, logError(node, "what %s itself shows as its newest checkpoint is none: %s", node, reason(err))
+	}
+	return &pin, &top, nil
+}
+
+// absent is what comes of a node that could not be asked: a note, or err where nothing is
+// known of its log.
+func (p *Person) absent(ctx context.Context, node wire.NodeName, known *logPin, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = wire.Errorf(wire.Unavailable, "node", "%s does not answer", node)
+	}
+	if known == nil || errors.Is(err, wire.Tampered) || errors.Is(err, wire.Update) {
+		return err
+	}
+	p.notes = append(p.notes, fmt.Sprintf("%s itself could not be asked for its log of keys: what your node passes on was taken for it", node))
+	return nil
+}
