@@ -22,6 +22,7 @@ const (
 	onHeads     = "POST " + wire.PathHeads
 	onLogout    = "DELETE " + wire.PathSession
 	onTombstone = "POST " + wire.PathTombstone
+	onSession   = "GET " + wire.PathSession
 	onSessions  = "GET " + wire.PathSessions
 	onEndOthers = "DELETE " + wire.PathSessions
 	onEndOne    = "DELETE " + wire.PathOneOfAll
@@ -393,6 +394,8 @@ var accountLies = []lie{
 		}
 	}, "", "", func(honest string) string { return honest }, nil},
 	{"a deletion said to be made", onTombstone, "delete-account --yes", "old", always(swallow(onTombstone, nil)), wire.Tampered, "still serves its session", nil, []string{onTombstone}},
+	{"a deletion that is not made, and a session said to have ended", onSession, "delete-account --yes", "old",
+		always(swallow(onTombstone, nil), refuse(onSession, wire.Unauthenticated)), "", "", func(honest string) string { return honest }, nil},
 	{"a new password said to be kept", onPutVault, "passwd", "old", always(swallow(onPutVault, nil)), wire.Tampered, "has the new password, and does not show it", nil, []string{onPutVault}},
 	{"a new password said to be late", onPutVault, "passwd", "old", always(refuse(onPutVault, wire.Conflict)), wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
 	{"a new password said to be late that was kept", onPutVault, "passwd", "old", always(deny(onPutVault, wire.Conflict)), "", "", nil, nil},
