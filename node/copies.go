@@ -80,7 +80,7 @@ func (n *Node) takeEntries(ctx context.Context, s *stream, f followed, c *keyser
 	if at := s.state().Seq; at > f.after {
 		got.Entries = got.Entries[min(at-f.after, uint64(len(got.Entries))):]
 	}
-	if f.readers = n.follows.readers(s.name); len(f.readers) == 0 {
+	if f.readers = n.follows.still(f.readers, s.name.author); len(f.readers) == 0 {
 		return false, nil // nobody here reads it any more: it may have been dropped
 	}
 	drafts, wrong := n.copyDrafts(c, s.name, s.state(), got.Entries)

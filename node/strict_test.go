@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -186,7 +187,8 @@ func TestBodiesAreStrict(t *testing.T) {
 	home, west := w.host(), w.host()
 	requests, ann := bodies(t, home, west)
 	count := 0
-	for _, name := range everyRoute(home.testNode) {
+	names := slices.DeleteFunc(everyRoute(home.testNode), func(name string) bool { return name == "POST "+wire.PathTombstone })
+	for _, name := range append(names, "POST "+wire.PathTombstone) { // after which nobody is there who asks
 		method, path, _ := strings.Cut(name, " ")
 		request, ok := requests[name]
 		if ok != (method == "POST" || method == "PUT") {
