@@ -15,13 +15,14 @@ import (
 func (p *Person) offer(ctx context.Context, who wire.Address, f *friend, history bool) error {
 	if f == nil {
 		shown, err := p.fetchChain(ctx, who, nil)
+		var met meeting
 		if err == nil {
-			err = p.meet(ctx, shown)
+			met, err = p.meet(ctx, shown)
 		}
 		if err != nil {
 			return err
 		}
-		f = p.contact(shown.Chain)
+		f = p.contact(shown.Chain, met)
 		if err := p.savePeer(f.Account, peerOf(shown.Chain)); err != nil {
 			return err
 		}

@@ -8,7 +8,8 @@
 // order in its answers is checked, and an answer that contradicts what is known
 // becomes an error of kind wire.Tampered that names what was wrong. A friend is
 // who stands in the person's vault, with the keys pinned there; what a node
-// lists beyond that is at most an offer. Whose keys they are is known once two
+// lists beyond that is at most an offer. Pinned keys are confirmed once two nodes of
+// other friends saw the same log of keys (TestConfirmed). Whose keys they are is known once two
 // people have compared their safety number; keys that were compared are replaced
 // only by others that were (TestVerifiedIsNotReplaced).
 //
@@ -28,8 +29,7 @@
 // epoch that somebody may still open who is no longer a friend.
 //
 // Not seen by it: that a node withholds the newest entries. Not part of this
-// release: recovery, change of password and of keys, circles, comments,
-// attachments, and witnesses of the logs of keys.
+// release: change of keys, circles, comments and attachments.
 //
 // Formats and protocol: docs/protocol.md. Cryptography: client/internal/seal.
 package client

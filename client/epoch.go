@@ -93,7 +93,7 @@ func (p *Person) ownKeys(ctx context.Context, seq uint64) (*epochKeys, error) {
 // plan is what the friends audience lacks.
 type plan struct {
 	newest wire.Commitment  // of the newest epoch, zero if there is none
-	rotate bool             // somebody holds its keys, or may, who is not entitled
+	rotate bool             // somebody holds its keys, or may, who is not entitled; or it is signed under older keys
 	wrap   []wire.AccountID // entitled, and without a wrap for sure
 }
 
@@ -109,7 +109,7 @@ func (p *Person) planEpoch(ctx context.Context, own *track) (plan, error) {
 	}
 	todo := plan{newest: keys.content.Commitment()}
 	members := p.vault.friends().epoch(todo.newest)
-	if members == nil {
+	if members == nil || own.Top.KeySeq != p.vault.KeySeq {
 		todo.rotate = true
 		return todo, nil
 	}

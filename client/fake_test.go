@@ -367,16 +367,26 @@ func (c *caller) vault(q url.Values) (any, error) {
 	return reply, nil
 }
 
-func (c *caller) putVault(in *wire.VaultRecord) (any, error) {
-	head, slots, err := c.chain.OpenVaultRecord(*in)
+func (c *caller) putVault(in *wire.VaultUpdate) (any, error) {
+	chain := c.chain
+	if s := in.KeyStatement; len(s) > 0 && s.Hash(wire.LabelKeyStatement) != chain.NewestHash() {
+		var err error
+		if chain, err = chain.Append(s); err != nil {
+			return nil, err
+		}
+	}
+	head, slots, err := chain.OpenVaultRecord(in.VaultRecord)
 	if err != nil {
 		return nil, err
+	}
+	if head.KeySeq != chain.Newest().Seq {
+		return nil, wire.Errorf(wire.Conflict, "vault", "")
 	}
 	last := c.heads[len(c.heads)-1]
 	if slices.Equal(last, in.Head) {
 		return nil, nil
 	}
-	prev, err := c.chain.OpenVaultHead(last)
+	prev, err := chain.OpenVaultHead(last)
 	if err != nil {
 		return nil, err
 	}
@@ -387,8 +397,8 @@ func (c *caller) putVault(in *wire.VaultRecord) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.heads, c.record = append(c.heads, in.Head), *in
-	if slots.Login != before.Login {
+	c.heads, c.record, c.chain = append(c.heads, in.Head), in.VaultRecord, chain
+	if slots.Login != before.Login || slots.RecoveryLogin != before.RecoveryLogin || len(in.KeyStatement) > 0 {
 		c.endSessions(nil)
 	}
 	return nil, nil

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/keyservice"
@@ -14,6 +15,7 @@ type fakeLog struct {
 	node   wire.NodeName
 	root   wire.NodeRootSecret
 	secret wire.NodeLogSecret
+	word   wire.NodeWitnessSecret // what it cosigns the logs of others with
 	log    wire.NodeLog
 	*keyservice.Log
 
@@ -21,6 +23,7 @@ type fakeLog struct {
 	places      map[wire.Hash]uint64
 	tiles       map[[2]uint64][]byte
 	checkpoints [][]byte
+	cosigned    []byte // what it shows as the newest that witnesses have cosigned; nil for none
 }
 
 func (w *world) logOf(node wire.NodeName) *fakeLog {
@@ -35,7 +38,8 @@ func (w *world) logOf(node wire.NodeName) *fakeLog {
 func newFakeLog(node wire.NodeName, number uint64) *fakeLog {
 	l := &fakeLog{
 		node: node, root: wire.NewNodeRootSecret(wire.LabelEntry.Hash([]byte(node))), secret: wire.NewNodeLogSecret(wire.LabelOffer.Hash([]byte(node))),
-		log: wire.NodeLog{Number: number}, places: make(map[wire.Hash]uint64), tiles: make(map[[2]uint64][]byte),
+		word: wire.NewNodeWitnessSecret(wire.LabelAccept.Hash([]byte(node))),
+		log:  wire.NodeLog{Number: number}, places: make(map[wire.Hash]uint64), tiles: make(map[[2]uint64][]byte),
 	}
 	l.Log = keyservice.NewLog(l.log.Origin(node), l.secret, l)
 	return l
@@ -46,7 +50,10 @@ func (l *fakeLog) document(now int64) (any, error) {
 	d := &wire.NodeDocument{
 		Version: wire.Version, Suite: wire.Suite, Name: l.node, Host: l.node, Root: l.root.Public(), Number: uint64(now / 1000), Software: "fake/1",
 		OldestClient: 1, MaxPost: wire.MaxSealedPost, Created: now, Log: &l.log,
-		Keys: []wire.NodeKey{{Purpose: wire.KeyForLog, Key: wire.NodeRequestKey(l.secret.Public()), NotBefore: 1, NotAfter: wire.MaxTime}},
+		Keys: []wire.NodeKey{
+			{Purpose: wire.KeyForLog, Key: wire.NodeRequestKey(l.secret.Public()), NotBefore: 1, NotAfter: wire.MaxTime},
+			{Purpose: wire.KeyForWitness, Key: wire.NodeRequestKey(l.word.Public()), NotBefore: 1, NotAfter: wire.MaxTime},
+		},
 	}
 	signed, err := d.Sign(l.root)
 	return &wire.NodeDocumentReply{Document: signed}, err
@@ -58,7 +65,26 @@ func (l *fakeLog) file(path string) ([]byte, error) {
 	if !ok {
 		return nil, wire.Errorf(wire.NotExist, "number", "")
 	}
+	if name == cosignedFile && l.cosigned != nil {
+		return l.cosigned, nil
+	}
 	return l.File(context.Background(), name)
+}
+
+// top is the newest checkpoint, cosigned by some nodes.
+func (l *fakeLog) top(by ...*fakeLog) []byte {
+	b, err := l.File(context.Background(), keyservice.CheckpointFile)
+	for _, w := range by {
+		var line []byte
+		if err == nil {
+			line, err = keyservice.Cosign(b, w.node, w.word, time.Unix(1790000000, 0))
+		}
+		b = keyservice.AddCosignature(b, line)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 func (l *fakeLog) Checkpoint(context.Context) ([]byte, error) {

@@ -268,8 +268,8 @@ func (f *feedReader) item(ctx context.Context, w *walk, item wire.FeedItem) (ste
 	if w.s, err = f.p.verifier(ctx, w.s); err != nil {
 		return 0, err
 	}
-	v, err := w.s.open(item.Entry)
-	if err != nil {
+	var v verified
+	if w.s, v, err = f.p.openEntry(ctx, w.s, item.Entry); err != nil {
 		return 0, err
 	}
 	next, err := f.p.take(ctx, w, v)

@@ -14,6 +14,7 @@ type Friend struct {
 	Address     wire.Address
 	Account     wire.AccountID
 	State       wire.FriendState
+	Keys        KeysState
 	Verified    bool   // the keys were compared in person
 	KeysChanged bool   // others were, and the keys have changed since
 	Undelivered bool   // a statement is still on its way to them
@@ -159,6 +160,9 @@ func (p *Person) show(f *friend) Friend {
 		Address: f.address(), Account: f.Account, State: f.state(), Verified: f.verified() && !changed, KeysChanged: changed,
 		Undelivered: r.Undelivered > 0 || p.unsent(f), Problem: printable(r.ProblemDetail), Deleted: p.hasLeft(f),
 	}
+	if now.Keys = p.keys(f); now.Verified {
+		now.Keys = KeysVerified
+	}
 	if problem != nil {
 		now.Problem = reason(problem)
 	}
@@ -173,6 +177,9 @@ func (p *Person) Friends(ctx context.Context) (list []Friend, err error) {
 			return err
 		}
 		if err := p.takeIn(ctx); err != nil {
+			return err
+		}
+		if err := p.confirmFriends(ctx); err != nil {
 			return err
 		}
 		for i := range p.vault.Friends {
@@ -203,7 +210,7 @@ func (p *Person) strangers(ctx context.Context) (list []Friend, err error) {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case errors.Is(err, wire.Unavailable):
-			list = append(list, Friend{Address: r.Address, Account: id, State: wire.StateIncoming, Problem: "the offer cannot be verified now: " + err.Error()})
+			list = append(list, Friend{Address: r.Address, Account: id, State: wire.StateIncoming, Keys: KeysNew, Problem: "the offer cannot be verified now: " + err.Error()})
 		case err == nil:
 			list = append(list, p.show(f))
 		}
@@ -227,12 +234,14 @@ func (p *Person) offerOf(ctx context.Context, who wire.Address) (*friend, error)
 			continue
 		}
 		f, shown, err := p.stranger(ctx, r)
+		var met meeting
 		if err == nil {
-			err = p.meet(ctx, shown)
+			met, err = p.meet(ctx, shown)
 		}
 		if err != nil {
 			return nil, err
 		}
+		f.pin(shown.Chain, met)
 		return f, p.savePeer(f.Account, peerOf(shown.Chain))
 	}
 	return nil, noOffer(who)

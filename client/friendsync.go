@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -100,7 +101,16 @@ func (p *Person) hear(ctx context.Context, f *friend, r wire.FriendRecord) (hear
 	if err != nil {
 		return heard{}, err
 	}
-	return p.hearFrom(chain, r)
+	n, err := p.hearFrom(chain, r)
+	if !errors.Is(err, wire.Tampered) {
+		return n, err
+	}
+	// They may have newer keys.
+	newer, failed := p.newerChain(ctx, stream{streamID: streamID{Author: f.Account}, chain: chain})
+	if failed != nil || newer == nil {
+		return n, cmp.Or(failed, err)
+	}
+	return p.hearFrom(newer, r)
 }
 
 // hearFrom verifies what a record holds of the owner of chain.
@@ -153,7 +163,7 @@ func (p *Person) stranger(ctx context.Context, r wire.FriendRecord) (*friend, sh
 	if err != nil {
 		return nil, shown, err
 	}
-	f := p.contact(shown.Chain)
+	f := p.contact(shown.Chain, meeting{})
 	n.apply(f)
 	if f.state() != wire.StateIncoming {
 		return nil, shown, wire.Errorf(wire.NotExist, "friend", "there is no offer of %s", r.Address)
@@ -162,13 +172,14 @@ func (p *Person) stranger(ctx context.Context, r wire.FriendRecord) (*friend, sh
 }
 
 // contact is what the vault has of somebody at first: their keys, pinned.
-func (p *Person) contact(chain *keyservice.Chain) *friend {
+func (p *Person) contact(chain *keyservice.Chain, met meeting) *friend {
 	newest := chain.Newest()
-	return &friend{
+	f := &friend{
 		Account: chain.Account(), Handle: newest.Handle, Node: newest.Node,
-		PinSeq: newest.Seq, PinHash: chain.NewestHash(),
 		Friendship: wire.Friendship{Me: p.me(), Other: chain.Account()},
 	}
+	f.pin(chain, met)
+	return f
 }
 
 // sendStatements hands the node the pending statements that it does not have,

@@ -150,6 +150,9 @@ func (l *login) compare(ctx context.Context, p *Person, seen knownHead, wrong er
 				return err
 			}
 			l.heads, l.handed = nil, true
+			if err := l.takeKeys(ctx, p); err != nil {
+				return err
+			}
 			wrong = l.take(ctx, p, seen)
 		}
 		var behind error

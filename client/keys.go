@@ -3,16 +3,20 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/keyservice"
 )
 
 // Keys of others. What counts is the key statement that the vault pins at first
-// contact, after the log of its node was shown to hold it (log.go). A later statement is
-// refused and shown: nothing is verified with it and nothing is wrapped to it before the
-// two have compared their safety number (VerifyFriend). Keys that were verified in
-// person are followed by no others in silence (TestVerifiedIsNotReplaced).
+// contact, after the log of its node was shown to hold it (log.go). A later one that
+// follows it in the chain, and is in the log, takes its place (followKeys). Where it has the
+// same identity and encryption keys, and another recovery code, nothing else changes. Where
+// it has others, the person is told, and a new epoch begins. But keys that were verified
+// in person are followed by no others in silence (TestVerifiedIsNotReplaced): then the
+// later statement is refused and shown, nothing is verified with it and nothing is
+// wrapped to it before the two have compared their safety number again (VerifyFriend).
 
 // peer is a person's chain up to the pinned statement, and what wraps need of it.
 // A device keeps it sealed, so it is not verified at each use.
@@ -85,17 +89,6 @@ func checkPin(f *friend, chain *keyservice.Chain) error {
 	return nil
 }
 
-// pinned is checkPin, and that nothing came after it.
-func pinned(f *friend, chain *keyservice.Chain) error {
-	if err := checkPin(f, chain); err != nil {
-		return err
-	}
-	if chain.Newest().Seq != f.PinSeq {
-		return errKeysChanged(f)
-	}
-	return nil
-}
-
 // ErrKeysChanged says, beside the kind wire.Tampered, that somebody has other keys than
 // those that are trusted. VerifyFriend is the way to trust them.
 var ErrKeysChanged = errors.New("the keys of a friend have changed")
@@ -133,15 +126,89 @@ func (p *Person) keysOf(ctx context.Context, f *friend) (*peer, error) {
 	if k := p.loadPeer(f.Account); k != nil && k.Newest == f.PinHash {
 		return k, nil
 	}
+	return p.followKeys(ctx, f)
+}
+
+// followKeys asks for the keys of somebody in the vault, moves the pin where newer ones follow
+// those that are pinned, and returns what is pinned then. Others than were verified in
+// person are ErrKeysChanged.
+func (p *Person) followKeys(ctx context.Context, f *friend) (*peer, error) {
 	shown, err := p.knownChain(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	if err := pinned(f, shown.Chain); err != nil {
+	return p.followShown(ctx, f, shown)
+}
+
+// followShown is followKeys for keys that were shown just now.
+func (p *Person) followShown(ctx context.Context, f *friend, shown shownChain) (*peer, error) {
+	if err := checkPin(f, shown.Chain); err != nil {
 		return nil, err
 	}
 	k := peerOf(shown.Chain)
+	if k.Newest != f.PinHash {
+		met, err := p.meet(ctx, shown)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.movePin(ctx, shown.Chain, met); err != nil {
+			return nil, err
+		}
+	}
 	return k, p.savePeer(f.Account, k)
+}
+
+// movePin pins the newest keys of chain in the vault. That the keys before were verified
+// holds for the same keys under a later statement.
+func (p *Person) movePin(ctx context.Context, chain *keyservice.Chain, met meeting) error {
+	others := false
+	err := p.updateVault(ctx, func(v *vault) (bool, error) {
+		f := v.friend(chain.Account())
+		if f == nil {
+			return false, nil
+		}
+		if err := checkPin(f, chain); err != nil {
+			return false, err // another device has seen newer ones
+		}
+		if f.PinHash == chain.NewestHash() {
+			return false, nil
+		}
+		if others = !sameKeys(chain, f.PinSeq); others {
+			if f.Verified {
+				return false, errKeysChanged(f)
+			}
+			v.forgetEpochsOf(f.Account)
+		}
+		if f.verified() {
+			f.Compared = chain.NewestHash()
+		}
+		f.pin(chain, met)
+		return true, nil
+	})
+	if err == nil && others {
+		p.notes = append(p.notes, fmt.Sprintf("%s has new keys, which follow the ones before; compare your safety number to be sure that they are theirs", chain.Address()))
+	}
+	return err
+}
+
+// newerChain returns a chain of the author of s that is longer than that of s, nil if there
+// is none. Their home is asked once in an operation.
+func (p *Person) newerChain(ctx context.Context, s stream) (*keyservice.Chain, error) {
+	f := p.vault.friend(s.Author)
+	if s.own || f == nil {
+		return nil, nil
+	}
+	if f.PinSeq == s.chain.Newest().Seq && !p.followed[s.Author] {
+		p.followed[s.Author] = true
+		if _, err := p.followKeys(ctx, f); err != nil {
+			return nil, err
+		}
+		f = p.vault.friend(s.Author)
+	}
+	if f == nil || f.PinSeq <= s.chain.Newest().Seq {
+		return nil, nil
+	}
+	return p.chainOf(ctx, f)
 }
 
 // chainOf returns the chain that verifies what somebody in the vault signs.

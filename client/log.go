@@ -27,9 +27,13 @@ type logPin struct {
 	Size   uint64           `cbor:"5,keyasint"` // of the newest checkpoint
 	Hash   wire.Hash        `cbor:"6,keyasint"` // and its root
 	Looked uint64           `cbor:"7,keyasint"` // so many leaves were searched for the person's own address: at home
+
+	Witness wire.NodeWitnessKey `cbor:"8,keyasint,omitzero"` // that the node cosigns other logs with, as its document said last
 }
 
 const (
+	// cosignedFile is beside the checkpoint of a log: the newest that witnesses have cosigned.
+	cosignedFile = "cosigned"
 	// maxLooked is how many leaves a log-in, or a first contact, looks through.
 	maxLooked = 64 * wire.LogBundle
 	fileLogs  = "logs"
@@ -63,19 +67,29 @@ func logsInOrder(list []logPin) bool {
 
 // logsFile is how the device keeps what was seen of logs.
 type logsFile struct {
-	Version uint64   `cbor:"1,keyasint"`
-	Logs    []logPin `cbor:"2,keyasint"`
+	Version uint64    `cbor:"1,keyasint"`
+	Logs    []logPin  `cbor:"2,keyasint"`
+	Asked   []askedAt `cbor:"3,keyasint,omitempty"` // of nodes that are not to be asked again soon
+}
+
+type askedAt struct {
+	Node    wire.NodeName `cbor:"1,keyasint"`
+	Witness bool          `cbor:"2,keyasint"`
+	Time    int64         `cbor:"3,keyasint"` // ms since 1970
 }
 
 // pins returns what was seen of each log: by this device, or by another before the
 // vault was last written.
 func (p *Person) pins() map[wire.NodeName]*logPin {
 	if p.logs == nil {
-		p.logs = make(map[wire.NodeName]*logPin)
+		p.logs, p.asked = make(map[wire.NodeName]*logPin), make(map[question]int64)
 		var f logsFile
 		if b := p.loadSealed(fileLogs); b != nil && wire.DecodeCBOR("logs", b, &f) == nil && f.Version == 1 {
 			for i := range f.Logs {
 				p.logs[f.Logs[i].Node] = &f.Logs[i]
+			}
+			for _, a := range f.Asked {
+				p.asked[question{a.Node, a.Witness}] = a.Time
 			}
 		}
 	}
@@ -104,6 +118,11 @@ func (p *Person) saveLogs() error {
 	f := logsFile{Version: 1}
 	for _, node := range slices.Sorted(maps.Keys(p.logs)) {
 		f.Logs = append(f.Logs, *p.logs[node])
+	}
+	for q, at := range p.asked {
+		if !p.longAgo(at) {
+			f.Asked = append(f.Asked, askedAt{q.node, q.witness, at})
+		}
 	}
 	if err := p.saveSealed(fileLogs, wire.EncodeCBOR(&f)); err != nil {
 		return err
@@ -200,6 +219,7 @@ func (p *Person) askLog(ctx context.Context, node wire.NodeName, known *logPin) 
 		return pin, wire.Errorf(wire.Unavailable, "log", "%s keeps no log of keys: its release is too old", node)
 	}
 	pin = logPin{Node: node, Root: d.Root, Key: d.LogKey(), Number: d.Log.Number}
+	pin.Witness, _ = d.WitnessKey()
 	if known == nil {
 		return pin, nil
 	}
@@ -248,7 +268,15 @@ func logFault(node wire.NodeName, err error) error {
 	if !errors.Is(err, wire.Tampered) {
 		return err
 	}
-	return logError(node, "it shows something else than before, or to others: %s", reason(err))
+	return forkOf(err, logError(node, "it shows something else than before, or to others: %s", reason(err)))
+}
+
+// forkOf is ErrSplitView where err has shown that a log forks.
+func forkOf(err, told error) error {
+	if errors.Is(err, keyservice.ErrFork) {
+		return &splitViewError{told}
+	}
+	return told
 }
 
 // logReader reads the log of a node up to a checkpoint.
@@ -268,9 +296,9 @@ func (p *Person) logFile(ctx context.Context, pin *logPin, name string) ([]byte,
 // watch verifies the person's own keys in the log of their home, and looks for
 // statements in it that are for their address and not theirs. A log-in looks at so many
 // leaves, the next one goes on.
-func (p *Person) watch(ctx context.Context, proof []byte) (foreign int, err error) {
+func (p *Person) watch(ctx context.Context, keys shownChain) (foreign int, err error) {
 	home := p.session.Address
-	r, shown, err := p.prove(ctx, shownChain{p.chain, proof}, nil, true)
+	r, shown, err := p.prove(ctx, keys, nil, true)
 	if err != nil {
 		return 0, err
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -291,6 +292,33 @@ func BenchmarkProofs(b *testing.B) {
 				}
 				if err != nil {
 					b.Fatal(err)
+				}
+			}
+		}
+	})
+	b.Run("verify 200 cosigned", func(b *testing.B) { // by two witnesses each
+		by := []*fakeLog{newFakeLog("three.example", 1), newFakeLog("four.example", 1)}
+		cosigned := make([][]byte, len(proofs))
+		for i, proof := range proofs {
+			cosigned[i] = bytes.Replace(proof, l.top(), l.top(by...), 1)
+		}
+		for b.Loop() {
+			for i, proof := range cosigned {
+				p, err := keyservice.OpenProof(proof, l.log.Origin("two.example"), l.secret.Public())
+				if err == nil {
+					err = p.Verify(l.leaves[i*499])
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				for _, node := range keyservice.WitnessNodes(p.Signed) {
+					w := by[0]
+					if node != w.node {
+						w = by[1]
+					}
+					if _, ok := keyservice.NodeWitness(node, w.word.Public()).Cosigned(p.Signed); !ok {
+						b.Fatal(node)
+					}
 				}
 			}
 		}

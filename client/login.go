@@ -58,7 +58,7 @@ type login struct {
 	known  known
 	reply  wire.ChallengeReply
 	heads  []knownHead // of the vault, as far as they were shown
-	proof  []byte      // that the keys of the account are in the log of the node
+	shown  shownChain  // the keys of the account
 
 	handed bool // this device has handed in again what the node had lost
 }
@@ -95,7 +95,7 @@ func (l *login) enter(ctx context.Context) (*Person, LoginReport, error) {
 	p := newPerson(l.c, s, nil)
 	report, err := l.open(ctx, p)
 	if err == nil {
-		report.Foreign, err = p.watch(ctx, l.proof)
+		report.Foreign, err = p.watch(ctx, l.shown)
 	}
 	if errors.Is(err, wire.Unauthenticated) {
 		err = wire.Errorf(wire.Unavailable, "session", "%s does not know the session that it opened", l.at.Node)
@@ -108,6 +108,9 @@ func (l *login) enter(ctx context.Context) (*Person, LoginReport, error) {
 		defer cancel()
 		p.home(parting, "DELETE", wire.PathSession, nil, nil) // best effort: nobody will use it
 		return nil, report, err
+	}
+	if !report.Behind {
+		p.confirmAtLogin(ctx)
 	}
 	return p, report, nil
 }
@@ -222,13 +225,7 @@ func (b *byPassword) unlock(l *login, chain *keyservice.Chain, slots *wire.Slots
 
 // open fetches and verifies keys and vault of the account.
 func (l *login) open(ctx context.Context, p *Person) (report LoginReport, err error) {
-	shown, err := p.fetchChain(ctx, l.at, &p.session.Account)
-	p.chain, l.proof = shown.Chain, shown.proof
-	switch wire.KindOf(err) {
-	case wire.NotExist, wire.Invalid:
-		return report, wire.Errorf(wire.Tampered, "login", "the node has opened a session of another account than that of %s", l.at)
-	}
-	if err != nil {
+	if err := l.takeKeys(ctx, p); err != nil {
 		return report, err
 	}
 	var seen knownHead
@@ -248,6 +245,33 @@ func (l *login) open(ctx context.Context, p *Person) (report LoginReport, err er
 		return report, err
 	}
 	return report, l.askFriends(ctx, p, &report)
+}
+
+// takeKeys fetches and verifies the keys of the account. Where the node shows the beginning
+// of those that this device has kept, it has lost the rest: they are handed in again.
+func (l *login) takeKeys(ctx context.Context, p *Person) (err error) {
+	l.shown, err = p.fetchChain(ctx, l.at, &p.session.Account)
+	switch wire.KindOf(err) {
+	case wire.NotExist, wire.Invalid:
+		return wire.Errorf(wire.Tampered, "login", "the node has opened a session of another account than that of %s", l.at)
+	}
+	if err != nil {
+		return err
+	}
+	p.chain = l.shown.Chain
+	kept := p.loadPeer(p.me())
+	if kept == nil {
+		return nil
+	}
+	seen, err := keyservice.ParseChain(kept.Statements)
+	if err == nil && seen.Extends(p.chain) == nil {
+		p.chain = seen
+		return nil
+	}
+	if err == nil {
+		err = p.chain.Extends(seen)
+	}
+	return err
 }
 
 // take fetches, verifies and opens the newest vault, which follows what was seen.

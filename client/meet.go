@@ -17,20 +17,26 @@ import (
 // visitTimeout is how long the node of somebody is waited for at first contact.
 const visitTimeout = 5 * time.Second
 
+// A meeting is what was found out about keys that are about to be pinned.
+type meeting struct {
+	at        loggedAt
+	confirmed bool // witnesses saw the same log
+}
+
 // meet is prove for keys that are about to be pinned. Nothing that stands behind them
 // in the log may say otherwise: of the newest maxLooked leaves, all are read.
-func (p *Person) meet(ctx context.Context, c shownChain) error {
+func (p *Person) meet(ctx context.Context, c shownChain) (met meeting, err error) {
 	who := c.Address()
 	var r *keyservice.LogReader
 	var proof *keyservice.Proof
-	var err error
+	reached := true
 	if who.Node == p.session.Address.Node {
 		r, proof, err = p.prove(ctx, c, nil, true)
 	} else {
-		r, proof, err = p.proveThere(ctx, c)
+		r, proof, reached, err = p.proveThere(ctx, c)
 	}
 	if err != nil {
-		return err
+		return met, err
 	}
 	size := r.Checkpoint().Size
 	err = r.Leaves(max(proof.Number+1, size-min(size, maxLooked)), size, func(n uint64, leaf *wire.LogLeaf) error {
@@ -39,29 +45,34 @@ func (p *Person) meet(ctx context.Context, c shownChain) error {
 		}
 		return nil
 	})
-	return logFault(who.Node, err)
+	if err != nil {
+		return met, logFault(who.Node, err)
+	}
+	met.at = loggedAt{p.pins()[who.Node].Number, proof.Number, c.Newest().Seq}
+	met.confirmed, err = p.confirmNow(ctx, who.Node, proof, reached)
+	return met, err
 }
 
-// proveThere is prove by what the node of somebody says itself. It returns the log up to
-// the larger of the two checkpoints.
-func (p *Person) proveThere(ctx context.Context, c shownChain) (*keyservice.LogReader, *keyservice.Proof, error) {
+// proveThere is prove by what the node of somebody says itself, if it is reached. It
+// returns the log up to the larger of the two checkpoints.
+func (p *Person) proveThere(ctx context.Context, c shownChain) (r *keyservice.LogReader, proof *keyservice.Proof, reached bool, err error) {
 	node := c.Address().Node
 	asked, top, err := p.visit(ctx, node)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
-	r, proof, err := p.prove(ctx, c, asked, false)
+	r, proof, err = p.prove(ctx, c, asked, false)
 	if err != nil || top == nil {
-		return r, proof, err
+		return r, proof, false, err
 	}
 	there, err := p.compareLog(ctx, *p.pins()[node], *top)
 	if errors.Is(err, wire.Tampered) {
-		err = logError(node, "your node %s passes on another one than %s itself shows: %s", p.session.Address.Node, node, reason(err))
+		err = forkOf(err, logError(node, "your node %s passes on another one than %s itself shows: %s", p.session.Address.Node, node, reason(err)))
 	}
 	if err == nil && top.Size > r.Checkpoint().Size {
 		r = there
 	}
-	return r, proof, err
+	return r, proof, true, err
 }
 
 // visit asks a node itself which log it keeps, and for its newest checkpoint. Where it

@@ -26,6 +26,7 @@ type Person struct {
 	peers   map[wire.AccountID]*peer
 
 	logs        map[wire.NodeName]*logPin // use pins
+	asked       map[question]int64        // when nodes were asked in vain
 	logsChanged bool
 	notes       []string
 
@@ -36,6 +37,7 @@ type Person struct {
 	problems map[wire.AccountID]error             // of friends, found during this call
 	epochs   map[epochID]*epochEntry              // verified during this call
 	tried    map[epochID]error                    // wraps asked for during this call
+	followed map[wire.AccountID]bool              // friends whose keys were asked for again during this call
 	arrived  map[wire.EntryID]bool                // entries seen in the own stream
 	sent     map[wire.Hash]bool                   // own statements that the node has taken
 	paid     map[epochMember]bool                 // wraps that the node has taken
@@ -65,6 +67,7 @@ func (p *Person) do(ctx context.Context, operation func() error) (err error) {
 	p.cache = p.loadCache()
 	p.current, p.apart, p.records, p.problems = false, false, nil, make(map[wire.AccountID]error)
 	p.epochs, p.tried = make(map[epochID]*epochEntry), make(map[epochID]error)
+	p.followed = make(map[wire.AccountID]bool)
 	p.arrived, p.sent, p.paid = make(map[wire.EntryID]bool), make(map[wire.Hash]bool), make(map[epochMember]bool)
 	err = operation()
 	if p.session.ended {

@@ -255,7 +255,7 @@ func (p *Person) Show(ctx context.Context, id wire.EntryID) (post Post, err erro
 		if s, err = p.verifier(ctx, s); err != nil {
 			return err
 		}
-		v, err := s.open(item.Entry)
+		s, v, err := p.openEntry(ctx, s, item.Entry)
 		if err != nil {
 			return err
 		}

@@ -40,34 +40,63 @@ func ParseRecoveryCode(b []byte) (RecoveryCode, error) {
 }
 
 // RecoverOptions say who recovers an account.
+// ShowCode gets the new recovery code, and returns when the person has it safe; its error ends the recovery, in which nothing was changed then.
 type RecoverOptions struct {
 	Address  wire.Address
 	Code     RecoveryCode
 	Password Password // from now on
 	Device   string   // name for the list of sessions, 1 to wire.MaxDeviceName bytes
+	ShowCode func(code string) error
 }
 
-// Recover logs in with the recovery code and sets a new password. All other sessions
-// end. The code stays good. It may be run again after any failure: once the node has
-// the new password, that opens the account too. ErrWrongCode for a wrong name or code,
-// and else as Login and ChangePassword.
+// Recover logs in with the recovery code, sets a new password, and replaces the code. All
+// other sessions end. It may be run again after any failure, with the code that it was
+// begun with on the same device, or with the one that opens: at each moment exactly one of
+// the two codes does. ErrWrongCode for a wrong name or code, and else as Login and
+// ChangePassword.
 func (c *Client) Recover(ctx context.Context, o RecoverOptions) (*Person, LoginReport, error) {
 	if err := o.Password.CheckNew(); err != nil {
 		return nil, LoginReport{}, err
 	}
-	p, report, err := (&login{c: c, with: newByCode(o.Code), at: o.Address, device: o.Device}).enter(ctx)
+	name := knownName(fileNewCode, o.Address)
+	present := newByCode(o.Code)
+	code, err := c.keptCode(name, present)
+	if err != nil {
+		return nil, LoginReport{}, err
+	}
+	l := &login{c: c, with: present, at: o.Address, device: o.Device}
+	p, report, err := l.enter(ctx)
+	if err == error(ErrWrongCode) && code != nil { // an earlier attempt may have done it
+		p, report, err = (&login{c: c, with: newByCode(RecoveryCode{*code}), at: o.Address, device: o.Device}).enter(ctx)
+	}
 	if err != nil {
 		return nil, report, err
 	}
-	return p, report, p.do(ctx, func() error { return p.setPassword(ctx, o.Password) })
+	err = p.do(ctx, func() error {
+		next, err := c.showCode(name, p.me(), present, code, o.ShowCode)
+		if err != nil {
+			return err
+		}
+		if err := p.setLocks(ctx, o.Password, next); err != nil {
+			return err
+		}
+		return p.ready(ctx)
+	})
+	if err == nil {
+		err = c.drop(name)
+	}
+	return p, report, err
 }
 
-// setPassword makes a password the one of the account, in whose vault this device is
-// already.
-func (p *Person) setPassword(ctx context.Context, password Password) error {
+// setLocks gives the account, in whose vault this device is already, a password and a code.
+func (p *Person) setLocks(ctx context.Context, password Password, code *nextCode) error {
 	if err := p.refreshVault(ctx); err != nil {
 		return err
 	}
+	if !code.fits(p.chain) {
+		return p.change(ctx, func() (*accountChange, error) { return p.prepareChange(locks{&password, code}) })
+	}
+	// The code was set by an earlier attempt.
 	slots, err := wire.DecodeSlots(p.vault.record.Slots)
 	if err != nil {
 		return err
@@ -76,10 +105,10 @@ func (p *Person) setPassword(ctx context.Context, password Password) error {
 	if err != nil {
 		return err
 	}
-	if is { // set by an earlier attempt, or never lost
+	if is {
 		return p.home(ctx, "DELETE", wire.PathSessions, nil, nil)
 	}
-	return p.change(ctx, func() (*passwordChange, error) { return p.prepareChange(password) })
+	return p.change(ctx, func() (*accountChange, error) { return p.prepareChange(locks{password: &password}) })
 }
 
 // byCode logs in with the recovery code.
@@ -104,8 +133,10 @@ func (b *byCode) answer(_ *login, c *wire.Challenge) (wire.Signed, error) {
 
 // fits reports whether the newest key statement of an account names the keys of the code,
 // which no other account can have and open anything with.
-func (b *byCode) fits(chain *keyservice.Chain) bool {
-	k := chain.Newest()
+func (b *byCode) fits(chain *keyservice.Chain) bool { return b.names(chain.Newest()) }
+
+// names reports whether a key statement names the keys of the code.
+func (b *byCode) names(k *wire.KeyStatement) bool {
 	return b.signs.Public() == k.Recovery && b.opens.Public() == k.RecoveryBox
 }
 
@@ -133,8 +164,8 @@ func (p *Person) CheckCode(ctx context.Context, code RecoveryCode) error {
 		if err != nil {
 			return err
 		}
-		if !b.fits(p.chain) {
-			return ErrWrongCode
+		if err := p.checkPresent(b); err != nil {
+			return err
 		}
 		key, err := b.unlock(nil, p.chain, slots)
 		if err != nil || !bytes.Equal(key.Bytes(), p.session.VaultKey.Bytes()) {

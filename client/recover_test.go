@@ -17,7 +17,10 @@ import (
 func (s *someone) tryRecover(code string) (LoginReport, error) {
 	c, err := ParseRecoveryCode([]byte(code))
 	s.must(err)
-	p, r, err := s.client().Recover(context.Background(), RecoverOptions{Address: s.address, Code: c, Password: password(s.t, newWord), Device: "test"})
+	p, r, err := s.client().Recover(context.Background(), RecoverOptions{
+		Address: s.address, Code: c, Password: password(s.t, newWord), Device: "test",
+		ShowCode: func(code string) error { s.code = code; return nil },
+	})
 	s.Person = p
 	return r, err
 }
@@ -30,7 +33,7 @@ func (s *someone) beside() *someone {
 }
 
 // TestRecover: the code opens everything on a new device, the old password and all
-// sessions end, and the code stays good.
+// sessions end, and another code takes its place.
 func TestRecover(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t)
@@ -39,9 +42,16 @@ func TestRecover(t *testing.T) {
 	bob.writes("hello")
 	ada.writes("before")
 	for round := range 2 {
-		d := ada.beside()
-		r, err := d.tryRecover(strings.ToLower(strings.ReplaceAll(ada.code, "-", " ")))
+		d, code := ada.beside(), ada.code
+		r, err := d.tryRecover(strings.ToLower(strings.ReplaceAll(code, "-", " ")))
 		d.must(err)
+		ada.code = d.code
+		if _, err := ada.beside().tryRecover(code); err != error(ErrWrongCode) {
+			t.Errorf("round %d: the code before: %v", round, err)
+		}
+		if names, _ := d.device.List(fileNewCode); len(names) > 0 {
+			t.Errorf("round %d: the new code is kept", round)
+		}
 		if r.Friends != 1 || r.Answered != 1 {
 			t.Errorf("%+v: friends' nodes were not asked", r)
 		}
@@ -64,6 +74,7 @@ func TestRecover(t *testing.T) {
 	ada.must(err)
 	ada.writes("after")
 	bob.reads("after", "before", "hello")
+	bob.sees(ada, wire.StateFriend, false, false)
 	ada.must(ada.ChangePassword(ctx, password(t, newWord), password(t, secretWord)))
 	d := ada.beside()
 	_, err = d.tryRecover(ada.code)
@@ -88,7 +99,9 @@ func TestRecoverRefuses(t *testing.T) {
 		d := w.device(try.address)
 		c, err := ParseRecoveryCode([]byte(try.code))
 		d.must(err)
-		_, _, err = d.client().Recover(ctx, RecoverOptions{Address: d.address, Code: c, Password: password(t, try.password), Device: "test"})
+		_, _, err = d.client().Recover(ctx, RecoverOptions{
+			Address: d.address, Code: c, Password: password(t, try.password), Device: "test", ShowCode: func(string) error { t.Error("a code is shown"); return nil },
+		})
 		if !errors.Is(err, try.want) {
 			t.Errorf("%s: %v, want %v", name, err, try.want)
 		}
@@ -111,8 +124,19 @@ func TestRecoverRefuses(t *testing.T) {
 	}
 }
 
+// opensBy reports whether a code opens the account, as it stands now, on another device.
+func (s *someone) opensBy(code string) bool {
+	s.t.Helper()
+	_, err := copies(s)[0].beside().tryRecover(code)
+	if err != nil && err != error(ErrWrongCode) {
+		s.t.Errorf("with %q: %v", code, err)
+	}
+	return err == nil
+}
+
 // TestLostRecover loses each request of a recovery, or its answer: at each moment exactly
-// one password opens, and the same again ends the matter.
+// one password and one code open, and the same again ends the matter; on another device,
+// with the code that opens.
 func TestLostRecover(t *testing.T) {
 	w := newWorld(t)
 	ada := w.newPerson("ada@one.example")
@@ -130,18 +154,27 @@ func TestLostRecover(t *testing.T) {
 			t.Fatalf("%s: no error", what)
 		}
 		s.line.before, s.line.after = nil, nil
+		shown := s.code
 		_, old := was.opens(secretWord)
 		_, opens := was.opens(newWord)
-		if old == opens {
-			t.Errorf("%s: the old password opens: %v, the new one: %v", what, old, opens)
+		byOld, byNew := was.opensBy(ada.code), shown != "" && was.opensBy(shown)
+		if old == opens || byOld == byNew || byOld != old {
+			t.Errorf("%s: the old password opens: %v, the new one: %v; the old code: %v, the new one: %v", what, old, opens, byOld, byNew)
 		}
+		code := ada.code
 		if !same {
 			s = was.beside()
+			if byNew {
+				code = shown
+			}
 		}
-		_, err := s.tryRecover(ada.code)
+		_, err := s.tryRecover(code)
 		s.must(err)
-		if _, ok := was.opens(secretWord); ok {
-			t.Errorf("%s: again: the old password opens", what)
+		if same && shown != "" && s.code != shown {
+			t.Errorf("%s: again: another code is shown", what)
+		}
+		if _, ok := was.opens(secretWord); ok || was.opensBy(ada.code) || !was.opensBy(s.code) {
+			t.Errorf("%s: again: the old password opens: %v, or the old code, or the new one does not", what, ok)
 		}
 		if _, err := was.Feed(context.Background(), FeedOptions{}); !errors.Is(err, wire.Unauthenticated) {
 			t.Errorf("%s: again: the session of the lost device: %v", what, err)

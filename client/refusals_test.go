@@ -150,8 +150,8 @@ func TestFullVault(t *testing.T) {
 	if !errors.Is(err, wire.Limit) || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("got %v", err)
 	}
-	contact := ada.contact(bob.chain) // who has asked, and is not in the vault
-	err = ada.do(ctx, func() error { _, err := ada.mark(ctx, contact, bob.chain); return err })
+	contact := ada.contact(bob.chain, meeting{}) // who has asked, and is not in the vault
+	err = ada.do(ctx, func() error { _, err := ada.mark(ctx, contact, bob.chain, meeting{}); return err })
 	if !errors.Is(err, wire.Limit) || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("a mark: got %v", err)
 	}

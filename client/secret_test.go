@@ -52,7 +52,7 @@ func TestSecretsAreNotWritten(t *testing.T) {
 			RegisterOptions{Password: password}, LoginOptions{Password: password}, Request{Token: token},
 			login{with: &byPassword{password: password, slot: slot}, known: device}, founding{},
 			byPassword{password: password, slot: slot}, *newByCode(code), RecoverOptions{Code: code, Password: password}, code,
-			passwordChange{key: vaultKey}, changeFile{VaultKey: hidden},
+			nextCode{newByCode(code), newByCode(code)}, locks{&password, &nextCode{newByCode(code), newByCode(code)}}, accountChange{key: vaultKey}, changeFile{VaultKey: hidden},
 			s, sessionFile{Token: text, VaultKey: hidden, CacheKey: hidden}, device, foundingSecrets{Code: text},
 			*v, state, epochKeys{secret: epoch, content: content}, keys, cacheFile{Keys: []keysFile{keys}}, person,
 		},

@@ -24,7 +24,8 @@ const (
 	fileKnown      = "known-"  // and a name of an address: known
 	fileFounded    = "founded-"
 	fileFoundation = "foundation" // the registration, as it was sent: handback.go
-	fileChange     = "change"     // a new password that may not have arrived: newpassword.go
+	fileChange     = "change"     // a new password or code that may not have arrived: newpassword.go
+	fileNewCode    = "newcode-"   // and a name of an address: newcode.go
 )
 
 // session is what a log-in leaves on the device.

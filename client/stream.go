@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -82,6 +83,22 @@ func (s stream) open(e wire.Entry) (verified, error) {
 	return verified{edge{h.Seq, e.ID(), h.Prev, h.Created, h.KeySeq, h.Kind, h.Epoch}, h, e}, nil
 }
 
+// openEntry verifies that e was signed by the author for this stream. Where it was not
+// signed under the keys that are pinned, there may be newer ones, with which s goes on.
+func (p *Person) openEntry(ctx context.Context, s stream, e wire.Entry) (stream, verified, error) {
+	v, err := s.open(e)
+	if err == nil {
+		return s, v, nil
+	}
+	chain, failed := p.newerChain(ctx, s)
+	if failed != nil || chain == nil {
+		return s, v, cmp.Or(failed, err)
+	}
+	s.chain = chain
+	v, err = s.open(e)
+	return s, v, err
+}
+
 // untrue is the kind of what does not verify: malformed or wrong, it is not what
 // was signed, unless a later release has signed it.
 func untrue(err error) wire.Kind {
@@ -129,8 +146,8 @@ func (p *Person) run(ctx context.Context, s stream, query string, limit int) ([]
 	}
 	var entries []verified
 	for i, e := range r.Entries {
-		v, err := s.open(e)
-		if err != nil {
+		var v verified
+		if s, v, err = p.openEntry(ctx, s, e); err != nil {
 			return nil, r, err
 		}
 		if i > 0 {

@@ -67,6 +67,8 @@ type friend struct {
 	Pending    []statement     `cbor:"8,keyasint"`           // mine that may not have reached the node
 	Verified   bool            `cbor:"9,keyasint"`           // keys were compared in person
 	Compared   wire.Hash       `cbor:"10,keyasint,omitzero"` // the key statement that holds them
+	Logged     loggedAt        `cbor:"11,keyasint,omitzero"` // where the one that is trusted stands in the log of its node
+	Confirmed  wire.Hash       `cbor:"12,keyasint,omitzero"` // the key statement that witnesses saw there
 }
 
 // statement is one that I signed.
@@ -200,7 +202,7 @@ func (f *friend) inOrder(me wire.AccountID) bool {
 		}
 	}
 	return f.Friendship.Me == me && f.Friendship.Other == f.Account && f.Account != me && !f.Account.IsZero() &&
-		f.PinSeq <= wire.MaxInteger && !f.PinHash.IsZero() && f.Verified == !f.Compared.IsZero() && f.Friendship.Check() == nil
+		f.PinSeq <= wire.MaxInteger && !f.PinHash.IsZero() && f.Verified == !f.Compared.IsZero() && f.Logged.inOrder() && f.Friendship.Check() == nil
 }
 
 // clone returns a copy that shares nothing with v.

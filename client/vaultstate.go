@@ -207,17 +207,17 @@ func (p *Person) fetchVault(ctx context.Context, from knownHead, need bool, visi
 // refreshVault takes in what other devices of this person have done.
 func (p *Person) refreshVault(ctx context.Context) error {
 	at, record, err := p.fetchVault(ctx, p.vault.knownHead, p.vault.vault == nil, func(knownHead) {})
-	if err != nil || record == nil {
-		return err
+	if err == nil && record == nil {
+		return nil
 	}
-	v, err := openVault(p.chain, p.session.VaultKey, at, *record)
 	if err == nil {
-		return p.keepVault(v)
-	}
-	if c := p.loadChange(); c != nil { // the node may have taken it
-		if v, failed := openVault(p.chain, c.key, at, *record); failed == nil {
-			return p.adopt(c, v)
+		var v vaultState
+		if v, err = openVault(p.chain, p.session.VaultKey, at, *record); err == nil {
+			return p.keepVault(v)
 		}
+	}
+	if c := p.loadChange(); c != nil && errors.Is(err, wire.Tampered) && p.takeChange(ctx, c) == nil { // the node may have taken it
+		return nil
 	}
 	return err
 }

@@ -173,6 +173,8 @@ func vaultFaults() map[string]func(v *vault) {
 			f.Ended = []wire.Ended{{Offer: wire.Hash{1}, Said: 2}, {Offer: wire.Hash{2}, Said: 1}}
 		},
 		"more ended offers than remembered":  func(v *vault) { v.Friends[0].Friendship.Ended = manyEnded() },
+		"a leaf of no log":                   func(v *vault) { v.Friends[0].Logged.Number = 1 },
+		"a leaf above 2^53-1":                func(v *vault) { v.Friends[0].Logged = loggedAt{Log: 1, Number: wire.MaxInteger + 1} },
 		"a log twice":                        func(v *vault) { v.Logs = []logPin{aLog, aLog} },
 		"a log without a number":             func(v *vault) { v.Logs = []logPin{aLog}; v.Logs[0].Number = 0 },
 		"a log of a node that is none":       func(v *vault) { v.Logs = []logPin{aLog}; v.Logs[0].Node = "127.0.0.1" },
@@ -239,6 +241,10 @@ func vaultContentVectors(t testing.TB) vectorFile {
 		{Node: "node.example", Root: fixed("root of node.example"), Key: fixed("log of node.example"), Number: 1790000000, Size: 9, Hash: fixed("tree of node.example"), Looked: 9},
 		{Node: "other.example", Root: fixed("root of other.example"), Key: fixed("log of other.example"), Number: 1790000001, Size: 3, Hash: fixed("tree of other.example")},
 	}
+	logs.Logs[1].Witness = fixed("witness of other.example")
+	logs.friend(fixed("account bob")).Logged = loggedAt{Log: 1790000001, Number: 2}
+	carol := logs.friend(fixed("account carol"))
+	carol.Logged, carol.Confirmed = loggedAt{Log: 1790000001, Number: 1, Seq: carol.PinSeq}, carol.PinHash
 	good("logs", logs)
 
 	b := fresh.encode() // ends with key 7, the empty list of friends

@@ -36,9 +36,9 @@ func (f *friend) verified() bool { return f.Verified && f.Compared == f.PinHash 
 // replaced reports whether they are not, though others were.
 func (f *friend) replaced() bool { return f.Verified && f.Compared != f.PinHash }
 
-// renewed reports whether the newest keys of chain are trusted only once they are compared.
+// renewed reports whether the newest keys of chain are others than those that are trusted.
 func (f *friend) renewed(chain *keyservice.Chain) bool {
-	return f.PinHash != chain.NewestHash() || f.replaced()
+	return !sameKeys(chain, f.PinSeq) || f.replaced()
 }
 
 // SafetyNumber returns the number of this person and who, a friend or the other end
@@ -53,7 +53,7 @@ func (p *Person) SafetyNumber(ctx context.Context, who wire.Address) (Comparison
 		chain := shown.Chain
 		now = Comparison{Friend: p.show(f), Number: safetyNumber(p.chain, chain), Newer: f.renewed(chain)}
 		if now.Newer { // this device may not have heard of them before
-			now.Verified, now.KeysChanged = false, f.Verified
+			now.Verified, now.KeysChanged, now.Keys = false, f.Verified, KeysNew
 		}
 		return nil
 	})
@@ -75,12 +75,13 @@ func (p *Person) VerifyFriend(ctx context.Context, who wire.Address, number Safe
 		if here := safetyNumber(p.chain, chain); here != number {
 			return &otherNumberError{wire.Errorf(wire.Tampered, "safety number", "%d of %d groups are others than here", here.differs(number), numberDigits/numberGroup)}
 		}
+		var met meeting
 		if f.PinHash != chain.NewestHash() {
-			if err := p.meet(ctx, shown); err != nil {
+			if met, err = p.meet(ctx, shown); err != nil {
 				return err
 			}
 		}
-		renewed, err := p.mark(ctx, f, chain)
+		renewed, err := p.mark(ctx, f, chain, met)
 		if err != nil {
 			return err
 		}
@@ -123,8 +124,9 @@ func (p *Person) compare(ctx context.Context, who wire.Address) (*friend, shownC
 }
 
 // mark writes into the vault that the newest keys of chain were compared, and that
-// they are the ones to trust, which it reports if they were not before.
-func (p *Person) mark(ctx context.Context, about *friend, chain *keyservice.Chain) (renewed bool, err error) {
+// they are the ones to trust, which it reports if they were not before. met tells of keys
+// that are pinned now.
+func (p *Person) mark(ctx context.Context, about *friend, chain *keyservice.Chain, met meeting) (renewed bool, err error) {
 	err = p.updateVault(ctx, func(v *vault) (bool, error) {
 		_, known := v.find(about.Account)
 		f := v.add(*about)
@@ -133,10 +135,12 @@ func (p *Person) mark(ctx context.Context, about *friend, chain *keyservice.Chai
 		}
 		if renewed = f.renewed(chain); renewed {
 			v.forgetEpochsOf(f.Account)
-		} else if f.verified() {
+		} else if f.verified() && f.PinHash == chain.NewestHash() {
 			return false, nil
 		}
-		f.PinSeq, f.PinHash = chain.Newest().Seq, chain.NewestHash()
+		if f.PinHash != chain.NewestHash() {
+			f.pin(chain, met)
+		}
 		f.Verified, f.Compared = true, f.PinHash
 		if !known && len(v.encode()) > maxFilled {
 			return false, wire.Errorf(wire.Limit, "friend", "the vault has no room for more people")

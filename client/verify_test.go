@@ -195,17 +195,29 @@ func TestVerifiedIsNotReplaced(t *testing.T) {
 	}
 }
 
-// TestNewKeysOfUnverified: keys of somebody who was never verified can be compared too.
+// TestNewKeysOfUnverified: keys that follow those of somebody who was never verified take
+// their place; the person is told, and a new epoch begins, which the old keys do not open.
 func TestNewKeysOfUnverified(t *testing.T) {
 	ctx := context.Background()
 	s := newScene(t)
 	chain := s.ada.renew()
 	phone := s.bob.again()
+	epoch := phone.w.people[phone.me()].streams[phone.ownStream().Audience]
 	phone.sees(s.ada, wire.StateFriend, false, false)
-	list, err := phone.Friends(ctx)
-	phone.must(err)
-	if !strings.Contains(list[0].Problem, "have changed; neither") {
-		t.Errorf("got the problem %q", list[0].Problem)
+	if notes := phone.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "ada@one.example has new keys") {
+		t.Errorf("got the notes %q", notes)
+	}
+	if f := phone.vault.friend(s.ada.me()); f.PinSeq != 1 || f.PinHash != chain.NewestHash() {
+		t.Errorf("statement %d is pinned", f.PinSeq)
+	}
+	phone.writes("for the new keys")
+	now := phone.w.people[phone.me()].streams[phone.ownStream().Audience]
+	if n := phone.wrapsTo(chain.NewestHash()); n != 1 || len(now) != len(epoch)+2 {
+		t.Errorf("%d wraps are made to the new keys, in %d entries; want that of a new epoch, and a post", n, len(now)-len(epoch))
+	}
+	s.bob.writes("too")
+	if n := s.bob.wrapsTo(s.ada.chain.NewestHash()); n != 1 {
+		t.Errorf("%d wraps are made to the old keys, want that of the beginning", n)
 	}
 	if _, err := phone.VerifyFriend(ctx, s.ada.address, safetyNumber(chain, s.bob.chain)); err != nil {
 		t.Error(err)

@@ -178,6 +178,18 @@ func (p *Person) openWrap(ctx context.Context, s stream, seq uint64) error {
 	return err
 }
 
+// opens reports whether a key statement of this person, by its name, holds the encryption
+// key that they have.
+func (p *Person) opens(statement wire.Hash) bool {
+	for seq := range p.chain.Newest().Seq + 1 {
+		k, hash, err := p.chain.At(seq)
+		if err == nil && hash == statement {
+			return k.Encryption == p.vault.encryption.Public()
+		}
+	}
+	return false
+}
+
 func (p *Person) openNewWrap(ctx context.Context, s stream, id epochID) error {
 	e, err := p.epochEntry(ctx, s, id.seq)
 	if err != nil {
@@ -194,7 +206,7 @@ func (p *Person) openNewWrap(ctx context.Context, s stream, id epochID) error {
 	if err := w.Check(); err != nil {
 		return s.unopened(fmt.Sprintf("the keys of epoch %d", id.seq), err)
 	}
-	if w.Reader != p.me() || w.Key != p.chain.NewestHash() {
+	if w.Reader != p.me() || !p.opens(w.Key) {
 		return s.tampered(wire.Errorf(wire.Tampered, "wrap", "the node hands out the wrap of epoch %d for another reader or key", id.seq))
 	}
 	at := seal.WrapPlace{Author: s.Author, Audience: s.Audience, Commitment: e.body.Content, Reader: w.Reader, Key: w.Key}

@@ -136,6 +136,19 @@ func (c *Client) Document(ctx context.Context, node wire.NodeName) (*wire.NodeDo
 	return c.directory.forCall(ctx, node)
 }
 
+// Known returns the document of a node that is known already, where that is good by the
+// judgement of the caller, or else is not any better after it was asked for anew: as often
+// as strangers may make that happen. The last document does for a while where the node
+// cannot be reached.
+//
+// Errors: wire.NotExist for a node never met, or in quarantine, and those of Document.
+func (c *Client) Known(ctx context.Context, node wire.NodeName, good func(*wire.NodeDocument) bool) (*wire.NodeDocument, error) {
+	if err := c.checkPeer(node); err != nil {
+		return nil, err
+	}
+	return c.directory.met(ctx, node, good)
+}
+
 // checkPeer refuses names that can be no other node, and those that are blocked:
 // as sender and as receiver, before anything is fetched or verified. What waits for
 // a blocked node goes on waiting.

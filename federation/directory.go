@@ -172,6 +172,34 @@ func (d *directory) hasKey(ctx context.Context, node wire.NodeName, key wire.Nod
 	return nil
 }
 
+// met returns the document of a node that is known, good or as new as it may be.
+func (d *directory) met(ctx context.Context, node wire.NodeName, good func(*wire.NodeDocument) bool) (*wire.NodeDocument, error) {
+	unknown := wire.Errorf(wire.NotExist, "node", "node %s is not known here", node)
+	k, err := d.known(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	if k.doc == nil || k.quarantined() {
+		return nil, unknown
+	}
+	now := d.now()
+	if k.age(now) < documentFresh && good(k.doc) {
+		return k.doc, nil
+	}
+	doc, err := d.refresh(ctx, node, true, &d.serve, fetchPauseServe)
+	if err != nil {
+		if errors.Is(err, wire.Tampered) {
+			return nil, unknown
+		}
+		if k.age(now) >= documentStale {
+			return nil, unreachable(node, err)
+		}
+		doc = k.doc
+	}
+	good(doc)
+	return doc, nil
+}
+
 // known returns what is known of node without asking it: nothing before the
 // first contact.
 func (d *directory) known(ctx context.Context, node wire.NodeName) (known, error) {

@@ -115,6 +115,62 @@ func TestUnknownKeys(t *testing.T) {
 	})
 }
 
+// TestKnown asks for the documents of nodes as a witness does for those whose checkpoints
+// strangers bring: nobody is met for that, and nobody asked more often than strangers may
+// have it done.
+func TestKnown(t *testing.T) {
+	inBubble(t, func(w *web) {
+		node := wire.NodeName("pinned.example")
+		better := false
+		known := func() (*wire.NodeDocument, error) {
+			return w.client.Known(context.Background(), node, func(*wire.NodeDocument) bool { return better })
+		}
+		_, err := known()
+		w.want("never met", err, wire.NotExist)
+		_, err = w.client.Known(context.Background(), "Pinned.example", nil)
+		w.want("no name", err, wire.Invalid)
+		_, err = w.client.Known(context.Background(), nodeB, nil)
+		w.want("this node", err, wire.Invalid)
+		if w.total() != 0 {
+			t.Fatalf("%d fetches", w.total())
+		}
+		w.publish(node, testSecrets("p"), 0)
+		w.want("first contact", w.key(node, testSecrets("p")), nil)
+		clear(w.fetches)
+		better = true
+		for range 4 {
+			_, err = known()
+			w.want("one that will do", err, nil)
+		}
+		if better = false; w.total() != 0 {
+			t.Errorf("%d fetches of one that will do", w.total())
+		}
+		w.publish(node, testSecrets("p"), 10)
+		for range 600 {
+			_, err = known()
+			w.want("one that will not do", err, nil)
+			time.Sleep(time.Second)
+		}
+		if n := w.total(); n < 9 || n > 11 {
+			t.Errorf("%d fetches in 10 minutes, want one in %v", n, fetchPauseServe)
+		}
+		w.docs = map[wire.NodeName]wire.Signed{}
+		better = true
+		time.Sleep(documentFresh + time.Minute)
+		_, err = known()
+		w.want("while it cannot be asked", err, nil)
+		time.Sleep(documentStale)
+		_, err = known()
+		w.want("when it could not be asked for long", err, wire.Unavailable)
+		w.publish(node, testSecrets("other"), 20)
+		time.Sleep(time.Minute)
+		_, err = known()
+		w.want("another root", err, wire.NotExist)
+		_, err = known()
+		w.want("in quarantine", err, wire.NotExist)
+	})
+}
+
 // TestBudget floods with hosts that nobody knows. Those that are pinned are
 // fetched as ever, memory is bounded.
 func TestBudget(t *testing.T) {

@@ -26,6 +26,7 @@ type DocumentOptions struct {
 	Contact  string         // how to reach the operator, at most 256 bytes, or ""
 	Log      *wire.NodeLog  // the node's transparency log, nil for none
 	LogKey   wire.NodeLogKey
+	Witness  *wire.NodeKey // by which the node cosigns checkpoints of other logs, nil for none
 }
 
 // MakeDocument makes and signs the document that a node serves at
@@ -59,16 +60,20 @@ func MakeDocument(o DocumentOptions) (wire.Signed, error) {
 	return d.Sign(o.Secrets.Root)
 }
 
-// keys returns the request keys, and that of the log. A checkpoint says no time, so the
+// keys returns the request keys, and those of the log and of the witness. A checkpoint says no time, so the
 // key of a log counts as long as it stands in the document.
 func (o *DocumentOptions) keys() []wire.NodeKey {
-	if o.Log == nil {
-		return o.Keys
+	all := o.Keys[:len(o.Keys):len(o.Keys)]
+	if o.Log != nil {
+		from := int64(o.Log.Number) * 1000 // when the log was begun, or later
+		all = append(all, wire.NodeKey{
+			Purpose: wire.KeyForLog, Key: wire.NodeRequestKey(o.LogKey), NotBefore: min(from, wire.MaxTime-1), NotAfter: wire.MaxTime,
+		})
 	}
-	from := int64(o.Log.Number) * 1000 // when the log was begun, or later
-	return append(o.Keys[:len(o.Keys):len(o.Keys)], wire.NodeKey{
-		Purpose: wire.KeyForLog, Key: wire.NodeRequestKey(o.LogKey), NotBefore: min(from, wire.MaxTime-1), NotAfter: wire.MaxTime,
-	})
+	if o.Witness != nil {
+		all = append(all, *o.Witness)
+	}
+	return all
 }
 
 // Relist makes the document that follows last, under root, and differs from it in its

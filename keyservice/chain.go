@@ -56,16 +56,30 @@ func (c *Chain) add(s wire.Signed) error {
 	return nil
 }
 
-// Append returns the chain with one more statement; c stays as it is.
+// Append returns the chain with one more statement; c stays as it is. Kinds of errors as
+// of ParseChain, and Conflict where the statement follows an earlier one than the newest.
 func (c *Chain) Append(s wire.Signed) (*Chain, error) {
 	if len(c.statements) == wire.MaxKeyChain {
 		return nil, wire.Errorf(wire.TooLarge, "key statements", "a chain has at most %d statements", wire.MaxKeyChain)
 	}
 	longer := &Chain{c.account, slices.Clone(c.statements), slices.Clone(c.opened), slices.Clone(c.hashes)}
 	if err := longer.add(s); err != nil {
+		if n, forks := c.forked(s); forks {
+			return nil, wire.Errorf(wire.Conflict, "key statement", "another statement %d was first", n)
+		}
 		return nil, err
 	}
 	return longer, nil
+}
+
+// forked returns the number that a statement has which follows another one than the newest.
+func (c *Chain) forked(s wire.Signed) (n uint64, ok bool) {
+	for i, before := range c.opened[:len(c.opened)-1] {
+		if k, err := wire.OpenNextKeyStatement(s, c.account, before, c.hashes[i]); err == nil {
+			return k.Seq, true
+		}
+	}
+	return 0, false
 }
 
 // Account returns whose chain it is: the hash of the first statement.

@@ -188,3 +188,23 @@ func TestParseChainRefuses(t *testing.T) {
 	_, err = c.Append(s)
 	kind(t, err, wire.TooLarge)
 }
+
+// TestAppendLate: a statement that follows an earlier one than the newest is told apart
+// from one that follows nothing.
+func TestAppendLate(t *testing.T) {
+	o, other := newOwner(t), newOwner(t)
+	late, _ := o.next(nil)
+	later, _ := o.next(func(k *wire.KeyStatement) { k.Signer = wire.ByRecovery })
+	foreign, _ := other.next(nil)
+	o.rotate()
+	o.rotate()
+	c := must(ParseChain(o.chain))
+	for _, s := range []wire.Signed{late, later} {
+		_, err := c.Append(s)
+		kind(t, err, wire.Conflict)
+	}
+	_, err := c.Append(foreign)
+	kind(t, err, wire.Tampered)
+	_, err = c.Append(o.chain[2]) // the newest itself
+	kind(t, err, wire.Conflict)
+}

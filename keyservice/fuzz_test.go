@@ -1,9 +1,11 @@
 package keyservice
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -85,5 +87,63 @@ func FuzzLogFiles(f *testing.F) {
 		if leaf, err := wire.DecodeLogLeaf(b); err == nil && string(must(leaf.Encode())) != string(b) {
 			t.Errorf("%x is %+v", b, leaf)
 		}
+	})
+}
+
+// FuzzCosigned opens bytes as a cosigned checkpoint, with and without them as the answer
+// of a witness, and as a witness: what is accepted is what was signed, and has one
+// spelling.
+func FuzzCosigned(f *testing.F) {
+	_, _, _, m := vectorLog(f)
+	secret := wire.NewNodeWitnessSecret(vectorSeed("witness"))
+	w := NodeWitness("other.example", secret.Public())
+	line := must(Cosign(m.checkpoints[5], "other.example", secret, time.Unix(1_790_000_001, 0)))
+	f.Add(AddCosignature(m.checkpoints[5], line))
+	f.Add(line)
+	f.Add([]byte(w.String()))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, ok := w.Cosigned(b); ok {
+			if !bytes.Equal(textOf(b), textOf(m.checkpoints[5])) {
+				t.Errorf("%q is cosigned", b)
+			}
+		}
+		if got, ok := w.Line(m.checkpoints[5], b); ok && !bytes.Equal(got, line) {
+			t.Errorf("%q answers %q", b, got)
+		}
+		if one, err := ParseWitness(string(b)); err == nil && one.String() != string(b) {
+			t.Errorf("%q is %q", b, one)
+		}
+		if nodes := WitnessNodes(b); len(nodes) > MaxWitnesses {
+			t.Errorf("%q names %d witnesses", b, len(nodes))
+		}
+	})
+}
+
+func textOf(b []byte) []byte {
+	text, _, _ := cutNote(b)
+	return text
+}
+
+// FuzzAddCheckpoint reads bytes as what a log sends to a witness: they have one spelling,
+// and nothing but what the log has signed is taken.
+func FuzzAddCheckpoint(f *testing.F) {
+	secret, _, l, m := vectorLog(f)
+	for _, old := range []uint64{0, 3} {
+		f.Add(must(l.Growth(f.Context(), old)).Format())
+	}
+	f.Add([]byte("old 0\n\n"))
+	v := must(NodeVerifier(testOrigin, secret.Public()))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := ParseAddCheckpoint(b)
+		if err != nil {
+			return
+		}
+		if again := a.Format(); !bytes.Equal(again, b) || a.Old > wire.MaxInteger || a.New.Size > wire.MaxInteger || len(a.proof) > maxGrowth {
+			t.Errorf("%q is written again as %q", b, again)
+		}
+		if a.SignedBy(v) == nil && m.checkpoints[a.New.Size] == nil {
+			t.Errorf("%q is signed", b)
+		}
+		_ = a.Follows(wire.Hash{})
 	})
 }

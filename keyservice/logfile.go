@@ -146,10 +146,20 @@ func forged(err error) error {
 	return wire.Errorf(wire.Tampered, "log", "its files do not add up to its checkpoint (%v)", err)
 }
 
+// ErrFork says, beside the kind wire.Tampered, that a log has signed two checkpoints that
+// contradict each other. That its files cannot be read, or are wrong, does not show it.
+var ErrFork = errors.New("the log forks")
+
+type forkError struct{ cause error }
+
+func (e *forkError) Error() string        { return e.cause.Error() }
+func (e *forkError) Unwrap() error        { return e.cause }
+func (e *forkError) Is(target error) bool { return target == ErrFork }
+
 // Extends reports, as a Tampered error, that the log has not grown out of an older
 // checkpoint: it forks.
 func (r *LogReader) Extends(older Checkpoint) error {
-	fork := wire.Errorf(wire.Tampered, "log", "its checkpoints of %d and %d contradict each other", older.Size, r.tree.Size)
+	fork := &forkError{wire.Errorf(wire.Tampered, "log", "its checkpoints of %d and %d contradict each other", older.Size, r.tree.Size)}
 	switch {
 	case older.Size > r.tree.Size:
 		return wire.Errorf(wire.Tampered, "log", "it has gone back from %d to %d", older.Size, r.tree.Size)

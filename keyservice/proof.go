@@ -27,6 +27,7 @@ import (
 //	— node.example/v1/log/1790000000 ...
 type Proof struct {
 	Checkpoint Checkpoint
+	Signed     []byte // the checkpoint as it was shown, with the signatures
 	Number     uint64 // of the leaf
 	hashes     tlog.RecordProof
 }
@@ -60,6 +61,7 @@ func OpenProof(b []byte, origin string, key wire.NodeLogKey) (*Proof, error) {
 	if !ok || !p.parse(string(head)) || !bytes.Equal(formatProof(p.Number, p.hashes, checkpoint), b) {
 		return nil, wire.Errorf(wire.Tampered, "proof", "it is not one of c2sp.org/tlog-proof@v1")
 	}
+	p.Signed = checkpoint
 	var err error
 	if p.Checkpoint, err = OpenCheckpoint(checkpoint, origin, key); err != nil {
 		return nil, err

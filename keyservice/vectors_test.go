@@ -3,6 +3,7 @@ package keyservice
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -24,19 +26,21 @@ var update = flag.Bool("update", false, "write docs/vectors/log.json anew; it is
 // A logVectors is docs/vectors/log.json. Origin and Key are those of all checkpoints in
 // it, of logs whose leaves are the accepted ones, in order.
 type logVectors struct {
-	About    string      `json:"about"`
-	Origin   string      `json:"origin"`
-	Seed     string      `json:"seed"` // Ed25519, hex
-	Key      string      `json:"key"`
-	Accepted []logVector `json:"accepted"`
-	Refused  []logVector `json:"refused"`
+	About       string      `json:"about"`
+	Origin      string      `json:"origin"`
+	Seed        string      `json:"seed"` // Ed25519, hex
+	Key         string      `json:"key"`
+	Witness     string      `json:"witness"`      // of cosigned checkpoints, as a verifier key
+	WitnessSeed string      `json:"witness_seed"` // Ed25519, hex
+	Accepted    []logVector `json:"accepted"`
+	Refused     []logVector `json:"refused"`
 }
 
-// A logVector is a leaf (Payload, in hex), a checkpoint or a proof (Text), or a bundle
-// (Payload) of so many leaves.
+// A logVector is a leaf (Payload, in hex), a checkpoint, one that a witness has cosigned,
+// or a proof (Text), or a bundle (Payload) of so many leaves.
 type logVector struct {
 	Name      string    `json:"name"`
-	Kind      string    `json:"kind"` // leaf, checkpoint, proof, bundle
+	Kind      string    `json:"kind"` // leaf, checkpoint, proof, bundle, cosigned, add-checkpoint
 	Address   string    `json:"address,omitempty"`
 	Hashed    string    `json:"hashed_address,omitempty"` // hex
 	Account   string    `json:"account,omitempty"`        // hex
@@ -47,6 +51,8 @@ type logVector struct {
 	Text      string    `json:"text,omitempty"`
 	Size      *uint64   `json:"size,omitempty"`
 	Root      string    `json:"root,omitempty"` // hex
+	Old       *uint64   `json:"old,omitempty"`  // size that a witness saw last
+	Time      int64     `json:"time,omitempty"` // of the cosignature, in seconds since 1970
 	Of        string    `json:"of,omitempty"`   // the name of the leaf that a proof is about
 	Count     int       `json:"count,omitempty"`
 	Error     wire.Kind `json:"error,omitempty"`
@@ -88,7 +94,7 @@ func makeLogVectors(t testing.TB) *logVectors {
 	secret, leaves, l, m := vectorLog(t)
 	key := secret.Public()
 	f := &logVectors{
-		About:  "The transparency log: leaves, checkpoints of the log of the first leaves, proofs, a bundle. Hex, but for what is text.",
+		About:  "The transparency log: leaves, checkpoints of the log of the first leaves, proofs, a bundle, cosigned checkpoints, requests to witnesses. Hex, but for what is text.",
 		Origin: testOrigin, Seed: hex.EncodeToString(secret.Seed()), Key: hex.EncodeToString(key[:]),
 	}
 	names := []string{"alice", "bob", "carol", "alice, the next", "dave"}
@@ -111,7 +117,72 @@ func makeLogVectors(t testing.TB) *logVectors {
 	bundle := must(l.File(t.Context(), "tile/entries/000.p/5"))
 	f.Accepted = append(f.Accepted, logVector{Name: "all leaves", Kind: "bundle", Payload: hex.EncodeToString(bundle), Count: 5})
 	f.refuse(t, secret, leaves, string(must(l.Prove(t.Context(), leaves[1]))), bundle)
+	f.cosign(m.checkpoints[5])
+	f.ask(t, l)
 	return f
+}
+
+// ask adds what the log sends to a witness, as it should be and not.
+func (f *logVectors) ask(t testing.TB, l *Log) {
+	var all [6]string
+	for _, old := range []uint64{0, 3, 5} {
+		all[old] = string(must(l.Growth(t.Context(), old)).Format())
+		f.Accepted = append(f.Accepted, logVector{Name: fmt.Sprint("to a witness that saw ", old), Kind: "add-checkpoint", Text: all[old], Old: &old})
+	}
+	f.Accepted = append(f.Accepted, logVector{Name: "with an extension", Kind: "add-checkpoint", Text: strings.Replace(all[5], "\n\n—", "\nmore\n\n—", 1), Old: &[]uint64{5}[0]})
+	refuse := func(name, why, text string) {
+		f.Refused = append(f.Refused, logVector{Name: name, Kind: "add-checkpoint", Text: text, Error: wire.Invalid, Why: why})
+	}
+	hash := strings.Split(all[3], "\n")[1] + "\n"
+	refuse("no request", "there is nothing", "")
+	refuse("without old", "the first line is that of the old size", strings.TrimPrefix(all[3], "old 3\n"))
+	refuse("a size alone", "the first line is that of the old size", strings.TrimPrefix(all[3], "old "))
+	refuse("an old size of zeros", "a number has one spelling", strings.Replace(all[3], "old 3", "old 03", 1))
+	refuse("an old size with a sign", "a number has one spelling", strings.Replace(all[3], "old 3", "old +3", 1))
+	refuse("an old size above 2^53-1", "a number is too large", strings.Replace(all[3], "old 3", "old 9007199254740992", 1))
+	refuse("a hash of 31 bytes", "a hash has 32 bytes", strings.Replace(all[3], hash, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==\n", 1))
+	refuse("a hash with a carriage return", "a hash has 44 characters", strings.Replace(all[3], hash, hash[:9]+"\r"+hash[9:], 1))
+	refuse("64 hashes", "there are at most 63", strings.Replace(all[3], hash, strings.Repeat(hash, 62), 1))
+	refuse("without an empty line", "an empty line ends the hashes", strings.Replace(all[0], "old 0\n\n", "old 0\n", 1))
+	refuse("without signatures", "a note has an empty line after its text", all[0][:strings.Index(all[0], "\n\n—")+1])
+	refuse("without an origin", "the first line of a checkpoint is not empty", strings.Replace(all[0], "\n\n"+testOrigin, "\n\n", 1))
+	refuse("a size of zeros", "a number has one spelling", strings.Replace(all[0], "\n5\n", "\n05\n", 1))
+	refuse("a root of another length", "a hash has 32 bytes", strings.Replace(all[0], "\n5\n", "\n5\nAAAA", 1))
+}
+
+// cosign adds a checkpoint with the lines of witnesses, as it should be and not.
+func (f *logVectors) cosign(checkpoint []byte) {
+	secret := wire.NewNodeWitnessSecret(vectorSeed("witness"))
+	f.Witness, f.WitnessSeed = NodeWitness("other.example", secret.Public()).String(), hex.EncodeToString(secret.Seed())
+	at := time.Unix(1_790_000_001, 0)
+	line := must(Cosign(checkpoint, "other.example", secret, at))
+	third := must(Cosign(checkpoint, "third.example", wire.NewNodeWitnessSecret(vectorSeed("third")), at))
+	good := string(AddCosignature(checkpoint, line))
+	accept := func(name, text string) {
+		f.Accepted = append(f.Accepted, logVector{Name: name, Kind: "cosigned", Text: text, Time: at.Unix()})
+	}
+	accept("cosigned", good)
+	accept("cosigned by two", string(AddCosignature(AddCosignature(checkpoint, third), line)))
+	refuse := func(name, why, text string) {
+		f.Refused = append(f.Refused, logVector{Name: name, Kind: "cosigned", Text: text, Error: wire.Tampered, Why: why})
+	}
+	refuse("by nobody", "no line is that of the witness", string(checkpoint))
+	refuse("by another alone", "no line is that of the witness", string(AddCosignature(checkpoint, third)))
+	refuse("of another size than cosigned", "the signature does not verify", strings.Replace(good, "\n5\n", "\n4\n", 1))
+	refuse("under another name", "the key id names the name too", strings.Replace(good, "other.example", "third.example", 1))
+	refuse("with another key", "the key id is that of another key", string(AddCosignature(checkpoint, must(Cosign(checkpoint, "other.example", wire.NewNodeWitnessSecret(vectorSeed("third")), at)))))
+	changed := func(change func(b []byte) []byte) string {
+		head, text, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), "other.example/v1/witness ")
+		b := change(must(base64.StdEncoding.DecodeString(text)))
+		return string(checkpoint) + head + "other.example/v1/witness " + base64.StdEncoding.EncodeToString(b) + "\n"
+	}
+	refuse("at another time", "the time is signed", changed(func(b []byte) []byte { b[11]++; return b }))
+	refuse("at no time", "the time is not 0", changed(func(b []byte) []byte {
+		return append(append(b[:4:4], make([]byte, 8)...), secret.Sign(cosigned(textOf(checkpoint), 0))...)
+	}))
+	refuse("without a time", "8 bytes of the time are missing", changed(func(b []byte) []byte { return append(b[:4:4], b[12:]...) }))
+	refuse("with a byte too many", "the signature has 64 bytes", changed(func(b []byte) []byte { return append(b, 0) }))
+	refuse("a wrong line before the right one", "one wrong line of a witness is enough", changed(func(b []byte) []byte { b[20] ^= 1; return b })+string(line))
 }
 
 // refuse adds what must not be accepted.
@@ -190,6 +261,30 @@ func (f *logVectors) check(v logVector) error {
 			return fmt.Errorf("it is signed again as %q", again)
 		}
 		return differs("root", c.Root[:], v.Root)
+	case "add-checkpoint":
+		a, err := ParseAddCheckpoint([]byte(v.Text))
+		if err != nil {
+			return err
+		}
+		if a.Old != *v.Old || a.Origin != f.Origin || string(a.Format()) != v.Text {
+			return fmt.Errorf("it is read as %+v", a)
+		}
+		for _, of := range f.Accepted {
+			if c, err := ReadCheckpoint([]byte(of.Text)); of.Kind == "checkpoint" && err == nil && c.Size == a.Old {
+				return a.Follows(c.Root)
+			}
+		}
+		return errors.New("there is no checkpoint of the old size")
+	case "cosigned":
+		at, ok := must(ParseWitness(f.Witness)).Cosigned([]byte(v.Text))
+		if !ok {
+			return wire.Errorf(wire.Tampered, "checkpoint", "it is not cosigned")
+		}
+		line := must(Cosign([]byte(v.Text), "other.example", wire.NewNodeWitnessSecret([32]byte(must(hex.DecodeString(f.WitnessSeed)))), at))
+		if at.Unix() != v.Time || !strings.HasSuffix(v.Text, "\n"+string(line)) {
+			return fmt.Errorf("it is cosigned again with %q", line)
+		}
+		return nil
 	case "proof":
 		p, err := OpenProof([]byte(v.Text), f.Origin, key)
 		if err != nil {

@@ -549,7 +549,7 @@ func TestAuditAddsUp(t *testing.T) {
 func FuzzAudit(f *testing.F) {
 	for _, k := range keptKinds() {
 		key := strings.NewReplacer(
-			"<node>", string(north), "<domain>", string(north), "<handle>", "ann", "<name>", "*", "<process>", "0a",
+			"<node>", string(north), "<domain>", string(north), "<handle>", "ann", "<name>", "*", "<process>", "0a", "<origin>", strings.Repeat("0a", 32),
 			"<seq16>", hex16(1), "<n16>", hex16(1), "<counter16>", hex16(1), "<expires16>", hex16(1),
 			"<level16>", hex16(1), "<size16>", hex16(1), "<shelf16>", hex16(1),
 		).Replace(k.key)

@@ -114,6 +114,9 @@ func fitsPart(name, part string) bool {
 	case "process":
 		b, err := hex.DecodeString(part)
 		return err == nil && len(b) <= 8
+	case "origin":
+		b, err := hex.DecodeString(part)
+		return err == nil && len(b) == 32 && strings.ToLower(part) == part
 	case "node", "domain":
 		_, err = wire.ParseNodeName(part)
 	case "handle":

@@ -19,10 +19,11 @@ import (
 // ended after the copy must not come back; challenges that were spent, and
 // requests of other nodes that were seen, are older than the replay mark that a
 // restore sets; processes and their news to each other are of those that ran; each
-// restore asks other nodes for what it lost; where a leaf of the log is found, and its
+// restore asks other nodes for what it lost; a node that does not know all that it has
+// cosigned begins another key for that; where a leaf of the log is found, and its
 // tiles, follows from the leaves.
 // What is kept of devices stays: their next log-in has a budget of its own.
-var passing = []string{sessionPrefix, spentPrefix, noncePrefix, pursePrefix, processPrefix, newsPrefix, regainKey, findPrefix, tilePrefix}
+var passing = []string{sessionPrefix, spentPrefix, noncePrefix, pursePrefix, processPrefix, newsPrefix, regainKey, findPrefix, tilePrefix, witnessKey}
 
 func isPassing(key string) bool {
 	return slices.ContainsFunc(passing, func(p string) bool { return strings.HasPrefix(key, p) })

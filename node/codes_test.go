@@ -88,6 +88,14 @@ func TestLaterReleases(t *testing.T) {
 		vault := ann.nextVault()
 		vault.Head = test.head
 		kind(t, ann.as().PutVault(t.Context(), vault), test.want)
+		later := *ann
+		renewal := later.renewal(nil)
+		if renewal.KeyStatement = test.key; test.want == wire.Update {
+			next := *later.newest
+			next.Version++
+			renewal.KeyStatement = ann.signs(wire.LabelKeyStatement, &next)
+		}
+		kind(t, ann.as().RenewKeys(t.Context(), renewal), test.want)
 		_, err = ann.as().Publish(t.Context(), wire.PublishRequest{Entry: wire.Entry{Header: test.entry, Body: wire.Bytes{1}}})
 		kind(t, err, test.want)
 		kind(t, ann.as().Delete(t.Context(), wire.DeleteRequest{Tombstone: test.tombstone}), test.want)

@@ -34,6 +34,7 @@ type Config struct {
 	SyncInterval time.Duration // 0: the node's default
 	Sessions     time.Duration // lifetime
 	Keys         KeysConfig
+	Witness      WitnessConfig
 	Limits       LimitsConfig
 	Timeouts     TimeoutsConfig
 	TLS          TLSConfig
@@ -55,6 +56,10 @@ type LogConfig struct {
 
 // A KeysConfig says how long the node signs requests to other nodes with one key.
 type KeysConfig struct{ Lifetime time.Duration }
+
+// A WitnessConfig says which logs the node is a witness of, beside those of nodes that it
+// knows: their verifier keys (c2sp.org/signed-note), with commas.
+type WitnessConfig struct{ Logs string }
 
 // LimitsConfig bounds connections, and requests that are worked on at once.
 type LimitsConfig struct{ Connections, PerAddress, Requests int }
@@ -154,6 +159,7 @@ func workSettings() []Setting {
 		span("sync.interval", "`time` between two pulls from another node; 0 for 10s, or 2s in development", func(c *Config) *time.Duration { return &c.SyncInterval }),
 		span("sessions.lifetime", "`time` after which people log in again", func(c *Config) *time.Duration { return &c.Sessions }),
 		span("keys.lifetime", "`time` after which requests to other nodes are signed with another key, a tenth more or less", func(c *Config) *time.Duration { return &c.Keys.Lifetime }),
+		text("witness.logs", "verifier `keys` of other logs that the node cosigns, name+hash+key, with commas", func(c *Config) *string { return &c.Witness.Logs }),
 		count("limits.connections", "`number` of connections at once", func(c *Config) *int { return &c.Limits.Connections }),
 		count("limits.connections_per_address", "`number` of connections of one address, proxies aside", func(c *Config) *int { return &c.Limits.PerAddress }),
 		count("limits.requests", "`number` of requests that are worked on at once; others are told to try again", func(c *Config) *int { return &c.Limits.Requests }),
@@ -274,6 +280,9 @@ func isLoopback(host string) bool {
 }
 
 func (c *Config) checkRest() error {
+	if _, err := ParseWitnessedLogs(c.Witness.Logs); err != nil {
+		return fmt.Errorf("witness.logs: %w", err)
+	}
 	switch {
 	case c.Data == "":
 		return errors.New("data: a folder was expected")

@@ -78,6 +78,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"no connections", named + "limits: {connections_per_address: 0}", nil, nil, "limits: connections, connections_per_address and requests are at least 1"},
 		{"registration", named + "registration: maybe", nil, nil, `registration: "maybe" was found, open or closed was expected`},
 		{"a proxy", named + "proxies: proxy.example", nil, nil, `proxies: "proxy.example" was found`},
+		{"a log", named + "witness: {logs: example.com/log}", nil, nil, `witness.logs: "example.com/log" was found, a verifier key of a log`},
 		{"a network with host bits", named + "proxies: 10.0.0.1/8", nil, nil, `proxies: "10.0.0.1/8" was found`},
 		{"a name", "name: Node.Example", nil, nil, "name: node"},
 		{"a host", named + "host: 10.0.0.1", nil, nil, "host: node"},
@@ -164,7 +165,7 @@ func TestSettings(t *testing.T) {
 		"name": "b.example", "host": "api.b.example", "listen": ":1", "data": "/b", "dev": "true", "contact": "b", "registration": "closed",
 		"store.kind": "mongodb", "store.mongodb.uri": "mongodb://a:canary-password@b/", "store.mongodb.database": "b",
 		"tls.cert_file": "/cert", "tls.key_file": "/key", "tls.acme": "true", "tls.acme_directory": "https://ca.example/",
-		"copies.max_bytes": "7MiB", "peers.file": "/somewhere", "proxies": "10.0.0.0/8,192.0.2.1", "log.level": "error", "log.format": "json", "sync.interval": "7s", "sessions.lifetime": "1h", "keys.lifetime": "7h",
+		"copies.max_bytes": "7MiB", "peers.file": "/somewhere", "proxies": "10.0.0.0/8,192.0.2.1", "log.level": "error", "log.format": "json", "sync.interval": "7s", "sessions.lifetime": "1h", "keys.lifetime": "7h", "witness.logs": "example.com/log+bf4e9b2a+ASGQqFHvBYOUuLOsZqDUhKPDCWgNyrFZWxBVM9AVbcCk",
 		"limits.connections": "7", "limits.connections_per_address": "7", "limits.requests": "7", "timeouts.read": "7s", "timeouts.write": "7s", "timeouts.idle": "7s",
 	}
 	changed := map[string]string{}

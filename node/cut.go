@@ -34,11 +34,12 @@ import (
 //	                 takes it in.
 //	wrap             was there before the entry of the epoch.
 //	vhead, id        up to the vaults and entries that are kept.
+//	key              of people here, up to the one that their vault is signed under.
 //	deliver          is not read, but follows from the friendRecords.
 //	handle           once more: of who was deleted meanwhile, the tombstone, with a
 //	                 marker, so that the rest goes after a restore (cutgone.go).
 //	others           need nothing (peer, node, device), or were there before what
-//	                 needs them (key, elsewhere, account).
+//	                 needs them (elsewhere, account).
 //
 // What does not depend on the moment is kept as it is: records that cannot be
 // read, and those that lack what they need in the store as well. Fsck names them.
@@ -53,6 +54,7 @@ type cut struct {
 	people  map[wire.AccountID]uint64 // who is in it, and the version of their vault; 0: nobody can tell
 	leaving map[wire.AccountID]bool   // who is being deleted
 	gone    map[wire.AccountID]bool   // who was deleted before
+	keys    map[wire.AccountID]uint64 // the number of the key statement that it is signed under
 	changed map[string][]byte         // friendRecords that were read together, by key
 	waiting map[pair]wire.NodeName    // deliveries
 	heads   map[streamName]uint64     // the last entry that is kept
@@ -73,7 +75,7 @@ func (s cutStore) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		held, err := newSpool(s.dir, s.name)
 		if err == nil {
-			c := &cut{own: s.Store, name: s.name, spool: held, people: map[wire.AccountID]uint64{}, leaving: map[wire.AccountID]bool{}, gone: map[wire.AccountID]bool{}, changed: map[string][]byte{},
+			c := &cut{own: s.Store, name: s.name, spool: held, people: map[wire.AccountID]uint64{}, keys: map[wire.AccountID]uint64{}, leaving: map[wire.AccountID]bool{}, gone: map[wire.AccountID]bool{}, changed: map[string][]byte{},
 				waiting: map[pair]wire.NodeName{}, heads: map[streamName]uint64{}, held: newFsck(FsckOptions{Own: s.Store}).own}
 			if err = c.take(ctx); err == nil {
 				for rec, err := range merged(c.lists...) {
@@ -94,7 +96,7 @@ func (s cutStore) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
 // take reads the store.
 func (c *cut) take(ctx context.Context) error {
 	for _, one := range []func(context.Context) error{
-		c.noteLeavers, c.takePeople, c.takeVaults, c.takeFriends, c.takeStreams, c.takeWraps, c.takeHeads, c.takeIDs, c.takeOthers, c.takeGone,
+		c.noteLeavers, c.takePeople, c.takeVaults, c.takeFriends, c.takeStreams, c.takeWraps, c.takeHeads, c.takeIDs, c.takeKeys, c.takeOthers, c.takeGone,
 	} {
 		if err := one(ctx); err != nil {
 			return err
@@ -208,6 +210,19 @@ func (c *cut) takeHeads(ctx context.Context) error {
 	}, store.Prefix("vhead/"))
 }
 
+func (c *cut) takeKeys(ctx context.Context) error {
+	return c.keep(ctx, func(rec store.Record) (bool, error) {
+		parts := strings.Split(rec.Key, "/")
+		if len(parts) != 3 {
+			return true, nil
+		}
+		account, err := wire.ParseAccountID(parts[1])
+		seq, ok := parseHex16(parts[2])
+		newest, known := c.keys[account]
+		return err != nil || !ok || !known || seq <= newest, nil
+	}, store.Prefix("key/"))
+}
+
 func (c *cut) takeIDs(ctx context.Context) error {
 	return c.keep(ctx, func(rec store.Record) (bool, error) {
 		var r idRecord
@@ -219,7 +234,7 @@ func (c *cut) takeIDs(ctx context.Context) error {
 // takeOthers takes what lies between all that was taken, and between what a backup
 // leaves out.
 func (c *cut) takeOthers(ctx context.Context) error {
-	done := slices.Concat(passing, []string{"deliver/", "entry/", "friend/", "handle/", "id/", "sealed/", "vault/", "vhead/", "wrap/"})
+	done := slices.Concat(passing, []string{"deliver/", "entry/", "friend/", "handle/", "id/", "key/", "sealed/", "vault/", "vhead/", "wrap/"})
 	slices.Sort(done)
 	var gaps []store.Query
 	from := ""

@@ -53,7 +53,7 @@ func (c *cut) takeVault(ctx context.Context, rec store.Record, add, addSealed fu
 		if head == nil {
 			return errors.Join(add(rec), c.takeSealed(ctx, account, addSealed))
 		}
-		c.people[account] = head.Counter
+		c.people[account], c.keys[account] = head.Counter, head.KeySeq
 		sealed, err := c.own.Get(ctx, sealedKey(account, head.VaultHash))
 		if err == nil {
 			return errors.Join(add(rec), addSealed(sealed))

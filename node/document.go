@@ -37,6 +37,10 @@ func (n *Node) openDocument(ctx context.Context, o Options) error {
 			return err
 		}
 		var listed []wire.NodeKey
+		var witness witnessIdentity
+		if _, err := read(ctx, n.own, witnessKey, &witness); err != nil {
+			return err
+		}
 		was, err := wire.OpenNodeDocument(last.Document, n.name)
 		if err == nil {
 			listed = was.Keys
@@ -44,7 +48,7 @@ func (n *Node) openDocument(ctx context.Context, o Options) error {
 		made, err := federation.MakeDocument(federation.DocumentOptions{
 			Name: n.name, Host: o.Host, Secrets: keys.secrets(), Keys: federation.ListKeys(listed, keys.public(), n.now()),
 			Last: last.Number, Now: n.now(), Software: o.Software, Contact: o.Contact,
-			Log: &log.Log, LogKey: log.secret().Public(),
+			Log: &log.Log, LogKey: log.secret().Public(), Witness: &wire.NodeKey{Purpose: wire.KeyForWitness, Key: wire.NodeRequestKey(witness.secret().Public()), NotBefore: witness.Created, NotAfter: wire.MaxTime},
 		})
 		if err != nil {
 			return err

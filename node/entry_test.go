@@ -333,15 +333,9 @@ func TestReplacedKeys(t *testing.T) {
 	})
 }
 
-// replaceKeys gives p a new identity key, as a recovery will do it.
+// replaceKeys gives p a new identity key.
 func (p *testPerson) replaceKeys() {
 	p.t.Helper()
-	before, identity := p.keys[len(p.keys)-1], wire.NewIdentitySecret(random32())
-	next := *p.newest
-	next.Account, next.Seq, next.Prev, next.Identity = p.account, next.Seq+1, before.Hash(wire.LabelKeyStatement), identity.Public()
-	p.keys = append(slices.Clone(p.keys), must(next.Sign(p.identity)))
-	p.newest, p.identity = &next, identity
-	if _, err := p.home.ownKeys.Register(context.Background(), p.keys); err != nil {
-		p.t.Fatal(err)
-	}
+	identity := wire.NewIdentitySecret(random32())
+	p.renews(p.renewal(&identity))
 }

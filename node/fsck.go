@@ -286,6 +286,7 @@ func (d *side) kinds() []recordKind {
 		alone(pursePrefix, (*side).judgePurse),
 		alone("vault/", (*side).judgeVault),
 		{"vhead/", 2, openHeadsCheck},
+		alone(seenPrefix, (*side).judgeSeen),
 		{"wrap/", 3, openWrapsCheck},
 	}
 }

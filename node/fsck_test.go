@@ -68,6 +68,7 @@ func newCheckable(t *testing.T) *checkable {
 	if err := own.Apply(t.Context(),
 		put("peer/"+string(south), &peerRecord{Version: recordVersion, Root: root, Document: document, Fetched: now, Changes: changes}),
 		put(domainKey(south), &domainRecord{recordVersion}),
+		put(seenKey(south), &seenRecord{recordVersion, 1, 2, wire.Hash{3}}),
 		put(ruleKey("evil.example"), &ruleRecord{recordVersion, RuleBlock, now}),
 		put(highWaterKey, &highWaterRecord{recordVersion, now}),
 		put(regainKey, &regainRecord{recordVersion, now}),
@@ -335,7 +336,7 @@ var unseen = map[string]map[string]string{
 		"elsewhere": "the next start writes it", "throttle": "it expires", "news": "it expires", "process": "it expires", "nonce": "it expires",
 		"replay": "nothing may have been asked yet", "node": "the next start writes the name", "address": "it is fetched again", "sync": "it is fetched again",
 		"farewell": "they may have been told",
-		"read":     "nobody may have read it", "regain": "the node may not have been restored",
+		"read":     "nobody may have read it", "witness": "it may not have been asked yet", "regain": "the node may not have been restored",
 	},
 	"replaced by another": {
 		"domain": "they are all the same", "rule": "any rule will do", "deliver": "they are all the same", "elsewhere": "they are all the same", "device": "only the time differs", "wrap": "only the reader can tell", "replay": "any time will do", "regain": "any time will do", "sync": "it is counted again", "read": "only the time differs",
@@ -423,7 +424,8 @@ func (c *checkable) mayGo(name string, found checked) bool {
 		return true
 	}
 	return slices.ContainsFunc(slices.Concat(found.findings, found.left), func(f Finding) bool {
-		return strings.HasSuffix(name, " own "+f.Key) && strings.HasPrefix(f.Repair, "remove it")
+		goes := strings.HasSuffix(name, " own "+f.Key) || strings.HasSuffix(name, " own "+witnessKey) && strings.HasPrefix(f.Key, seenPrefix)
+		return goes && strings.HasPrefix(f.Repair, "remove it")
 	})
 }
 

@@ -59,7 +59,7 @@ func (d *side) judgeRequired(ctx context.Context) error {
 	return nil
 }
 
-// judgeNode checks node/keys, node/document, node/log and node/name.
+// judgeNode checks node/keys, node/document, node/log, node/witness and node/name.
 func (d *side) judgeNode(ctx context.Context, rec store.Record) error {
 	one := Finding{Key: rec.Key, Person: "the node itself"}
 	switch rec.Key {
@@ -87,6 +87,8 @@ func (d *side) judgeNode(ctx context.Context, rec store.Record) error {
 				return err
 			}
 		}
+	case witnessKey:
+		return d.judgeWitness(ctx, rec)
 	case nameKey:
 		if name := d.f.report.Name; string(rec.Value) != string(name) {
 			one.Problem = fmt.Sprintf("it is %q, and the keys of the people here are for %q", rec.Value, name)

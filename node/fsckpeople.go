@@ -52,9 +52,16 @@ type heldChain struct {
 	chain *keyservice.Chain // up to the first that is wrong; nil: not even that
 	there bool              // there are statements
 	whole bool              // and nothing is wrong with them
+	apart bool              // the newest stands in the record of the vault alone
 
 	at      int // number of the first that is wrong
 	problem string
+}
+
+// newest is the last statement, as it was signed.
+func (h *heldChain) newest() wire.Signed {
+	all := h.chain.Statements()
+	return all[len(all)-1]
 }
 
 // chainsSize is about how much memory the chains of each store may take, those of
@@ -93,8 +100,25 @@ func (d *side) chain(ctx context.Context, account wire.AccountID) (*heldChain, e
 		next++
 	}
 	h.whole = h.whole && h.there
+	if d.name == "own" && h.whole {
+		if err := d.addApart(ctx, account, h); err != nil {
+			return nil, err
+		}
+	}
 	d.chains.add(account, h)
 	return h, nil
+}
+
+// addApart takes in the statement that the record of the vault commits, if it follows.
+func (d *side) addApart(ctx context.Context, account wire.AccountID, h *heldChain) error {
+	var r vaultRecord
+	if _, legible, err := d.get(ctx, vaultKey(account), &r); err != nil || !legible || len(r.Statement) == 0 {
+		return err
+	}
+	if longer, err := h.chain.Append(r.Statement); err == nil {
+		h.chain, h.apart = longer, true
+	}
+	return nil
 }
 
 // add takes in the statement that is to be number next.
@@ -185,7 +209,19 @@ func (c *keysCheck) end(ctx context.Context) error {
 	if node := h.chain.Newest().Node; node != c.d.f.report.Name {
 		c.d.lost(ctx, statementsKey(account)+hex16(0), account, "the keys are for node %q, not %q", node, c.d.f.report.Name)
 	}
+	if h.apart {
+		c.d.judgeApart(h)
+	}
 	return c.d.judgeRegistered(ctx, account, h.chain)
+}
+
+// judgeApart notes a statement that an interruption has left in the record of the vault.
+func (d *side) judgeApart(h *heldChain) {
+	key := statementsKey(h.chain.Account()) + hex16(h.chain.Newest().Seq)
+	d.wrong(Finding{
+		Key: key, Problem: "the statement stands in the record of the vault alone: the node puts it here before the next version", Leftover: true,
+		Person: h.chain.Address().String(), Repair: "write it from there", fix: d.applies(put(key, &statementRecord{recordVersion, h.newest()})),
+	})
 }
 
 // dropping is the repair that removes all records of the copies under a prefix.

@@ -59,6 +59,9 @@ func (d *side) judgeVault(ctx context.Context, rec store.Record) error {
 	case err != nil:
 		d.lost(ctx, rec.Key, account, "its head does not verify: %v", err)
 		return nil
+	case held.whole && r.commits(held.newest()):
+		d.lost(ctx, rec.Key, account, "the key statement in it does not follow those of the account")
+		return nil
 	case wire.SlotsHash(r.Slots) != head.SlotsHash:
 		d.lost(ctx, rec.Key, account, "its slots are not those that were signed")
 		return nil
@@ -210,15 +213,21 @@ func (c *headsCheck) record(ctx context.Context, rec store.Record) error {
 	counts, followed := c.chain[counter]
 	switch {
 	case followed && counts != hash, c.newest > 0 && counter > c.newest:
-		one := Finding{Key: rec.Key, Problem: problem, Leftover: problem == "", Repair: "remove it: it does not count", fix: c.d.removal(rec)}
-		if problem == "" {
-			one.Problem = "a head of the vault that came to nothing"
+		one := Finding{Key: rec.Key, Problem: problem, Repair: "remove it: it does not count", fix: c.d.removal(rec)}
+		if problem == "" || intactHead(rec, hash) { // the statement that it is signed under has come to nothing as well
+			one.Problem, one.Leftover = "a head of the vault that came to nothing", true
 		}
 		c.d.wrong(one)
 	case problem != "":
 		return c.spoiled(ctx, rec, problem)
 	}
 	return nil
+}
+
+// intactHead reports whether a head is the one that its key names, whoever has signed it.
+func intactHead(rec store.Record, hash wire.Hash) bool {
+	var r statementRecord
+	return decodeStrictly(rec, &r) == "" && headHash(r.Statement) == hash
 }
 
 // problem returns what is wrong with a head.

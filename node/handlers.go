@@ -104,11 +104,14 @@ func serveGetVault(ctx context.Context, _ *api, r *incoming) (any, error) {
 }
 
 func servePutVault(ctx context.Context, _ *api, r *incoming) (any, error) {
-	req, err := decode[wire.VaultRecord](r)
+	req, err := decode[wire.VaultUpdate](r)
 	if err != nil {
 		return nil, err
 	}
-	return nil, r.person.PutVault(ctx, req)
+	if len(req.KeyStatement) > 0 {
+		return nil, r.person.RenewKeys(ctx, req)
+	}
+	return nil, r.person.PutVault(ctx, req.VaultRecord)
 }
 
 func serveKeys(ctx context.Context, a *api, r *incoming) (any, error) {

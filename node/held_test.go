@@ -58,6 +58,11 @@ func (h held) Vault(ctx context.Context, after uint64) (wire.VaultReply, error) 
 	return holdCall(h.t, "GET", fmt.Sprint(wire.PathVault, "?after=", after), nil, r, err)
 }
 
+func (h held) RenewKeys(ctx context.Context, u wire.VaultUpdate) error {
+	_, err := holdCall(h.t, "PUT", wire.PathVault, u, struct{}{}, h.Person.RenewKeys(ctx, u))
+	return err
+}
+
 func (h held) PutVault(ctx context.Context, v wire.VaultRecord) error {
 	_, err := holdCall(h.t, "PUT", wire.PathVault, v, struct{}{}, h.Person.PutVault(ctx, v))
 	return err

@@ -36,7 +36,7 @@ func hold(t testing.TB, method, target string, request []byte, got answered) {
 	}
 	var faults []string
 	switch {
-	case slices.Contains([]string{wire.MediaEvents, wire.MediaText, wire.MediaOctets}, want.media): // which is no JSON
+	case slices.Contains([]string{wire.MediaEvents, wire.MediaText, wire.MediaOctets, wire.MediaLogSize}, want.media): // which is no JSON
 	case want.schema != nil:
 		faults = s.jsonFaults(want.schema, got.body)
 	case len(got.body) > 0:

@@ -61,6 +61,36 @@ func (l ledger) SaveStatements(ctx context.Context, account wire.AccountID, from
 	return nil
 }
 
+// An ownLedger is the ledger of people here. A statement that follows another one comes
+// with a version of the vault, whose record commits both. It is put where the others
+// lie after that, and until then it stands in that record alone.
+type ownLedger struct{ ledger }
+
+// Statements implements keyservice.Ledger. The vault is read first: the next version of
+// it is written when the statement lies with the others.
+func (l ownLedger) Statements(ctx context.Context, account wire.AccountID) ([]wire.Signed, error) {
+	var vault vaultRecord
+	rec, err := l.s.Get(ctx, vaultKey(account))
+	switch {
+	case err == nil:
+		if decodeRecord(rec, &vault) != nil {
+			vault.Statement = nil // it opens for nobody; the keys are no worse for that
+		}
+	case !errors.Is(err, store.ErrNotExist) && !errors.Is(err, store.ErrDamaged):
+		return nil, err
+	}
+	all, err := l.ledger.Statements(ctx, account)
+	if err == nil && vault.commits(all[len(all)-1]) {
+		all = append(all, vault.Statement)
+	}
+	return all, err
+}
+
+// commits reports whether r commits a statement that follows newest.
+func (r *vaultRecord) commits(newest wire.Signed) bool {
+	return len(r.Statement) > 0 && r.Statement.Hash(wire.LabelKeyStatement) != newest.Hash(wire.LabelKeyStatement)
+}
+
 // Wrap implements keyservice.Ledger.
 func (l ledger) Wrap(ctx context.Context, w keyservice.WrapName) (wire.Wrap, error) {
 	var r wrapRecord

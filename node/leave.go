@@ -121,6 +121,9 @@ func (p *Person) Delete(ctx context.Context, r wire.DeleteRequest) error {
 	if err != nil {
 		return err
 	}
+	if err := p.keepStatement(ctx, held); err != nil { // which the vault alone may have
+		return err
+	}
 	if err := n.commitTombstone(ctx, p, r.Tombstone); err != nil {
 		return err
 	}

@@ -272,6 +272,23 @@ func TestDeleteByRecovery(t *testing.T) {
 	}
 }
 
+// TestDeleteAfterRenewal: the newest keys, which only the record of the vault has yet, are
+// among those that stay.
+func TestDeleteAfterRenewal(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann, ben := n.person("ann"), n.person("ben")
+	ann.befriend(ben)
+	if err := ann.as().RenewKeys(t.Context(), ann.renewal(nil)); err != nil {
+		t.Fatal(err)
+	}
+	ann.delete()
+	n.leavesFor(ann.account)
+	keys, err := ben.as().Keys(t.Context(), wire.KeysRequest{Address: ann.address, Account: &ann.account})
+	if err != nil || len(keys.Statements) != 2 || len(ben.record(ann).Tombstone) == 0 {
+		t.Errorf("got %d statements, %v", len(keys.Statements), err)
+	}
+}
+
 // TestTombstoneWaits for a friend's node that is away, over a restart. Nothing of the
 // friendship stays meanwhile but who has to be told.
 func TestTombstoneWaits(t *testing.T) {

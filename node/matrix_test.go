@@ -78,11 +78,13 @@ type cast struct {
 	ann, fay, fin, gus, exb, sue *testPerson
 	ghost                        *testPerson
 	callers                      map[string]*caller
+	log                          *outsideLog // that home cosigns
 }
 
 func newCast(t *testing.T) *cast {
 	w := newLiveWorld(t)
-	x := &cast{home: w.host(), other: w.host(), west: w.host()}
+	x := &cast{home: w.host(), other: w.host(), west: w.host(), log: newOutsideLog(t, "example.com/log")}
+	x.home.watched = must(ParseWitnessedLogs(x.log.vkey))
 	x.ann, x.ghost = x.home.person("ann"), x.home.newPerson("ghost")
 	x.gus = x.home.person("gus")
 	people := map[string]*testPerson{"ann": x.ann}
@@ -157,7 +159,9 @@ func (c *caller) sends(method, pattern string, q request) answer {
 	}
 	path := strings.Join(parts, "/") + q.query
 	var body []byte
-	if q.body != nil {
+	if raw, ok := q.body.([]byte); ok {
+		body = raw
+	} else if q.body != nil {
 		body = wire.EncodeJSON(q.body)
 	}
 	var header []string
@@ -254,6 +258,7 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 		"leaves of the node's log": {ask: func(*caller) request {
 			return request{at: x.home, params: []string{fmt.Sprint(x.home.logID.Number), "entries/000.p/1"}}
 		}, shows: func(_ *caller, a answer, _ bool) bool { return len(a.body) > 100 }},
+		"a cosignature of another log": {ask: send(x.home, x.log.request(0)), shows: holds("/v1/witness ")},
 		"a handle that is free": {ask: func(*caller) request {
 			handles++
 			return request{at: x.home, body: x.home.newPerson(wire.Handle("free" + strings.Repeat("x", handles))).register}

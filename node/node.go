@@ -14,6 +14,7 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/peerbrain/peerbrain/federation"
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -48,6 +49,9 @@ type Options struct {
 	// KeyLifetime is how long the node signs requests with one key; at most
 	// MaxKeyLifetime, DefaultKeyLifetime if 0.
 	KeyLifetime time.Duration
+	// WitnessedLogs are keys of logs that the node cosigns when they ask, beside those
+	// of nodes that it knows.
+	WitnessedLogs []note.Verifier
 	// Peers makes what the node reaches other nodes with; federation.NewClient if
 	// nil.
 	Peers func(federation.ClientOptions) (Peers, error)
@@ -81,6 +85,9 @@ type Node struct {
 
 	keyLog *keyservice.Log // of the key statements of people here
 	logID  wire.NodeLog
+
+	cosigner witnessIdentity // as which this node is a witness
+	watched  []note.Verifier // of other logs than those of nodes
 
 	door     *door
 	secret   wire.Hidden[[32]byte] // for tags that only this node makes and checks
@@ -169,7 +176,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 }
 
 func newNode(o Options) *Node {
-	n := &Node{name: o.Name, host: cmp.Or(o.Host, o.Name), own: o.Own, copies: o.Copies, now: o.Now, log: o.Log, dev: o.Development, every: o.SyncInterval, jitter: o.jitter}
+	n := &Node{name: o.Name, host: cmp.Or(o.Host, o.Name), own: o.Own, copies: o.Copies, now: o.Now, log: o.Log, dev: o.Development, every: o.SyncInterval, jitter: o.jitter, watched: o.WitnessedLogs}
 	if n.now == nil {
 		n.now = time.Now
 	}
@@ -194,7 +201,7 @@ func newNode(o Options) *Node {
 		purses = storedPurses{n.own, n.purseKey}
 	}
 	n.door = newDoor(newThrottle(n.now, n.dev, purses), o.SessionLifetime)
-	n.ownKeys = keyservice.New(ledger{n.own})
+	n.ownKeys = keyservice.New(ownLedger{ledger{n.own}})
 	n.copyKeys = keyservice.New(ledger{n.copies})
 	n.wraps.init(1 << 14)
 	n.people = newCache[wire.AccountID, wire.Handle](1 << 14)
@@ -234,6 +241,9 @@ func (n *Node) start(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := n.openLog(ctx); err != nil {
+		return err
+	}
+	if err := n.openWitness(ctx); err != nil {
 		return err
 	}
 	if err := n.openDocument(ctx, o); err != nil {

@@ -51,7 +51,7 @@ func tableRows(text string) (rows [][]string) {
 var (
 	quotedRequest = regexp.MustCompile("`(GET|POST|PUT|DELETE) (/[^`? ]*)[^`]*`")
 	quotedWord    = regexp.MustCompile("`([a-zA-Z_0-9]+\\??)`")
-	limitsInWords = map[string]int{"": 0, "1 MiB": bodyLimit, "4 MiB": vaultLimit}
+	limitsInWords = map[string]int{"": 0, "1 MiB": bodyLimit, "4 MiB": vaultLimit, "64 KiB": witnessLimit}
 )
 
 func quoted(cell string) []string {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/peerbrain/peerbrain/federation/forgery"
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
 )
 
 // ways are those by which a name that somebody else has chosen makes a node ask
@@ -65,6 +66,17 @@ func ways(n *testNode, ann *testPerson) map[string]map[string]func(name wire.Nod
 				}
 			}
 			return n.TrustRoot(ctx, string(name), wire.Nonce(somePeer(n.world.t, south, 2, 1).Root).String())
+		}},
+		"witnessedLog": {"the origin of a log to be cosigned, of a node that is known": func(name wire.NodeName) error {
+			if _, err := wire.ParseNodeName(string(name)); err == nil {
+				r := somePeer(n.world.t, name, 1, 1)
+				r.Fetched = n.world.clock.now().Add(-2 * time.Hour)
+				if err := n.known.SavePeer(ctx, r, r.Root); err != nil {
+					return err
+				}
+			}
+			_, err := n.witnessedLog(ctx, &keyservice.AddCheckpoint{Origin: string(name) + "/v1/log/1"})
+			return err
 		}},
 		"tell":    {"a notice": func(name wire.NodeName) error { return n.tell(ctx, name, nil, nil, true) }},
 		"askSync": {"a stream to copy": func(name wire.NodeName) error { _, err := n.askSync(ctx, name, wire.SyncRequest{}); return err }},

@@ -63,7 +63,8 @@ type statementRecord struct {
 	Statement wire.Signed `cbor:"2,keyasint"`
 }
 
-// vaultRecord: vault/<account>. Commits each new version of a vault. The sealed
+// vaultRecord: vault/<account>. Commits each new version of a vault, and the key
+// statement that came with it, if one did (keys.go). The sealed
 // bytes lie apart, so that a log-in costs the same whatever they have grown to. It
 // also says which sessions of the account are open: those of its era, and Keeper, which
 // is zero in era 0 (sessions.go).
@@ -73,6 +74,8 @@ type vaultRecord struct {
 	Slots   wire.Bytes  `cbor:"3,keyasint"`
 	Era     uint64      `cbor:"4,keyasint,omitempty"`
 	Keeper  wire.Hash   `cbor:"5,keyasint,omitzero"` // a session of an earlier era that goes on
+
+	Statement wire.Signed `cbor:"6,keyasint,omitempty"`
 }
 
 // sealedRecord: sealed/<account>/<hash>. A vault, by the hash in its head.
@@ -228,7 +231,7 @@ func (r *vaultRecord) decodePlain(b []byte) bool {
 	}
 	p = wire.ReadPlain(b)
 	p.Pairs(5)
-	read := vaultRecord{p.Number(1), p.Bytes(2), p.Bytes(3), p.Number(4), p.ID(5)}
+	read := vaultRecord{Version: p.Number(1), Head: p.Bytes(2), Slots: p.Bytes(3), Era: p.Number(4), Keeper: p.ID(5)}
 	return read.Era > 0 && !read.Keeper.IsZero() && take(r, read, &p)
 }
 

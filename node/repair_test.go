@@ -140,6 +140,10 @@ func TestInterruptions(t *testing.T) {
 			v := s.ann.nextVault()
 			return func(ctx context.Context) error { return s.ann.as().PutVault(ctx, v) }
 		},
+		"new keys": func(s *stage) func(context.Context) error {
+			u := s.ann.renewal(nil)
+			return func(ctx context.Context) error { return s.ann.as().RenewKeys(ctx, u) }
+		},
 		"wraps": func(s *stage) func(context.Context) error {
 			r := wire.WrapsRequest{Audience: s.ann.audience, Commitment: s.ann.content, Wraps: []wire.Wrap{s.ann.wrapFor(s.ben), s.ann.wrapFor(s.cid)}}
 			return func(ctx context.Context) error { return s.ann.as().PutWraps(ctx, r) }

@@ -62,6 +62,7 @@ func routes() []route {
 		{method: "POST", pattern: wire.PathHeads, open: true, serve: serveHeads},
 		{method: "GET", pattern: wire.PathLogTop, open: true, serve: serveLogFile},
 		{method: "GET", pattern: wire.PathLogFile, open: true, deep: true, serve: serveLogFile},
+		{method: "POST", pattern: wire.PathWitness, open: true, limit: witnessLimit, serve: serveAddCheckpoint},
 		{method: "*", pattern: federationPrefix + "*", open: true, limit: federation.MaxRequest, serve: servePeer},
 
 		{method: "POST", pattern: wire.PathTombstone, serve: serveDelete},

@@ -55,10 +55,14 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 		return err
 	}
 	defer func() { err = errors.Join(err, own.Close(), copies.Close()) }()
+	watched, err := ParseWitnessedLogs(c.Witness.Logs)
+	if err != nil {
+		return fmt.Errorf("witness.logs: %w", err)
+	}
 	n, err := Open(ctx, Options{
 		Name: c.Name, Host: c.Host, Development: c.Dev, Own: own, Copies: copies, MaxCopies: c.Copies.MaxBytes, Log: log,
 		SyncInterval: c.SyncInterval, SessionLifetime: c.Sessions, PeersFile: c.PeersFile, Software: "peerbrain/" + Version(), Contact: c.Contact,
-		Shared: c.Store.Kind == StoreMongoDB, KeyLifetime: c.Keys.Lifetime,
+		Shared: c.Store.Kind == StoreMongoDB, KeyLifetime: c.Keys.Lifetime, WitnessedLogs: watched,
 	})
 	if err != nil {
 		return err

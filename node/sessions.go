@@ -51,9 +51,9 @@ func (r *vaultRecord) begin(p *Person) {
 	}
 }
 
-// successor is the record of v, the version of a vault after current. Another password
-// begins another era.
-func (p *Person) successor(current *vaultRecord, v wire.VaultRecord, slots *wire.Slots) (*vaultRecord, error) {
+// successor is the record of v, the version of a vault after current. Another password,
+// another recovery code and other keys begin another era.
+func (p *Person) successor(current *vaultRecord, v wire.VaultUpdate, slots *wire.Slots) (*vaultRecord, error) {
 	if err := p.asks(current); err != nil {
 		return nil, err
 	}
@@ -61,8 +61,8 @@ func (p *Person) successor(current *vaultRecord, v wire.VaultRecord, slots *wire
 	if err != nil {
 		return nil, fmt.Errorf("vault of %s: %v", p.account, err)
 	}
-	next := &vaultRecord{recordVersion, v.Head, v.Slots, current.Era, current.Keeper}
-	if slots.Login != before.Login {
+	next := &vaultRecord{recordVersion, v.Head, v.Slots, current.Era, current.Keeper, v.KeyStatement}
+	if slots.Login != before.Login || slots.RecoveryLogin != before.RecoveryLogin || len(v.KeyStatement) > 0 {
 		next.begin(p)
 	}
 	return next, nil

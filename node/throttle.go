@@ -31,6 +31,7 @@ const (
 	askPeerKeys  budgetName = "key look-ups of another node"
 	askWebFinger budgetName = "WebFinger look-ups from an address"
 	askLog       budgetName = "files of the log from an address"
+	askWitness   budgetName = "checkpoints of other logs from an address"
 )
 
 // A rate allows count at once, and count more in each span, evenly.
@@ -61,6 +62,7 @@ var budgets = map[budgetName]budget{
 	askKeys:         {rates: [2]rate{{120, time.Minute}}},
 	askPeerKeys:     {rates: [2]rate{{3000, time.Minute}}},
 	askLog:          {rates: [2]rate{{1200, time.Minute}}},
+	askWitness:      {rates: [2]rate{{600, time.Minute}}},
 	askWebFinger:    {rates: [2]rate{{60, time.Minute}, {1000, 24 * time.Hour}}},
 }
 

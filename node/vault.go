@@ -174,7 +174,31 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 	if err != nil {
 		return err
 	}
-	head, slots, err := chain.OpenVaultRecord(v)
+	return p.putVault(ctx, chain, wire.VaultUpdate{VaultRecord: v})
+}
+
+// RenewKeys is PutVault with the key statement that follows the newest one, under which
+// the head is signed. One record commits both; that the statement lies with the others,
+// and is in the log, follows from it. Also a Conflict where another statement was first.
+func (p *Person) RenewKeys(ctx context.Context, u wire.VaultUpdate) error {
+	chain, err := p.chain(ctx)
+	if err != nil {
+		return err
+	}
+	if chain.NewestHash() != u.KeyStatement.Hash(wire.LabelKeyStatement) { // else it is said again
+		if chain, err = chain.Append(u.KeyStatement); err != nil {
+			return refuse(err)
+		}
+	}
+	if err := p.node.ahead("key_statement", chain.Newest().Created); err != nil {
+		return err
+	}
+	return p.putVault(ctx, chain, u)
+}
+
+// putVault replaces the vault by one that is signed under the newest keys of chain.
+func (p *Person) putVault(ctx context.Context, chain *keyservice.Chain, v wire.VaultUpdate) error {
+	head, slots, err := chain.OpenVaultRecord(v.VaultRecord)
 	if err != nil {
 		return refuse(err)
 	}
@@ -198,15 +222,19 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 	if err != nil {
 		return err
 	}
-	changes := vaultChanges(v, next, p.account, head, store.IfRevision(rev))
+	if err := p.keepStatement(ctx, current); err != nil {
+		return err
+	}
+	changes := vaultChanges(v.VaultRecord, next, p.account, head, store.IfRevision(rev))
 	if before.VaultHash != head.VaultHash {
 		changes = append(changes, store.Change{Key: sealedKey(p.account, before.VaultHash)})
 	}
 	err = p.node.own.Apply(ctx, changes...)
 	p.node.door.asked.forgetAll()
 	if next.Era > current.Era {
+		p.node.ownKeys.Forget(p.account)
 		if err == nil {
-			return p.endEarlier(ctx, next)
+			return p.finishEra(ctx, chain, next)
 		}
 		p.node.door.cache.forgetAll() // the record may be there
 	}
@@ -222,7 +250,7 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 		return p.finishVault(ctx, chain, head, current)
 	}
 	if headHash(current.Head) == head.Prev { // an era began, and the vault is as before
-		return p.PutVault(ctx, v)
+		return p.putVault(ctx, chain, v)
 	}
 	if now.VaultHash != head.VaultHash {
 		if err := p.node.own.Apply(ctx, store.Change{Key: sealedKey(p.account, head.VaultHash)}); err != nil {
@@ -235,10 +263,38 @@ func (p *Person) PutVault(ctx context.Context, v wire.VaultRecord) error {
 // finishVault does what an interrupted PutVault of the current version may have left
 // undone.
 func (p *Person) finishVault(ctx context.Context, chain *keyservice.Chain, head *wire.VaultHead, current *vaultRecord) error {
-	if err := p.endEarlier(ctx, current); err != nil {
+	if err := p.finishEra(ctx, chain, current); err != nil {
 		return err
 	}
 	return p.dropBefore(ctx, chain, head)
+}
+
+// finishEra does what follows from r, which is in the store: the sessions of earlier eras
+// end, and a statement that it commits gets to its place, and into the log.
+func (p *Person) finishEra(ctx context.Context, chain *keyservice.Chain, r *vaultRecord) error {
+	if err := p.endEarlier(ctx, r); err != nil {
+		return err
+	}
+	if len(r.Statement) == 0 {
+		return nil
+	}
+	if err := p.keepStatement(ctx, r); err != nil {
+		return err
+	}
+	_, err := p.node.prove(ctx, chain)
+	return err
+}
+
+// keepStatement puts the statement that r commits where the others lie.
+func (p *Person) keepStatement(ctx context.Context, r *vaultRecord) error {
+	if len(r.Statement) == 0 {
+		return nil
+	}
+	chain, err := p.chain(ctx)
+	if err != nil {
+		return err
+	}
+	return ledger{p.node.own}.SaveStatements(ctx, p.account, int(chain.Newest().Seq), []wire.Signed{r.Statement})
 }
 
 // dropBefore deletes the sealed bytes of the version before head, where an

@@ -123,6 +123,9 @@ func (a *app) general(kind wire.Kind, err error) (what, hint string) {
 		if errors.Is(err, client.ErrKeysChanged) {
 			return what, "when you meet or call them: peerbrain friend verify NAME@NODE"
 		}
+		if errors.Is(err, client.ErrSplitView) {
+			return what, "nothing of it was taken; tell your friend, and the operator of your own node: whose keys are right, only the two of you can find out (peerbrain friend verify NAME@NODE)"
+		}
 		return "what the node sent contradicts what was signed: " + what, "nothing of it was taken; tell your friend, and the operator of the node"
 	case wire.Limit:
 		return "a limit of the node is reached: " + what, "ask the operator of the node"

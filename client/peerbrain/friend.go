@@ -69,7 +69,7 @@ func friendActs() []friendAct {
 			do: func(ctx context.Context, p *client.Person, who wire.Address, history bool) (client.Friend, error) {
 				return p.AcceptFriend(ctx, who, history)
 			},
-			said:  func(f client.Friend) string { return fmt.Sprintf("%s is your friend now.", f.Address) },
+			said:  func(f client.Friend) string { return fmt.Sprintf("%s is your friend now.%s", f.Address, keysSaid(f)) },
 			words: func(who wire.Address) map[wire.Kind][2]string { return notThere(who, "has not asked you", "add") },
 		},
 		{
@@ -114,9 +114,20 @@ func friendActs() []friendAct {
 // asked tells where an offer stands: crossed offers are a friendship already.
 func asked(f client.Friend) string {
 	if f.State == wire.StateFriend {
-		return fmt.Sprintf("%s is your friend now: they had asked you too.", f.Address)
+		return fmt.Sprintf("%s is your friend now: they had asked you too.%s", f.Address, keysSaid(f))
 	}
-	return fmt.Sprintf("%s is asked; waiting for %s to accept.", f.Address, f.Address.Handle)
+	return fmt.Sprintf("%s is asked; waiting for %s to accept.%s", f.Address, f.Address.Handle, keysSaid(f))
+}
+
+// keysSaid is a line about keys that are trusted from now on.
+func keysSaid(f client.Friend) string {
+	switch f.Keys {
+	case client.KeysPinned:
+		return "\nTheir keys are pinned. To be sure whose they are: peerbrain friend verify " + f.Address.String()
+	case client.KeysConfirmed:
+		return "\nTheir keys are confirmed: nodes of other friends saw the same. To be sure whose they are: peerbrain friend verify " + f.Address.String()
+	}
+	return ""
 }
 
 func addWords(who wire.Address) map[wire.Kind][2]string {
@@ -188,9 +199,17 @@ func (a *app) undelivered(f client.Friend) {
 
 func (a *app) friendList() *cobra.Command {
 	return &cobra.Command{
-		Use:     "list",
-		Short:   "List friends, and who asked whom",
-		Long:    "List friends, and who asked whom. With --json the state is friend, incoming,\noutgoing, or deleted for somebody who has deleted their account; verified says that you compared keys, keys_changed that they have changed since.",
+		Use:   "list",
+		Short: "List friends, and who asked whom",
+		Long: `List friends, and who asked whom, and what is known of their keys:
+
+  new         they ask you, and you trust no keys of theirs yet
+  pinned      the first keys that your device saw, and the log of their node shows
+  confirmed   nodes of at least two other friends of yours have seen the same log
+  verified    you have compared them in person (peerbrain friend verify)
+
+With --json the state is friend, incoming or outgoing, or deleted for somebody who
+has deleted their account, and keys is one of these; verified says that you compared keys, keys_changed that they have changed since.`,
 		Example: "  peerbrain friend list\n  peerbrain friend list --json",
 		Args:    noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -238,6 +257,8 @@ func stateWords(f client.Friend) string {
 		mark = ", verified before: the keys have changed since"
 	case f.Verified:
 		mark = ", verified"
+	case f.Keys != "":
+		mark = ", keys " + string(f.Keys)
 	}
 	if f.Deleted {
 		return "has deleted their account" + mark

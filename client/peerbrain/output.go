@@ -23,6 +23,12 @@ type (
 		Account      wire.AccountID `json:"account"`
 		RecoveryCode string         `json:"recovery_code"`
 	}
+	recoveredJSON struct {
+		Address      wire.Address   `json:"address"`
+		Account      wire.AccountID `json:"account"`
+		Device       string         `json:"device"`
+		RecoveryCode string         `json:"recovery_code"`
+	}
 	sessionJSON struct {
 		ID      wire.Hash `json:"id"`
 		Device  string    `json:"device"`
@@ -34,6 +40,7 @@ type (
 		Address  wire.Address     `json:"address"`
 		State    wire.FriendState `json:"state"`
 		Verified bool             `json:"verified"`
+		Keys     client.KeysState `json:"keys"`
 		Changed  bool             `json:"keys_changed,omitempty"` // others were verified
 	}
 	comparedJSON struct {
@@ -62,7 +69,7 @@ func friendOf(f client.Friend) friendJSON {
 	if f.Deleted {
 		state = "deleted"
 	}
-	return friendJSON{f.Address, state, f.Verified, f.KeysChanged}
+	return friendJSON{f.Address, state, f.Verified, f.Keys, f.KeysChanged}
 }
 
 // created is RFC 3339, UTC, with milliseconds.

@@ -16,7 +16,7 @@ import (
 // recoverFlags are those of one command.
 type recoverFlags struct {
 	sheet, chosen, device string // files of the code and of the new password, name
-	check                 bool
+	check, renew          bool
 }
 
 func (a *app) recover() *cobra.Command {
@@ -26,13 +26,18 @@ func (a *app) recover() *cobra.Command {
 		Short: "Get back in with your recovery code, and set a new password",
 		Long: `Get back in with your recovery code, and set a new password.
 
-It takes the recovery code that was shown when the account was made. You choose
-a new password, and all other sessions end; friends, keys and posts are in place
-at once. The recovery code stays good: keep it. If the command is interrupted,
-run it again.
+It takes the recovery code that was shown last. You choose a new password and
+get a new code, which takes the place of the one that you have typed: write it
+down. All other sessions end; friends, keys and posts are in place at once. If
+the command is interrupted, run it again with the same code on the same device;
+where another device is used, one of the two codes opens, and never both.
 
 With --check, where you are logged in, it only says whether the code that you
 have is the right one. Nothing is changed then, and nothing of it is sent.
+
+With --renew, where you are logged in, you get a new code in place of the one
+that you have. The password stays, and all other sessions end. Do that when
+somebody may have seen the code.
 
 The code is asked on the terminal, where it is not shown. A script gives it with
 --recovery-code-file FILE (- for standard input), and the new password with
@@ -40,12 +45,15 @@ The code is asked on the terminal, where it is not shown. A script gives it with
 which other people could see.`,
 		Example: `  peerbrain recover ada@node.example
   peerbrain recover ada@node.example --recovery-code-file code.txt --password-file new.txt
-  peerbrain recover --check`,
+  peerbrain recover --check
+  peerbrain recover --renew`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if f.check && len(args) > 0 {
-				return usage("it is about the account that is logged in here, and takes no address", cmd.CommandPath()+" --check")
-			}
-			if f.check {
+			switch {
+			case f.check && f.renew:
+				return usage("a code is checked, or a new one is made", cmd.CommandPath()+" --check")
+			case (f.check || f.renew) && len(args) > 0:
+				return usage("it is about the account that is logged in here, and takes no address", cmd.CommandPath()+f.asked())
+			case f.check || f.renew:
 				return nil
 			}
 			return oneAddress(cmd, args)
@@ -53,6 +61,9 @@ which other people could see.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.check {
 				return a.person(cmd.Context(), func(p *client.Person) error { return a.checkCode(cmd.Context(), p, f.sheet) })
+			}
+			if f.renew {
+				return a.person(cmd.Context(), func(p *client.Person) error { return a.renewCode(cmd.Context(), p, f.sheet) })
 			}
 			addr, err := addressOf(cmd, args[0])
 			if err != nil {
@@ -67,8 +78,17 @@ which other people could see.`,
 	cmd.Flags().StringVar(&f.sheet, "recovery-code-file", "", "read the recovery code from `FILE`, - for standard input")
 	cmd.Flags().StringVar(&f.chosen, "password-file", "", "read the new password from `FILE`, - for standard input")
 	cmd.Flags().BoolVar(&f.check, "check", false, "only say whether a recovery code is the right one")
+	cmd.Flags().BoolVar(&f.renew, "renew", false, "replace the recovery code where you are logged in")
 	deviceFlag(cmd, &f.device)
 	return cmd
+}
+
+// asked is the flag that makes of the command another one.
+func (f recoverFlags) asked() string {
+	if f.renew {
+		return " --renew"
+	}
+	return " --check"
 }
 
 func (a *app) runRecover(ctx context.Context, addr wire.Address, f recoverFlags) error {
@@ -83,25 +103,69 @@ func (a *app) runRecover(ctx context.Context, addr wire.Address, f recoverFlags)
 		return err
 	}
 	return a.client(ctx, func(c *client.Client) error {
-		p, report, err := c.Recover(ctx, client.RecoverOptions{Address: addr, Code: code, Password: password, Device: deviceName(f.device)})
+		var next string
+		p, report, err := c.Recover(ctx, client.RecoverOptions{
+			Address: addr, Code: code, Password: password, Device: deviceName(f.device),
+			ShowCode: func(shown string) error {
+				next = shown
+				return a.showCode(ctx, shown)
+			},
+		})
 		if err != nil {
 			return a.explain(err, about{doing: "recover " + addr.String(), words: recoverWords(addr, err)})
 		}
 		a.tell(report)
 		if a.json {
-			return a.account(p)
+			who := p.Whoami()
+			return a.object(recoveredJSON{who.Address, who.Account, who.Device, next})
 		}
-		a.say("%s has a new password, and is logged in here. All other sessions have ended.", addr)
-		a.next("peerbrain recover --check    whether the code that you keep is still the right one")
+		a.say("%s has a new password and a new recovery code, and is logged in here.\nAll other sessions have ended. The code that you have used is good for nothing more.", addr)
+		a.next("peerbrain recover --check    whether you have written the new code down right")
 		return nil
 	})
+}
+
+// renewCode replaces the recovery code of whoever is logged in.
+func (a *app) renewCode(ctx context.Context, p *client.Person, file string) error {
+	present, err := a.recoveryCode(ctx, file)
+	if err != nil {
+		return err
+	}
+	var next string
+	err = p.RenewCode(ctx, present, func(shown string) error {
+		next = shown
+		return a.showCode(ctx, shown)
+	})
+	who := p.Whoami()
+	if err != nil {
+		return a.aboutCode(who.Address, err, "make a new recovery code")
+	}
+	if a.json {
+		return a.object(registeredJSON{who.Address, who.Account, next})
+	}
+	a.say("%s has a new recovery code. All other sessions have ended.\nThe code before is good for nothing more.", who.Address)
+	a.next("peerbrain recover --check    whether you have written the new code down right")
+	return nil
+}
+
+// aboutCode explains an error about a code that was typed.
+func (a *app) aboutCode(who wire.Address, err error, doing string) error {
+	switch {
+	case errors.Is(err, client.ErrWrongCode):
+		return &fault{what: fmt.Sprintf("this is not the recovery code of %s", who),
+			hint: "is it one of another account, or written down wrongly?", status: failed, cause: err}
+	case errors.Is(err, client.ErrOldCode):
+		return &fault{what: fmt.Sprintf("this was the recovery code of %s, and another one has taken its place", who),
+			hint: "use the code that was shown last", status: failed, cause: err}
+	}
+	return a.explain(err, about{doing: doing})
 }
 
 func recoverWords(addr wire.Address, err error) map[wire.Kind][2]string {
 	words := map[wire.Kind][2]string{
 		wire.Unauthenticated: {
 			fmt.Sprintf("name or recovery code is wrong: nothing was recovered of %s", addr),
-			"check both and try again; the code is the one that was shown when the account was made",
+			"check both and try again; the code is the one that was shown last",
 		},
 	}
 	var e *wire.Error
@@ -117,13 +181,8 @@ func (a *app) checkCode(ctx context.Context, p *client.Person, file string) erro
 		return err
 	}
 	who := p.Whoami()
-	err = p.CheckCode(ctx, code)
-	if errors.Is(err, client.ErrWrongCode) {
-		return &fault{what: fmt.Sprintf("this is not the recovery code of %s", who.Address),
-			hint: "is it one of another account, or written down wrongly?", status: failed, cause: err}
-	}
-	if err != nil {
-		return a.explain(err, about{doing: "check the recovery code"})
+	if err := p.CheckCode(ctx, code); err != nil {
+		return a.aboutCode(who.Address, err, "check the recovery code")
 	}
 	if a.json {
 		return a.account(p)

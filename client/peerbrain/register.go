@@ -94,5 +94,5 @@ func (a *app) showCode(ctx context.Context, code string) error {
 		}
 		fmt.Fprintln(a.prompt, "They are different.")
 	}
-	return failure("the recovery code was not confirmed; nothing was sent", "run the same command again")
+	return failure("the recovery code was not confirmed; nothing was changed", "run the same command again")
 }

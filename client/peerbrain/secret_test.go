@@ -9,5 +9,5 @@ import (
 // TestSecretsAreNotWritten knows of one secret that this command has as plain
 // text: the recovery code, for the one moment in which it is shown.
 func TestSecretsAreNotWritten(t *testing.T) {
-	secrettest.Table{Open: []string{"registeredJSON.RecoveryCode"}}.Test(t)
+	secrettest.Table{Open: []string{"registeredJSON.RecoveryCode", "recoveredJSON.RecoveryCode"}}.Test(t)
 }

@@ -144,11 +144,13 @@ func TestStates(t *testing.T) {
 		want string
 		json string
 	}{
-		{client.Friend{State: wire.StateFriend}, "friend", `"state":"friend","verified":false}`},
-		{client.Friend{State: wire.StateFriend, Verified: true}, "friend, verified", `"state":"friend","verified":true}`},
-		{client.Friend{State: wire.StateFriend, KeysChanged: true}, "friend, verified before: the keys have changed since", `"state":"friend","verified":false,"keys_changed":true}`},
-		{client.Friend{State: wire.StateIncoming, Verified: true}, "asks you, verified; to accept: peerbrain friend accept bob@node.example", `"state":"incoming","verified":true}`},
-		{client.Friend{State: wire.StateOutgoing, Verified: true}, "asked by you, verified, has not answered", `"state":"outgoing","verified":true}`},
+		{client.Friend{State: wire.StateFriend, Keys: client.KeysPinned}, "friend, keys pinned", `"state":"friend","verified":false,"keys":"pinned"}`},
+		{client.Friend{State: wire.StateFriend, Keys: client.KeysConfirmed}, "friend, keys confirmed", `"state":"friend","verified":false,"keys":"confirmed"}`},
+		{client.Friend{State: wire.StateIncoming, Keys: client.KeysNew}, "asks you, keys new; to accept: peerbrain friend accept bob@node.example", `"state":"incoming","verified":false,"keys":"new"}`},
+		{client.Friend{State: wire.StateFriend, Verified: true, Keys: client.KeysVerified}, "friend, verified", `"state":"friend","verified":true,"keys":"verified"}`},
+		{client.Friend{State: wire.StateFriend, KeysChanged: true, Keys: client.KeysPinned}, "friend, verified before: the keys have changed since", `"state":"friend","verified":false,"keys":"pinned","keys_changed":true}`},
+		{client.Friend{State: wire.StateIncoming, Verified: true, Keys: client.KeysVerified}, "asks you, verified; to accept: peerbrain friend accept bob@node.example", `"state":"incoming","verified":true,"keys":"verified"}`},
+		{client.Friend{State: wire.StateOutgoing, Verified: true, Keys: client.KeysVerified}, "asked by you, verified, has not answered", `"state":"outgoing","verified":true,"keys":"verified"}`},
 	} {
 		test.f.Address = who
 		if got := stateWords(test.f); got != test.want {
@@ -160,3 +162,34 @@ func TestStates(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignKeysAreTold: a log-in that has found keys for one's address that are not
+// one's own says so, and what to do.
+func TestForeignKeysAreTold(t *testing.T) {
+	a, out, prompt := typing("")
+	a.tell(client.LoginReport{Known: true, Foreign: 2})
+	const want = "the log of your node holds 2 statement(s) of keys for your address that you did not make: whoever has no keys of yours yet may be shown these. Tell your friends, and the operator of the node\n"
+	if !strings.HasSuffix(prompt.String(), want) || out.Len() > 0 {
+		t.Errorf("got %q and %q", prompt, out)
+	}
+	a, _, prompt = typing("")
+	if a.tell(client.LoginReport{Known: true}); prompt.Len() > 0 {
+		t.Errorf("without such keys: %q", prompt)
+	}
+}
+
+// TestSplitViewIsExplained: what a person reads of a node that shows two logs.
+func TestSplitViewIsExplained(t *testing.T) {
+	a, _, _ := typing("")
+	err := a.explain(splitView{wire.Errorf(wire.Tampered, "log", "the log of keys of two.example: two.example has signed two")}, about{doing: "add bob@two.example"})
+	var f *fault
+	if !errors.As(err, &f) || f.what != "cannot add bob@two.example: the log of keys of two.example: two.example has signed two" || !strings.Contains(f.hint, "only the two of you can find out") {
+		t.Errorf("got %v, hint %q", err, f.hint)
+	}
+}
+
+type splitView struct{ error }
+
+func (e splitView) Error() string        { return detail(e.error) }
+func (e splitView) Unwrap() error        { return e.error }
+func (e splitView) Is(target error) bool { return target == client.ErrSplitView }

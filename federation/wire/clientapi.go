@@ -11,6 +11,7 @@ const (
 	MediaEvents  = "text/event-stream"
 	MediaText    = "text/plain; charset=utf-8"
 	MediaOctets  = "application/octet-stream"
+	MediaLogSize = "text/x.tlog.size"
 )
 
 // Paths of the client API. Words after a colon are parameters.
@@ -25,7 +26,7 @@ const (
 	PathSession   = "/v1/session"                         // GET: SessionReply; DELETE
 	PathSessions  = "/v1/sessions"                        // GET: SessionsReply; DELETE: all but the caller's
 	PathOneOfAll  = "/v1/sessions/:id"                    // DELETE
-	PathVault     = "/v1/vault"                           // GET ?after=N: VaultReply; PUT VaultRecord
+	PathVault     = "/v1/vault"                           // GET ?after=N: VaultReply; PUT VaultUpdate
 	PathKeys      = "/v1/keys"                            // POST KeysRequest: KeysReply
 	PathFriends   = "/v1/friends"                         // GET: FriendsReply; POST FriendStatement: FriendReply
 	PathWraps     = "/v1/wraps"                           // POST WrapsRequest
@@ -37,6 +38,7 @@ const (
 	PathEvents    = "/v1/events"                          // GET: an event stream (MediaEvents)
 	PathLogTop    = "/v1/log/:number/checkpoint"          // GET: a signed checkpoint (MediaText)
 	PathLogFile   = "/v1/log/:number/tile/:file"          // GET: a tile or leaves (MediaOctets); slashes in file
+	PathWitness   = "/v1/witness/add-checkpoint"          // POST a checkpoint of another log: a cosignature (MediaText)
 )
 
 // Names of events. Their data is {}: what is new is asked for.
@@ -162,6 +164,13 @@ type HeadsReply struct {
 type VaultReply struct {
 	Heads  []Signed     `json:"heads"`
 	Record *VaultRecord `json:"record,omitempty"`
+}
+
+// VaultUpdate is the next version of a vault. A key statement that comes with it is the
+// next of the account, and the head is signed under it: the node takes both or neither.
+type VaultUpdate struct {
+	VaultRecord
+	KeyStatement Signed `json:"key_statement,omitempty"`
 }
 
 // KeysRequest asks for the keys of one person: by address, or by account once

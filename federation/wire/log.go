@@ -34,6 +34,14 @@ func (d *NodeDocument) LogKey() NodeLogKey {
 	return NodeLogKey{}
 }
 
+// WitnessKey returns the key that verifies what the node says as a witness of other logs.
+func (d *NodeDocument) WitnessKey() (key NodeWitnessKey, ok bool) {
+	for _, k := range d.KeysFor(KeyForWitness) {
+		return NodeWitnessKey(k.Key), true
+	}
+	return key, false
+}
+
 func (d *NodeDocument) checkLog() error {
 	l := d.Log
 	if l == nil {

@@ -33,6 +33,9 @@ type NodeRequestKey [32]byte
 // NodeLogKey verifies the checkpoints of a node's transparency log.
 type NodeLogKey [32]byte
 
+// NodeWitnessKey verifies what a witness says of the checkpoints of logs.
+type NodeWitnessKey [32]byte
+
 // EncryptionKey is an HPKE public key for MLKEM768-X25519 (KEM 0x647a): 1,184
 // bytes of ML-KEM-768 (FIPS 203) and 32 of X25519 (RFC 7748).
 type EncryptionKey [1216]byte

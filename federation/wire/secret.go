@@ -57,6 +57,9 @@ type NodeRequestSecret struct{ seed }
 // NodeLogSecret signs the checkpoints of a node's transparency log.
 type NodeLogSecret struct{ seed }
 
+// NodeWitnessSecret cosigns the checkpoints of other nodes' logs.
+type NodeWitnessSecret struct{ seed }
+
 // NewIdentitySecret makes the key of a 32-byte seed; so do its sisters.
 func NewIdentitySecret(b [32]byte) IdentitySecret           { return IdentitySecret{newSeed(b)} }
 func NewRecoverySecret(b [32]byte) RecoverySecret           { return RecoverySecret{newSeed(b)} }
@@ -65,6 +68,7 @@ func NewRecoveryLoginSecret(b [32]byte) RecoveryLoginSecret { return RecoveryLog
 func NewNodeRootSecret(b [32]byte) NodeRootSecret           { return NodeRootSecret{newSeed(b)} }
 func NewNodeRequestSecret(b [32]byte) NodeRequestSecret     { return NodeRequestSecret{newSeed(b)} }
 func NewNodeLogSecret(b [32]byte) NodeLogSecret             { return NodeLogSecret{newSeed(b)} }
+func NewNodeWitnessSecret(b [32]byte) NodeWitnessSecret     { return NodeWitnessSecret{newSeed(b)} }
 
 // Public returns the key others verify with; so do the sisters below.
 func (s IdentitySecret) Public() IdentityKey       { return s.public() }
@@ -74,10 +78,15 @@ func (s RecoveryLoginSecret) Public() LoginKey     { return s.public() }
 func (s NodeRootSecret) Public() NodeRootKey       { return s.public() }
 func (s NodeRequestSecret) Public() NodeRequestKey { return s.public() }
 func (s NodeLogSecret) Public() NodeLogKey         { return s.public() }
+func (s NodeWitnessSecret) Public() NodeWitnessKey { return s.public() }
 
 // Sign signs the text of a checkpoint. C2SP signed-note fixes the bytes, so there is
 // no label: a node's log key therefore signs nothing else.
 func (s NodeLogSecret) Sign(text []byte) []byte { return ed25519.Sign(s.key(), text) }
+
+// Sign signs what a witness says of a checkpoint. C2SP tlog-cosignature fixes the bytes,
+// so there is no label: a node's witness key therefore signs nothing else.
+func (s NodeWitnessSecret) Sign(message []byte) []byte { return ed25519.Sign(s.key(), message) }
 
 // Private returns a copy of the key for a library that signs HTTP requests. Those
 // have no label either, since draft-cavage fixes the bytes: a node's request key

@@ -38,10 +38,10 @@ var acts = []act{
 	{who: "eve", words: []string{"register", "eve@"}},
 	{who: "ada", words: []string{"post", firstText}},
 	{who: "ada", words: []string{"friend", "add", "bob@"}},
-	{who: "bob", words: []string{"friend", "list"}, want: `^ada@\S+ +asks you`, never: "friend$"},
+	{who: "bob", words: []string{"friend", "list"}, want: `^ada@\S+ +asks you`, never: "friend, keys"},
 	{who: "bob", words: []string{"friend", "accept", "ada@"}},
 	{who: "bob", words: []string{"read", "ada@"}, want: firstText},
-	{who: "ada", words: []string{"friend", "list"}, want: `^bob@\S+ +friend$`},
+	{who: "ada", words: []string{"friend", "list"}, want: `^bob@\S+ +friend, keys pinned$`},
 	{who: "ada", words: []string{"post", secondText}},
 	{who: "bob", words: []string{"feed"}, want: secondText},
 	{who: "bob", words: []string{"post", replyText}},
@@ -58,7 +58,7 @@ var acts = []act{
 	{who: "carol", words: []string{"friend", "accept", "ada@"}},
 	{who: "carol", words: []string{"read", "ada@"}, want: thirdText},
 	{who: "ada-2", words: []string{"login", "ada@"}},
-	{who: "ada-2", words: []string{"friend", "list"}, want: `^carol@\S+ +friend$`},
+	{who: "ada-2", words: []string{"friend", "list"}, want: `^carol@\S+ +friend, keys pinned$`},
 }
 
 // play types a command until it comes out as wanted. A command that failed is

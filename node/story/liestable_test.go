@@ -331,7 +331,7 @@ func verified(lies func(*liesScene, string) []told) func(*liesScene, string) []t
 
 // friendVerified shows ada as verified.
 func friendVerified(honest string) string {
-	return strings.Replace(honest, "friend\n", "friend, verified\n", 1)
+	return strings.Replace(honest, "friend, keys pinned\n", "friend, verified\n", 1)
 }
 
 func withoutFirst(honest string) string {
@@ -344,7 +344,10 @@ func withoutFirst(honest string) string {
 var lies = slices.Concat(accountLies, vaultLies, friendLies, writeLies, streamLies, feedLies, answerLies)
 
 // recovers is what bob types who has lost his password.
-const recovers = "recover bob@ --recovery-code-file CODE"
+const (
+	recovers   = "recover bob@ --recovery-code-file CODE"
+	renewsCode = "recover --renew --recovery-code-file CODE"
+)
 
 var accountLies = []lie{
 	{"another account is registered", onRegister, "register fay@", "", one(onRegister, func(s *liesScene, r *wire.RegisterReply) { r.Account = s.ids["eve"] }),
@@ -420,7 +423,17 @@ var accountLies = []lie{
 	}), wire.Tampered, "vault or slots are not those that were signed", nil, nil},
 	{"keys that a thief has made up, to who has the recovery code", onKeys, recovers, "", one(onKeys, func(s *liesScene, r *wire.KeysReply) { r.Statements = s.keys["eve"].Statements }),
 		wire.Tampered, "another person's keys", nil, nil},
-	{"a new password after a recovery said to be kept", onPutVault, recovers, "", always(swallow(onPutVault, nil)), wire.Tampered, "has the new password, and does not show it", nil, []string{onPutVault}},
+	{"a recovery said to be kept", onPutVault, recovers, "", always(swallow(onPutVault, nil)), wire.Tampered, "has the new recovery code, and does not show it", nil, []string{onPutVault}},
+	{"a new recovery code said to be kept", onPutVault, renewsCode, "old", always(swallow(onPutVault, nil)), wire.Tampered, "has the new recovery code, and does not show it", nil, []string{onPutVault}},
+	{"a new recovery code said to be late", onPutVault, renewsCode, "old", always(refuse(onPutVault, wire.Conflict)), wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
+	{"a new recovery code kept without its vault", onPutVault, renewsCode, "old", func(s *liesScene, _ string) []told {
+		old := s.vaultOf("bob")
+		return []told{alter(onVault, func(_ *exchange, r *wire.VaultReply) {
+			if r.Record != nil {
+				r.Record.Vault = old.Record.Vault
+			}
+		})}
+	}, wire.Tampered, "it names key statement 1, which is not what it is signed under", nil, []string{onPutVault}},
 	{"a vault head of somebody else, to a friend's new device", onHeads, "login ada@", "", one(onHeads, func(s *liesScene, r *wire.HeadsReply) {
 		r.Head = s.vaultOf("eve").Heads[0]
 	}), "", "none of your friends' nodes could be asked", nil, nil},

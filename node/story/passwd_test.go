@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,9 +15,10 @@ const (
 	underPasswd = "passwd" // a new password, whatever the command
 )
 
-// TestPasswordKilled changes a password while the node is killed, once at each place
-// that there is, now by the old password and now by the recovery code. Whatever comes of it, exactly one of the old and the new one opens the
-// account, the session of the other device goes on only if it is the old one, and the
+// TestPasswordKilled changes a password, a recovery code or both while the node is killed,
+// once at each place that there is, now by the old password and now by the recovery code. Whatever
+// comes of it, exactly one of the old and the new password opens the
+// account, and one of the two codes, the session of the other device goes on only if these are the old ones, and the
 // same command again ends the matter.
 func TestPasswordKilled(t *testing.T) {
 	undetected(t)
@@ -31,18 +33,23 @@ func TestPasswordKilled(t *testing.T) {
 			t.Logf("log of the node:\n%s", k.left.tail())
 		}
 	})
-	k.sheet = filepath.Join(k.dir, "sheet")
-	code := changes.FindString(k.must("ada", k.words[0], "register", k.address("ada")))
-	must(0, os.WriteFile(k.sheet, []byte(code), 0o600))
+	k.code = recoveryCode.FindString(k.must("ada", k.words[0], "register", k.address("ada")))
 	k.must("ada", k.words[0], "post", "hello")
 	k.must("ada-2", k.words[0], "login", k.address("ada"))
+	ways := []killedChange{
+		{words: []string{"passwd"}, password: true},
+		{words: []string{"recover", k.address("ada"), "--recovery-code-file"}, password: true, code: true},
+		{words: []string{"recover", "--renew", "--recovery-code-file"}, code: true},
+	}
 	for _, p := range points {
-		for pass := range p.passes {
-			k.turns++
-			command := [][]string{{"passwd"}, {"recover", k.address("ada"), "--recovery-code-file", k.sheet}}[k.turns%2]
-			t.Run(fmt.Sprint(command[0], " ", p.name, " ", pass+1), func(t *testing.T) {
+		for pass := range max(p.passes, len(ways)) { // a place that is passed once is tried in all ways
+			c := ways[pass%len(ways)]
+			if !c.code && strings.HasPrefix(p.name, "passwd-statement-") {
+				continue
+			}
+			t.Run(fmt.Sprint(c.words[:min(2, len(c.words))], " ", p.name, " ", pass+1), func(t *testing.T) {
 				k.TB = t
-				k.killedAt(p, pass+1, command)
+				k.killedAt(p, min(pass+1, p.passes), c)
 			})
 		}
 	}
@@ -53,8 +60,17 @@ func TestPasswordKilled(t *testing.T) {
 		}
 	}
 	if k.old == 0 || k.anew == 0 {
-		t.Errorf("after %d deaths the old password opened, after %d the new one", k.old, k.anew)
+		t.Errorf("after %d deaths the old ones opened, after %d the new ones", k.old, k.anew)
 	}
+}
+
+// recoveryCode is what a code looks like.
+var recoveryCode = regexp.MustCompile(`\b[0-9A-Z]{4}(-[0-9A-Z]{4}){8}\b`)
+
+// killedChange is what is changed; the file of the code follows the words.
+type killedChange struct {
+	words          []string
+	password, code bool
 }
 
 // killedPasswd is ada, on two devices.
@@ -64,22 +80,42 @@ type killedPasswd struct {
 	deaths    map[string]int
 	old, anew int // what opened after a death
 	homes     int
-	sheet     string // file of the recovery code
-	turns     int
+	code      string // the present one
 }
 
-// changes gives the account the next password.
-func (k *killedPasswd) changes(command []string) error {
+// sheet is a file with a code.
+func (k *killedPasswd) sheet(code string) string {
+	file := filepath.Join(k.dir, "sheet")
+	must(0, os.WriteFile(file, []byte(code), 0o600))
+	return file
+}
+
+// changes does it, and returns the code that is shown, if one is.
+func (k *killedPasswd) changes(c killedChange) (shown string, err error) {
 	k.Helper()
 	word := k.words[0]
-	if command[0] == "recover" {
+	if c.password && c.code {
 		word = k.words[1]
+	}
+	command := c.words
+	if c.code {
+		command = append(slices.Clone(command), k.sheet(k.code))
 	}
 	out, err := k.tries("ada", word, command...)
 	if err != nil {
-		return fmt.Errorf("%q: %w, %s", command, err, out)
+		err = fmt.Errorf("%q: %w, %s", command, err, out)
 	}
-	return nil
+	return recoveryCode.FindString(out), err
+}
+
+// isCode reports whether a code opens the account.
+func (k *killedPasswd) isCode(code string) bool {
+	k.Helper()
+	out, err := k.tries("ada", "", "recover", "--check", "--recovery-code-file", k.sheet(code))
+	if err != nil && !strings.Contains(out, "the recovery code of") {
+		k.Fatalf("the code is checked: %v, %s", err, out)
+	}
+	return err == nil
 }
 
 // tries runs a command with passwords.
@@ -116,13 +152,15 @@ func (k *killedPasswd) opens(word string) bool {
 	return err == nil
 }
 
-func (k *killedPasswd) killedAt(p failpoint, pass int, command []string) {
+func (k *killedPasswd) killedAt(p failpoint, pass int, c killedChange) {
 	must(0, k.left.stop())
 	k.left.env = []string{fmt.Sprintf("%s=%s:%d", failpointVariable, p.name, pass)}
 	must(0, k.left.begin())
+	shown := ""
 	died := k.left.serves() != nil // in the start
 	if !died {
-		err := k.changes(command)
+		var err error
+		shown, err = k.changes(c)
 		if died = err != nil; !died && k.left.cmd != nil {
 			k.Logf("the place was not reached")
 		}
@@ -137,28 +175,45 @@ func (k *killedPasswd) killedAt(p failpoint, pass int, command []string) {
 	must(0, k.left.start())
 
 	old, anew := k.opens(k.words[0]), k.opens(k.words[1])
-	if old == anew {
-		k.Fatalf("the old password opens: %v, the new one: %v", old, anew)
+	byOld, byNew := k.isCode(k.code), shown != "" && k.isCode(shown)
+	if old == anew || byOld == byNew || c.password && c.code && anew != byNew || !c.password && anew || !c.code && byNew {
+		k.Fatalf("the old password opens: %v, the new one: %v; the old code: %v, the new one: %v", old, anew, byOld, byNew)
 	}
-	if died && old {
-		k.old++
-	} else if died {
+	taken := anew || byNew
+	if died && taken {
 		k.anew++
+	} else if died {
+		k.old++
 	}
-	if out, err := k.tries("ada-2", "", "sessions"); (err == nil) != old || err != nil && !strings.Contains(out, "has ended") {
-		k.Errorf("the old password opens: %v, and the other device gets %v, %s", old, err, out)
+	if out, err := k.tries("ada-2", "", "sessions"); (err != nil) != taken || err != nil && !strings.Contains(out, "has ended") {
+		k.Errorf("the change was taken: %v, and the other device gets %v, %s", taken, err, out)
 	}
-	if err := k.changes(command); err != nil {
-		k.Fatal(err)
+	if !c.code || died {
+		again, err := k.changes(c)
+		if err != nil {
+			k.Fatal(err)
+		}
+		if c.code && shown != "" && again != shown {
+			k.Errorf("again, and another code is shown")
+		}
+		shown = again
 	}
-	if k.opens(k.words[0]) || !k.opens(k.words[1]) {
-		k.Fatal("again: the old password opens, or the new one does not")
+	if c.code {
+		if k.isCode(k.code) || !k.isCode(shown) {
+			k.Fatal("again: the old code opens, or the new one does not")
+		}
+		k.code = shown
+	}
+	if c.password {
+		if k.opens(k.words[0]) || !k.opens(k.words[1]) {
+			k.Fatal("again: the old password opens, or the new one does not")
+		}
+		slices.Reverse(k.words[:])
 	}
 	k.must("ada", "", "post", "hello")
 	if out, err := k.tries("ada-2", "", "feed"); err == nil {
 		k.Errorf("the session of the other device goes on: %s", out)
 	}
-	slices.Reverse(k.words[:])
 	k.must("ada-2", k.words[0], "login", k.address("ada"))
 	for n := range k.homes {
 		must(0, os.RemoveAll(k.home(fmt.Sprintf("ada-new%d", n+1))))
