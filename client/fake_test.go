@@ -50,6 +50,7 @@ type resident struct {
 	friends map[wire.AccountID]*bond
 	streams map[wire.AudienceID][]placed
 	wraps   map[string]wire.Wrap
+	gone    wire.Signed // a tombstone
 }
 
 // bond is one side of a friendship.
@@ -189,7 +190,7 @@ func (w *world) challenge(node wire.NodeName, in *wire.ChallengeRequest) (any, e
 	reply := &wire.ChallengeReply{Argon2: wire.DefaultArgon2, Expires: w.clock.Add(wire.ChallengeLifetime).UnixMilli()}
 	rand.Read(reply.Nonce[:])
 	w.nonces[reply.Nonce] = true
-	if id, ok := w.handles[wire.Address{Handle: in.Handle, Node: node}]; ok {
+	if id, ok := w.handles[wire.Address{Handle: in.Handle, Node: node}]; ok && len(w.people[id].gone) == 0 {
 		slots, err := wire.DecodeSlots(w.people[id].record.Slots)
 		if err != nil {
 			return nil, err
@@ -202,7 +203,7 @@ func (w *world) challenge(node wire.NodeName, in *wire.ChallengeRequest) (any, e
 func (w *world) login(node wire.NodeName, in *wire.LoginRequest) (any, error) {
 	no := wire.Errorf(wire.Unauthenticated, "", "")
 	id, ok := w.handles[wire.Address{Handle: in.Handle, Node: node}]
-	if !ok || !w.nonces[in.Nonce] {
+	if !ok || !w.nonces[in.Nonce] || len(w.people[id].gone) > 0 {
 		return nil, no
 	}
 	slots, err := wire.DecodeSlots(w.people[id].record.Slots)
@@ -255,11 +256,30 @@ func (w *world) headsOf(in *wire.HeadsRequest) (any, error) {
 
 func (w *world) keys(in *wire.KeysRequest) (any, error) {
 	id, ok := w.handles[in.Address]
-	if !ok || in.Account != nil && *in.Account != id {
+	if !ok || in.Account != nil && *in.Account != id || in.Account == nil && len(w.people[id].gone) > 0 {
 		return nil, wire.Errorf(wire.NotExist, "address", "nobody has the address %s", in.Address)
 	}
 	proof, err := w.logOf(in.Address.Node).ProveChain(context.Background(), w.people[id].chain)
-	return &wire.KeysReply{Statements: w.people[id].chain.Statements(), Proof: proof, AsOf: w.clock.UnixMilli()}, err
+	return &wire.KeysReply{Statements: w.people[id].chain.Statements(), Proof: proof, AsOf: w.clock.UnixMilli(), Tombstone: w.people[id].gone}, err
+}
+
+// tombstone ends an account, and all that was between its owner and others.
+func (c *caller) tombstone(in *wire.DeleteRequest) (any, error) {
+	t, err := c.chain.OpenTombstone(in.Tombstone)
+	if err != nil {
+		return nil, err
+	}
+	c.gone, c.streams = in.Tombstone, nil
+	for other := range c.friends {
+		b := c.w.people[other].friends[c.id]
+		b.Tombstone = in.Tombstone
+		if err := b.AddTombstone(t); err != nil {
+			return nil, err
+		}
+	}
+	c.endSessions(nil)
+	delete(c.w.sessions, c.token)
+	return nil, nil
 }
 
 func found[T any](v T, err error) (any, error) {
@@ -290,6 +310,10 @@ func (c *caller) route(r *Request, path string, q url.Values) (any, error) {
 	case "DELETE v1/session":
 		delete(c.w.sessions, c.token)
 		return nil, nil
+	case "GET v1/session":
+		return &wire.SessionReply{Handle: c.address.Handle, Account: c.id}, nil
+	case "POST v1/tombstone":
+		return decoded(r, c.tombstone)
 	case "GET v1/sessions":
 		return c.sessions(), nil
 	case "DELETE v1/sessions":

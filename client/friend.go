@@ -18,6 +18,7 @@ type Friend struct {
 	Verified    bool   // the keys were compared in person
 	KeysChanged bool   // others were, and the keys have changed since
 	Undelivered bool   // a statement is still on its way to them
+	Deleted     bool   // they have deleted their account; State is none
 	Problem     string // "" or what is wrong, for people
 }
 
@@ -38,6 +39,8 @@ func (p *Person) AddFriend(ctx context.Context, who wire.Address, history bool) 
 			return nil
 		case state == wire.StateIncoming:
 			return p.accept(ctx, f, history)
+		case f != nil && p.hasLeft(f):
+			return wire.Errorf(wire.NotExist, "friend", "%s has deleted their account", who)
 		}
 		if offered, err := p.offerOf(ctx, who); err == nil {
 			return p.accept(ctx, offered, history)
@@ -155,7 +158,7 @@ func (p *Person) show(f *friend) Friend {
 	changed := f.replaced() || f.Verified && errors.Is(problem, ErrKeysChanged)
 	now := Friend{
 		Address: f.address(), Account: f.Account, State: f.state(), Verified: f.verified() && !changed, KeysChanged: changed,
-		Undelivered: r.Undelivered > 0 || p.unsent(f), Problem: printable(r.ProblemDetail),
+		Undelivered: r.Undelivered > 0 || p.unsent(f), Problem: printable(r.ProblemDetail), Deleted: p.hasLeft(f),
 	}
 	if now.Keys = p.keys(f); now.Verified {
 		now.Keys = KeysVerified
@@ -166,7 +169,8 @@ func (p *Person) show(f *friend) Friend {
 	return now
 }
 
-// Friends lists friends, offers made and offers received, by address.
+// Friends lists friends, offers made and offers received, and who has deleted their
+// account since, by address.
 func (p *Person) Friends(ctx context.Context) (list []Friend, err error) {
 	err = p.do(ctx, func() error {
 		if err := p.refreshVault(ctx); err != nil {
@@ -179,7 +183,7 @@ func (p *Person) Friends(ctx context.Context) (list []Friend, err error) {
 			return err
 		}
 		for i := range p.vault.Friends {
-			if f := &p.vault.Friends[i]; f.state() != wire.StateNone {
+			if f := &p.vault.Friends[i]; f.state() != wire.StateNone || p.hasLeft(f) {
 				list = append(list, p.show(f))
 			}
 		}

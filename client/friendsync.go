@@ -19,6 +19,7 @@ type heard struct {
 	hash    wire.Hash // of the offer
 	accept  *wire.Accept
 	ends    []*wire.End
+	gone    *wire.Tombstone
 }
 
 // apply takes it into f, and reports whether that changed anything.
@@ -32,6 +33,9 @@ func (n heard) apply(f *friend) bool {
 	}
 	for _, e := range n.ends {
 		f.Friendship.AddEnd(e)
+	}
+	if n.gone != nil {
+		f.Friendship.AddTombstone(n.gone)
 	}
 	return !bytes.Equal(before, wire.EncodeCBOR(&f.Friendship))
 }
@@ -88,6 +92,10 @@ func (p *Person) hear(ctx context.Context, f *friend, r wire.FriendRecord) (hear
 	}
 	if r.Address != f.address() {
 		return heard{}, wire.Errorf(wire.Tampered, "friend", "the node says that %s is found at %s", f.address(), r.Address)
+	}
+	if len(r.Tombstone) > 0 { // all else that they have said is over
+		gone, err := p.hearTombstone(ctx, f, r)
+		return heard{account: r.Account, digest: digest(r), gone: gone}, err
 	}
 	chain, err := p.chainOf(ctx, f)
 	if err != nil {

@@ -123,6 +123,20 @@ func (c *Chain) OpenVaultRecord(r wire.VaultRecord) (*wire.VaultHead, *wire.Slot
 	return wire.OpenVaultRecord(r, named.Identity)
 }
 
+// OpenTombstone verifies that this person has deleted their account, under the newest
+// keys: what older ones sign is Tampered, for they may be a thief's.
+func (c *Chain) OpenTombstone(s wire.Signed) (*wire.Tombstone, error) {
+	k := c.Newest()
+	t, err := wire.OpenTombstone(s, k.Identity, k.Recovery)
+	if err != nil {
+		return nil, err
+	}
+	if t.Account != c.account || t.KeySeq != k.Seq || t.Statement != c.NewestHash() || t.Address() != c.Address() {
+		return nil, wire.Errorf(wire.Tampered, "tombstone", "it is not of %s under key statement %d", c.Address(), k.Seq)
+	}
+	return t, nil
+}
+
 // OpenHeadQuery verifies a question of this person, under the newest key: it
 // names none.
 func (c *Chain) OpenHeadQuery(s wire.Signed) (*wire.HeadQuery, error) {

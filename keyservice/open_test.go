@@ -152,6 +152,36 @@ func TestOpenHeadQuery(t *testing.T) {
 	kind(t, err, wire.Tampered)
 }
 
+func TestOpenTombstone(t *testing.T) {
+	o := newOwner(t)
+	o.rotate()
+	c := must(ParseChain(o.chain))
+	good := func() *wire.Tombstone {
+		k := c.Newest()
+		return &wire.Tombstone{
+			Version: wire.Version, Suite: wire.Suite, Account: o.account, KeySeq: k.Seq, Statement: c.NewestHash(),
+			Handle: k.Handle, Node: k.Node, Signer: wire.ByIdentity,
+		}
+	}
+	if _, err := c.OpenTombstone(must(good().Sign(o.identities[1]))); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.OpenTombstone(must(good().Sign(o.identities[0])))
+	kind(t, err, wire.Tampered)
+	for _, spoil := range []func(*wire.Tombstone){
+		func(s *wire.Tombstone) { s.Account = seed() },
+		func(s *wire.Tombstone) { s.KeySeq = 0 },
+		func(s *wire.Tombstone) { s.Statement = wire.Hash(o.account) },
+		func(s *wire.Tombstone) { s.Handle = "other" },
+		func(s *wire.Tombstone) { s.Node = "other.example" },
+	} {
+		s := good()
+		spoil(s)
+		_, err := c.OpenTombstone(must(s.Sign(o.identities[1])))
+		kind(t, err, wire.Tampered)
+	}
+}
+
 // epoch makes an epoch entry that is the first of its stream.
 func epoch(o *owner, keySeq int, headSeq int, counter uint64, links []wire.Link) (*wire.EntryHeader, wire.Entry) {
 	head := &wire.VaultHead{Version: wire.Version, Suite: wire.Suite, Account: o.account, KeySeq: uint64(headSeq), Counter: counter}

@@ -25,9 +25,9 @@ func (n *Node) Register(ctx context.Context, r wire.RegisterRequest) (wire.Regis
 	}
 	account, handle := chain.Account(), chain.Newest().Handle
 	reply := wire.RegisterReply{Account: account}
-	holder, err := n.account(ctx, handle)
+	holder, err := n.holder(ctx, handle)
 	switch {
-	case err == nil && holder == account:
+	case err == nil && len(holder.Tombstone) == 0 && holder.Account == account:
 		_, err := n.prove(ctx, chain)
 		return reply, err
 	case err == nil:
@@ -43,10 +43,10 @@ func (n *Node) Register(ctx context.Context, r wire.RegisterRequest) (wire.Regis
 	}
 	err = n.own.Apply(ctx,
 		put(accountKey(account), &accountRecord{recordVersion, handle}),
-		putIf(handleKey(handle), &handleRecord{recordVersion, account}, store.IfAbsent()))
+		putIf(handleKey(handle), &handleRecord{Version: recordVersion, Account: account}, store.IfAbsent()))
 	n.door.asked.forgetAll()
 	if errors.Is(err, store.ErrConflict) {
-		if holder, err = n.account(ctx, handle); err == nil && holder != account {
+		if holder, err = n.holder(ctx, handle); err == nil && holder.Account != account {
 			err = taken(handle)
 		}
 	}
@@ -90,15 +90,25 @@ func (n *Node) checkRegistration(r wire.RegisterRequest) (*keyservice.Chain, *wi
 	return chain, head, n.ahead("vault", head.Created)
 }
 
-// account returns who is registered under handle, or wire.NotExist.
-func (n *Node) account(ctx context.Context, handle wire.Handle) (wire.AccountID, error) {
+// holder returns who has or had a handle, deleted or not, or wire.NotExist.
+func (n *Node) holder(ctx context.Context, handle wire.Handle) (handleRecord, error) {
 	var r handleRecord
 	_, err := read(ctx, n.own, handleKey(handle), &r)
+	return r, err
+}
+
+// account returns who is registered under handle, or wire.NotExist, also where the
+// account is deleted.
+func (n *Node) account(ctx context.Context, handle wire.Handle) (wire.AccountID, error) {
+	r, err := n.holder(ctx, handle)
+	if err == nil && len(r.Tombstone) > 0 {
+		return wire.AccountID{}, wire.NotExist
+	}
 	return r.Account, err
 }
 
 // person returns the handle under which an account is registered here, or
-// wire.NotExist. What was answered once stays true.
+// wire.NotExist. What was answered once stays true until the account is deleted.
 func (n *Node) person(ctx context.Context, account wire.AccountID) (wire.Handle, error) {
 	if h, ok := n.people.Get(account); ok {
 		return h, nil

@@ -356,6 +356,18 @@ func (f *follows) readers(s streamName) []wire.AccountID {
 	return f.nodes[f.homes[s]][s]
 }
 
+// still returns those of readers who follow an author yet.
+func (f *follows) still(readers []wire.AccountID, author wire.AccountID) (list []wire.AccountID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, reader := range readers {
+		if _, ok := f.by[pair{reader, author}]; ok {
+			list = append(list, reader)
+		}
+	}
+	return list
+}
+
 // readersAt returns who reads a stream at a node, who are not to be modified.
 func (f *follows) readersAt(node wire.NodeName, s streamName) []wire.AccountID {
 	f.mu.Lock()

@@ -69,6 +69,8 @@ func TestLaterReleases(t *testing.T) {
 	head := wire.VaultHead{Version: wire.Version + 1, Suite: wire.Suite, Account: ann.account, Counter: 2, Created: 1}
 	entry := *ann.header(wire.KindPost)
 	entry.Suite++
+	tombstone := *ann.tombstone()
+	tombstone.Version++
 	offer := wire.Offer{Version: wire.Version + 1, Suite: wire.Suite, From: ann.account, To: ben.account}
 	for _, test := range []struct {
 		want      wire.Kind
@@ -76,9 +78,10 @@ func TestLaterReleases(t *testing.T) {
 		head      wire.Signed
 		entry     wire.Signed
 		statement wire.Signed
+		tombstone wire.Signed
 	}{
-		{wire.Update, new.signs(wire.LabelKeyStatement, &key), ann.signs(wire.LabelVaultHead, &head), ann.signs(wire.LabelEntry, &entry), ann.signs(wire.LabelOffer, &offer)},
-		{wire.TooLarge, make(wire.Signed, wire.MaxStatement+1), make(wire.Signed, wire.MaxStatement+1), make(wire.Signed, wire.MaxStatement+1), make(wire.Signed, wire.MaxStatement+1)},
+		{wire.Update, new.signs(wire.LabelKeyStatement, &key), ann.signs(wire.LabelVaultHead, &head), ann.signs(wire.LabelEntry, &entry), ann.signs(wire.LabelOffer, &offer), ann.signs(wire.LabelTombstone, &tombstone)},
+		{wire.TooLarge, make(wire.Signed, wire.MaxStatement+1), make(wire.Signed, wire.MaxStatement+1), make(wire.Signed, wire.MaxStatement+1), make(wire.Signed, wire.MaxStatement+1), make(wire.Signed, wire.MaxStatement+1)},
 	} {
 		_, err := home.Register(t.Context(), wire.RegisterRequest{KeyStatement: test.key, Vault: new.register.Vault})
 		kind(t, err, test.want)
@@ -95,6 +98,7 @@ func TestLaterReleases(t *testing.T) {
 		kind(t, ann.as().RenewKeys(t.Context(), renewal), test.want)
 		_, err = ann.as().Publish(t.Context(), wire.PublishRequest{Entry: wire.Entry{Header: test.entry, Body: wire.Bytes{1}}})
 		kind(t, err, test.want)
+		kind(t, ann.as().Delete(t.Context(), wire.DeleteRequest{Tombstone: test.tombstone}), test.want)
 		said := wire.FriendStatement{Kind: wire.FriendOffer, Statement: test.statement}
 		_, err = ann.as().Tell(t.Context(), wire.FriendRequest{Address: ben.address, FriendStatement: said})
 		kind(t, err, test.want)

@@ -26,7 +26,7 @@ func (n *Node) takeStream(ctx context.Context, f followed, got wire.SyncedStream
 		return false, wire.Errorf(wire.Tampered, "stream", "the answer is about another stream")
 	}
 	if got.Code != "" {
-		if got.Code == wire.NotExist {
+		if got.Code == wire.NotExist && !n.takeGone(ctx, f) {
 			n.remind(ctx, f, f.readers)
 		}
 		return false, &wire.Error{Kind: got.Code}
@@ -79,6 +79,9 @@ func (n *Node) takeEntries(ctx context.Context, s *stream, f followed, c *keyser
 	}
 	if at := s.state().Seq; at > f.after {
 		got.Entries = got.Entries[min(at-f.after, uint64(len(got.Entries))):]
+	}
+	if f.readers = n.follows.still(f.readers, s.name.author); len(f.readers) == 0 {
+		return false, nil // nobody here reads it any more: it may have been dropped
 	}
 	drafts, wrong := n.copyDrafts(c, s.name, s.state(), got.Entries)
 	wraps := n.goodWraps(f, got.Wraps)
@@ -216,7 +219,7 @@ func (n *Node) copyChanges(ctx context.Context, s *stream, wraps []wire.SyncedWr
 		of := d.changes(s, store.IfAbsent())
 		changes, grown, seq = append(changes, of...), grown+sizeOf(of...), d.head.Seq
 	}
-	if asOf-s.saved >= saveAsOf.Milliseconds() || grown > 0 {
+	if grown > 0 || seq > 0 && asOf-s.saved >= saveAsOf.Milliseconds() { // of one that was dropped there is nothing to say
 		bytes := s.bytes
 		if bytes >= 0 {
 			bytes += grown

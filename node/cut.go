@@ -36,6 +36,8 @@ import (
 //	vhead, id        up to the vaults and entries that are kept.
 //	key              of people here, up to the one that their vault is signed under.
 //	deliver          is not read, but follows from the friendRecords.
+//	handle           once more: of who was deleted meanwhile, the tombstone, with a
+//	                 marker, so that the rest goes after a restore (cutgone.go).
 //	others           need nothing (peer, node, device), or were there before what
 //	                 needs them (elsewhere, account).
 //
@@ -50,6 +52,8 @@ type cut struct {
 	spool *spool
 
 	people  map[wire.AccountID]uint64 // who is in it, and the version of their vault; 0: nobody can tell
+	leaving map[wire.AccountID]bool   // who is being deleted
+	gone    map[wire.AccountID]bool   // who was deleted before
 	keys    map[wire.AccountID]uint64 // the number of the key statement that it is signed under
 	changed map[string][]byte         // friendRecords that were read together, by key
 	waiting map[pair]wire.NodeName    // deliveries
@@ -71,7 +75,7 @@ func (s cutStore) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		held, err := newSpool(s.dir, s.name)
 		if err == nil {
-			c := &cut{own: s.Store, name: s.name, spool: held, people: map[wire.AccountID]uint64{}, keys: map[wire.AccountID]uint64{}, changed: map[string][]byte{},
+			c := &cut{own: s.Store, name: s.name, spool: held, people: map[wire.AccountID]uint64{}, keys: map[wire.AccountID]uint64{}, leaving: map[wire.AccountID]bool{}, gone: map[wire.AccountID]bool{}, changed: map[string][]byte{},
 				waiting: map[pair]wire.NodeName{}, heads: map[streamName]uint64{}, held: newFsck(FsckOptions{Own: s.Store}).own}
 			if err = c.take(ctx); err == nil {
 				for rec, err := range merged(c.lists...) {
@@ -92,7 +96,7 @@ func (s cutStore) Snapshot(ctx context.Context) iter.Seq2[store.Record, error] {
 // take reads the store.
 func (c *cut) take(ctx context.Context) error {
 	for _, one := range []func(context.Context) error{
-		c.takePeople, c.takeVaults, c.takeFriends, c.takeStreams, c.takeWraps, c.takeHeads, c.takeIDs, c.takeKeys, c.takeOthers,
+		c.noteLeavers, c.takePeople, c.takeVaults, c.takeFriends, c.takeStreams, c.takeWraps, c.takeHeads, c.takeIDs, c.takeKeys, c.takeOthers, c.takeGone,
 	} {
 		if err := one(ctx); err != nil {
 			return err
@@ -144,6 +148,7 @@ func (c *cut) takePeople(ctx context.Context) error {
 		var r handleRecord
 		if decodeRecord(rec, &r) == nil {
 			c.people[r.Account] = 0
+			c.gone[r.Account] = len(r.Tombstone) > 0
 		}
 		return true, nil
 	}, store.Prefix("handle/"))
@@ -174,7 +179,7 @@ func (c *cut) has(key string) bool {
 	switch parts[0] {
 	case elsewherePrefix:
 		at = 2
-	case "account", "device", "entry", "friend", "key", "vault", "vhead", "wrap":
+	case "account", "device", "entry", "farewell", "friend", "key", "leaving", "vault", "vhead", "wrap":
 	default:
 		return true
 	}

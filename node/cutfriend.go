@@ -112,6 +112,9 @@ func (c *cut) readTogether(ctx context.Context, p pair) error {
 	back := pair{p.other, p.me}
 	for {
 		mine, err := c.own.Get(ctx, friendKey(p))
+		if errors.Is(err, store.ErrNotExist) {
+			return nil // one of them has deleted their account
+		}
 		if err != nil {
 			return err
 		}
@@ -120,6 +123,9 @@ func (c *cut) readTogether(ctx context.Context, p pair) error {
 			return err
 		}
 		again, err := c.own.Get(ctx, friendKey(p))
+		if errors.Is(err, store.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

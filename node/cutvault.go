@@ -62,6 +62,9 @@ func (c *cut) takeVault(ctx context.Context, rec store.Record, add, addSealed fu
 			return err
 		}
 		again, err := c.own.Get(ctx, rec.Key)
+		if errors.Is(err, store.ErrNotExist) {
+			return nil // the account was deleted
+		}
 		if err != nil {
 			return err
 		}

@@ -49,9 +49,10 @@ type said struct {
 	to      wire.AccountID
 	keySeq  uint64
 	created int64
-	offer   *wire.Offer // one of the three
+	offer   *wire.Offer // one of the four
 	accept  *wire.Accept
 	end     *wire.End
+	gone    *wire.Tombstone // to is nobody's
 }
 
 // openStatement verifies a statement with the chain of its maker.
@@ -70,6 +71,10 @@ func openStatement(c *keyservice.Chain, f wire.FriendStatement) (*said, error) {
 	case wire.FriendEnd:
 		if s.end, err = c.OpenEnd(f.Statement); err == nil {
 			s.hash, s.to, s.keySeq, s.created = f.Statement.Hash(wire.LabelEnd), s.end.To, s.end.KeySeq, s.end.Created
+		}
+	case wire.FriendTombstone:
+		if s.gone, err = c.OpenTombstone(f.Statement); err == nil {
+			s.hash, s.keySeq, s.created = f.Statement.Hash(wire.LabelTombstone), s.gone.KeySeq, s.gone.Created
 		}
 	default:
 		err = wire.Errorf(wire.Invalid, "kind", "%.20q is none: offer, accept or end was expected", string(f.Kind))
@@ -123,6 +128,9 @@ func (n *Node) ingest(ctx context.Context, w way, p parties, f wire.FriendStatem
 // byClient it fills in the other.
 func (n *Node) verifyStatement(ctx context.Context, w way, p *parties, me wire.Address, f wire.FriendStatement) (*said, error) {
 	from, account, to, toAccount := p.address, p.other, me, p.me
+	if w != byNode && f.Kind == wire.FriendTombstone {
+		return nil, wire.Errorf(wire.Invalid, "kind", "offer, accept or end was expected: an account is deleted as a whole")
+	}
 	if w != byNode {
 		from, account, to, toAccount = me, p.me, p.address, p.other
 	}
@@ -133,7 +141,7 @@ func (n *Node) verifyStatement(ctx context.Context, w way, p *parties, me wire.A
 	if w == byClient {
 		p.other, toAccount = s.to, s.to
 	}
-	if s.to != toAccount {
+	if s.to != toAccount && s.gone == nil {
 		return nil, wire.Errorf(wire.Invalid, "statement", "it is addressed to another account")
 	}
 	if s.offer != nil && (s.offer.FromAddress() != from || s.offer.ToAddress() != to) {
@@ -165,7 +173,7 @@ func aboutMaker(w way, from wire.Address, chain *keyservice.Chain, err error) er
 // mayBegin decides whether a statement may be the first between two people.
 func (n *Node) mayBegin(ctx context.Context, w way, p parties, s *said) error {
 	if s.offer == nil {
-		if s.end != nil && w == byNode {
+		if (s.end != nil || s.gone != nil) && w == byNode {
 			return nil // nothing is here that it could end
 		}
 		return wire.Errorf(wire.NotExist, "statement", "there is no offer between you and %s", p.address)
@@ -181,8 +189,12 @@ func (n *Node) mayBegin(ctx context.Context, w way, p parties, s *said) error {
 	if known >= limit {
 		return wire.Errorf(wire.Limit, "friends", "an account has at most %d friends and offers", limit)
 	}
-	if w == byClient {
-		_, err = n.keys(ctx, p.address, &p.other, keysFresh)
+	if w != byClient {
+		return nil
+	}
+	theirs, err := n.keys(ctx, p.address, &p.other, keysFresh)
+	if err == nil && len(theirs.tombstone) > 0 {
+		err = noSuchPerson(p.address)
 	}
 	return err
 }
@@ -190,6 +202,9 @@ func (n *Node) mayBegin(ctx context.Context, w way, p parties, s *said) error {
 // takeStatement changes the record of p.me by a statement; nil for no change.
 func (n *Node) takeStatement(r *friendRecord, w way, p parties, s *said) (*friendChange, error) {
 	before := wire.EncodeCBOR(&r.Friendship)
+	if len(r.Tombstone) > 0 {
+		return nil, r.afterTombstone(w, s)
+	}
 	if w == byClient {
 		if err := checkMade(&r.Friendship, s, p.address); err != nil {
 			return nil, err
@@ -203,6 +218,10 @@ func (n *Node) takeStatement(r *friendRecord, w way, p parties, s *said) (*frien
 	}
 	if w == byClient && !counts(&r.Friendship, s) {
 		return nil, wire.Errorf(wire.Conflict, "statement", "the %s is older than what was said since", s.Kind)
+	}
+	if s.gone != nil {
+		r.Queue, r.Problem = nil, "" // nobody is there to hear it
+		return &friendChange{after: []store.Change{{Key: deliverKey(r.Node, p.pair)}}}, nil
 	}
 	if bytes.Equal(before, wire.EncodeCBOR(&r.Friendship)) {
 		return nil, nil // it came again, or said nothing new
@@ -220,6 +239,18 @@ func (n *Node) takeStatement(r *friendRecord, w way, p parties, s *said) (*frien
 	}
 	r.Queue = append(r.Queue, queuedRecord{s.Kind, s.Statement})
 	return &friendChange{before: []store.Change{put(deliverKey(r.Node, p.pair), &deliverRecord{recordVersion})}}, nil
+}
+
+// afterTombstone refuses what is said between two one of whom has deleted their
+// account, but for what says that it is over, which changes nothing.
+func (r *friendRecord) afterTombstone(w way, s *said) error {
+	switch {
+	case s.gone != nil || s.end != nil:
+		return nil
+	case w == byNode:
+		return wire.Errorf(wire.Forbidden, "from", "%s has deleted this account", r.address())
+	}
+	return wire.Errorf(wire.NotExist, "statement", "%s has deleted their account", r.address())
 }
 
 // unasked reports whether an offer to f.Me is news to somebody who has not asked for
@@ -276,6 +307,9 @@ func (r *friendRecord) add(s *said, p parties, made bool) error {
 		if side.Accepted == s.accept.Offer {
 			*accept = s.Statement
 		}
+	case s.gone != nil:
+		r.Tombstone = s.Statement
+		return f.AddTombstone(s.gone)
 	case s.end != nil:
 		before := slices.Clone(f.Ended)
 		if err := f.AddEnd(s.end); err != nil {
@@ -418,7 +452,7 @@ func (p *Person) Friends(ctx context.Context) (wire.FriendsReply, error) {
 			return wire.FriendsReply{}, err
 		}
 		f := r.reply()
-		if f.State != wire.StateNone || len(f.EndsMade) > 0 || len(f.EndsGot) > 0 || f.Undelivered > 0 {
+		if f.State != wire.StateNone || len(f.EndsMade) > 0 || len(f.EndsGot) > 0 || len(f.Tombstone) > 0 || f.Undelivered > 0 {
 			reply.Friends = append(reply.Friends, f)
 		}
 	}
@@ -430,7 +464,7 @@ func (r *friendRecord) reply() wire.FriendRecord {
 		Account: r.Friendship.Other, Address: r.address(), State: r.Friendship.State(),
 		OfferMade: r.OfferMade, OfferGot: r.OfferGot, AcceptMade: r.AcceptMade, AcceptGot: r.AcceptGot,
 		EndsMade: signedEnds(r.EndsMade), EndsGot: signedEnds(r.EndsGot),
-		Undelivered: len(r.Queue), ProblemDetail: r.Problem,
+		Undelivered: len(r.Queue), ProblemDetail: r.Problem, Tombstone: r.Tombstone,
 	}
 }
 

@@ -103,6 +103,9 @@ type fsck struct {
 	copies *side
 	seen   int             // records
 	named  map[string]bool // keys that are named already
+
+	leaving        map[wire.AccountID]bool // those that are being deleted
+	leavingShelves map[wire.TokenShelf]bool
 }
 
 func newFsck(o FsckOptions) *fsck {
@@ -128,6 +131,9 @@ func (f *fsck) run(ctx context.Context) (FsckReport, error) {
 		}
 	}
 	err := f.findName(ctx)
+	if err == nil {
+		err = f.findLeavers(ctx)
+	}
 	for _, d := range sides {
 		if err == nil {
 			err = d.inspect(ctx)
@@ -257,11 +263,13 @@ func (d *side) kinds() []recordKind {
 		alone(elsewherePrefix, (*side).judgeElsewhere),
 		{"entry/", 3, openStreamCheck},
 		alone("factor/", (*side).judgeFactor),
+		alone(farewellPrefix, (*side).judgeFarewell),
 		alone("friend/", (*side).judgeFriend),
 		alone("handle/", (*side).judgeHandle),
 		alone("id/", (*side).judgeID),
 		{"key/", 2, openKeysCheck},
 		alone(findPrefix, (*side).judgePlaceRecord),
+		alone(leavingPrefix, (*side).judgeLeaving),
 		{leafPrefix, 1, openLeavesCheck},
 		alone(tilePrefix, (*side).judgeTile),
 		alone(topPrefix, (*side).judgeTop),

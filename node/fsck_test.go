@@ -30,7 +30,10 @@ func newCheckable(t *testing.T) *checkable {
 	c := &checkable{stage: newStage(t)}
 	ann, ben, cid := c.ann, c.ben, c.cid
 	c.dan = ann.home.person("dan")
-	c.people = append(c.people, c.dan)
+	eli := ann.home.person("eli")
+	c.people = append(c.people, c.dan, eli)
+	eli.befriend(ben)
+	eli.posts(2)
 	ann.posts(3)
 	ann.putVault()
 	ann.befriend(ben)
@@ -91,6 +94,8 @@ func newCheckable(t *testing.T) *checkable {
 	c.w.fail(south, away)
 	ben.contact(ann)
 	cid.tell(cid.offer(ben)) // which waits
+	eli.delete()             // which ben waits to be told
+	eventually(t, "nothing else is left of eli", func() bool { return len(leftBehind(t, eli)) == 1 })
 	c.close()
 	c.now = c.w.clock.now()
 	return c
@@ -201,6 +206,9 @@ func blank(t *testing.T, key string, value []byte) string {
 	}
 	kind, _, _ := strings.Cut(key, "/")
 	switch kind {
+	case "leaving":
+		var r leavingRecord
+		return as(&r, func() { r.Since = 0 })
 	case "device":
 		var r device
 		return as(&r, func() { r.Used = 0 })
@@ -227,9 +235,6 @@ func blank(t *testing.T, key string, value []byte) string {
 			var w witnessIdentity
 			return as(&w, func() { w.Created = 0 })
 		}
-	case "witness":
-		var r seenRecord
-		return as(&r, func() { r = seenRecord{Version: r.Version} })
 	case "news", "process", "throttle":
 		var n newsRecord
 		var p processRecord
@@ -350,7 +355,7 @@ var unseen = map[string]map[string]string{
 		"wrap": "it may not have been made yet", "friend": "of somebody elsewhere, who may not have offered", "peer": "it is fetched again", "domain": "it is written again", "rule": "it may have been taken back",
 		"elsewhere": "the next start writes it", "throttle": "it expires", "news": "it expires", "process": "it expires", "nonce": "it expires",
 		"replay": "nothing may have been asked yet", "node": "the next start writes the name", "address": "it is fetched again", "sync": "it is fetched again",
-		"factor": "it may have been turned off", "read": "nobody may have read it", "witness": "it may not have been asked yet", "cosigned": "nobody may have been asked", "regain": "the node may not have been restored",
+		"farewell": "they may have been told", "factor": "it may have been turned off", "read": "nobody may have read it", "witness": "it may not have been asked yet", "cosigned": "nobody may have been asked", "regain": "the node may not have been restored",
 	},
 	"replaced by another": {
 		"domain": "they are all the same", "rule": "any rule will do", "deliver": "they are all the same", "elsewhere": "they are all the same", "device": "only the time differs", "wrap": "only the reader can tell", "replay": "any time will do", "regain": "any time will do", "sync": "it is counted again", "read": "only the time differs",

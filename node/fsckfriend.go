@@ -106,6 +106,9 @@ func (d *side) judgeOtherSide(ctx context.Context, p pair, r *friendRecord) erro
 	if r.Friendship.Yours == (wire.Side{}) && len(r.EndsGot) == 0 {
 		return nil
 	}
+	if gone, err := d.isGone(ctx, r.Handle, p.other); err != nil || gone {
+		return err
+	}
 	key := friendKey(pair{p.other, p.me})
 	var o friendRecord
 	there, legible, err := d.get(ctx, key, &o)
@@ -165,6 +168,11 @@ func (s *friendSum) problem() string {
 			}
 		}
 	}
+	if len(s.r.Tombstone) > 0 {
+		if problem := s.take(false, wire.FriendStatement{Kind: wire.FriendTombstone, Statement: s.r.Tombstone}, nil); problem != "" {
+			return problem
+		}
+	}
 	if problem := s.compare(); problem != "" {
 		return problem
 	}
@@ -181,7 +189,7 @@ func (s *friendSum) take(made bool, f wire.FriendStatement, offers []wire.Hash) 
 	if err != nil {
 		return fmt.Sprintf("an %s in it does not verify: %v", f.Kind, err)
 	}
-	if said.to != other {
+	if said.to != other && said.gone == nil {
 		return fmt.Sprintf("an %s in it is between other people", f.Kind)
 	}
 	switch {
@@ -196,6 +204,8 @@ func (s *friendSum) take(made bool, f wire.FriendStatement, offers []wire.Hash) 
 		err = s.kept.AddOffer(said.offer, said.hash)
 	case said.accept != nil:
 		err = s.kept.AddAccept(said.accept)
+	case said.gone != nil:
+		err = s.kept.AddTombstone(said.gone)
 	case !slices.Equal(said.end.Offers, offers):
 		return "an end in it names other offers than the record says"
 	default:

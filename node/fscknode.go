@@ -178,8 +178,10 @@ func (d *side) judgeAddress(ctx context.Context, rec store.Record) error {
 			problem = "it names an account that has no keys"
 		} else if held.chain.Address() != (wire.Address{Handle: wire.Handle(handle), Node: wire.NodeName(node)}) {
 			problem = fmt.Sprintf("it names the account of %s", held.chain.Address())
-		} else {
-			problem = d.past(r.AsOf)
+		} else if problem = d.past(r.AsOf); problem == "" && len(r.Tombstone) > 0 && held.whole {
+			if _, err := held.chain.OpenTombstone(r.Tombstone); err != nil {
+				problem = fmt.Sprintf("the tombstone in it does not verify: %v", err)
+			}
 		}
 	}
 	if problem != "" {

@@ -273,7 +273,7 @@ func (d *side) judgeRegistered(ctx context.Context, account wire.AccountID, chai
 	case lived && !legible:
 		d.wrong(Finding{
 			Key: handleKey(handle), Problem: "the handle is missing, or cannot be read", Person: chain.Address().String(),
-			Repair: "write it again from the keys", fix: d.applies(put(handleKey(handle), &handleRecord{recordVersion, account})),
+			Repair: "write it again from the keys", fix: d.applies(put(handleKey(handle), &handleRecord{Version: recordVersion, Account: account})),
 		})
 	case lived:
 		d.lost(ctx, handleKey(handle), account, "it names another account than the one that was registered under it")
@@ -357,6 +357,8 @@ func (d *side) judgeHandle(ctx context.Context, rec store.Record) error {
 		return d.judgeLostHandle(ctx, rec, handle, "it names an account that has no keys")
 	case h.chain.Newest().Handle != handle:
 		return d.judgeLostHandle(ctx, rec, handle, fmt.Sprintf("it names the account of %q", h.chain.Newest().Handle))
+	case len(r.Tombstone) > 0:
+		return d.judgeGone(ctx, rec, &r, h)
 	}
 	var a accountRecord
 	there, legible, err := d.get(ctx, accountKey(r.Account), &a)
@@ -397,7 +399,7 @@ func (d *side) judgeLostHandle(ctx context.Context, rec store.Record, handle wir
 		if lived, err := d.lived(ctx, account, h.chain); err != nil {
 			return err
 		} else if lived {
-			one.Repair, one.fix = "write it again from the keys", d.rewriting(rec, &handleRecord{recordVersion, account})
+			one.Repair, one.fix = "write it again from the keys", d.rewriting(rec, &handleRecord{Version: recordVersion, Account: account})
 		}
 	}
 	d.wrong(one)

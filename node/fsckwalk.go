@@ -74,6 +74,9 @@ func (d *side) walkKind(ctx context.Context, k recordKind, q store.Query) error 
 			d.f.Progress(d.f.seen)
 		}
 		d.f.report.Records[d.name+" "+strings.TrimSuffix(cmp.Or(k.prefix, "unknown"), "/")]++
+		if d.goes(rec.Key) {
+			continue
+		}
 		if group := groupOf(rec.Key, k.parts); check == nil || group != at {
 			if err := d.finish(ctx, k, at, check); err != nil {
 				return err
@@ -141,13 +144,16 @@ func (d *side) taken() ([]Finding, int) {
 func (d *side) again(ctx context.Context, k recordKind, group string) ([]Finding, int, error) {
 	d.f.own.chains.purge()
 	d.f.copies.chains.purge()
+	if err := d.f.findLeavers(ctx); err != nil {
+		return nil, 0, err
+	}
 	check := k.open(d, group)
 	for rec, err := range d.s.Scan(ctx, store.Prefix(group)) {
 		rec, err := d.readable(rec, err)
 		if err != nil {
 			return nil, 0, err
 		}
-		if rec.Key == "" || groupOf(rec.Key, k.parts) != group {
+		if rec.Key == "" || groupOf(rec.Key, k.parts) != group || d.goes(rec.Key) {
 			continue
 		}
 		if err := check.record(ctx, rec); err != nil {

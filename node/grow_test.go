@@ -297,7 +297,7 @@ func (g *growth) friendships() {
 
 func (g *growth) handles() {
 	for _, p := range g.all {
-		g.put(put(handleKey(p.handle), &handleRecord{recordVersion, p.account}))
+		g.put(put(handleKey(p.handle), &handleRecord{Version: recordVersion, Account: p.account}))
 	}
 }
 

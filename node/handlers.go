@@ -149,6 +149,14 @@ func serveKeys(ctx context.Context, a *api, r *incoming) (any, error) {
 	return found(r.person.Keys(ctx, req))
 }
 
+func serveDelete(ctx context.Context, _ *api, r *incoming) (any, error) {
+	req, err := decode[wire.DeleteRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, r.person.Delete(ctx, req)
+}
+
 func serveFriends(ctx context.Context, _ *api, r *incoming) (any, error) {
 	return found(r.person.Friends(ctx))
 }

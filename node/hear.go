@@ -337,6 +337,12 @@ func (n *Node) forget(copied bool, key string) {
 		if n.keyLog != nil { // else it is about to be opened
 			n.keyLog.Forget()
 		}
+	case "leaving":
+		var account wire.AccountID
+		if account, err = parseLeavingKey(key); err == nil {
+			n.people.Remove(account)
+			n.leaving.look()
+		}
 	case "cosigned", "deliver", "node", "rule":
 	default:
 		err = fmt.Errorf("nothing is known of %q", key)
@@ -355,6 +361,7 @@ func (n *Node) forgetAll() {
 	n.changes.ofAll()
 	n.ownKeys.ForgetAll()
 	n.copyKeys.ForgetAll()
+	n.people.Purge()
 	n.door.cache.forgetAll()
 	if n.keyLog != nil {
 		n.keyLog.Forget()

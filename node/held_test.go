@@ -103,6 +103,11 @@ func (h held) EndSecondFactor(ctx context.Context) error {
 	return err
 }
 
+func (h held) Delete(ctx context.Context, q wire.DeleteRequest) error {
+	_, err := holdCall(h.t, "POST", wire.PathTombstone, q, struct{}{}, h.Person.Delete(ctx, q))
+	return err
+}
+
 func (h held) Keys(ctx context.Context, q wire.KeysRequest) (wire.KeysReply, error) {
 	r, err := h.Person.Keys(ctx, q)
 	return holdCall(h.t, "POST", wire.PathKeys, q, r, err)

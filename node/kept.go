@@ -75,12 +75,14 @@ func keptKinds() []keptKind {
 		{"elsewhere/<node>/<me>/<other>", new(elsewhereRecord), nil},
 		{"entry/<author>/<audience>/<seq16>", new(entryRecord), nil},
 		{"factor/<account>", new(factorRecord), nil},
+		{"farewell/<me>/<node>/<other>", new(farewellRecord), nil},
 		{"friend/<me>/<other>", new(friendRecord), nil},
 		{"gap/<author>/<audience>", new(gapRecord), nil},
 		{"handle/<handle>", new(handleRecord), nil},
 		{"id/<entry>", new(idRecord), nil},
 		{"key/<account>/<seq16>", new(statementRecord), nil},
 		{"leaf/<statement>", new(placeRecord), nil},
+		{"leaving/<account>", new(leavingRecord), nil},
 		{"log/<n16>", new(leafRecord), nil},
 		{"logtile/<level16>/<n16>", new(tileRecord), nil},
 		{"logtop/<size16>", new(checkpointRecord), nil},
@@ -129,6 +131,9 @@ var keptRows = []keptRow{
 	{"address/<node>/<handle>", keptPublic, aboutAddress, "node handle Account"},
 	{"address/<node>/<handle>", keptPublic, aboutCount, "Proof"},
 	{"address/<node>/<handle>", keptHere, aboutWork, "AsOf"},
+	{"leaving/<account>", keptPublic, aboutAddress, "account Handle"},
+	{"leaving/<account>", keptHere, aboutWork, "Since"},
+	{"Tombstone", keptShared, aboutRemoved, "Signature Account KeySeq Statement Handle Node Signer Created"},
 	{"key/<account>/<seq16>", keptPublic, aboutAddress, "account seq16"},
 	{"KeyStatement", keptPublic, aboutAddress, "Signature Account Seq Prev Handle Node Identity Encryption Recovery RecoveryBox Signer Created"},
 	{"KeyStatement", keptSealed, aboutPrivate, "SealedSelfKey"},
@@ -171,6 +176,7 @@ var keptRows = []keptRow{
 	{"End", keptShared, aboutRemoved, "Signature From KeySeq To Offers Created"},
 	{"deliver/<node>/<me>/<other>", keptShared, aboutFriends, "node me other"},
 	{"elsewhere/<node>/<me>/<other>", keptShared, aboutFriends, "node me other"},
+	{"farewell/<me>/<node>/<other>", keptShared, aboutFriends, "me node other Handle"},
 
 	{"entry/<author>/<audience>/<seq16>", keptShared, aboutPosts, "author audience seq16 Kind Epoch PrevEpoch Created KeySeq Content"},
 	{"entry/<author>/<audience>/<seq16>", keptHere, aboutWork, "Arrival"},
@@ -237,6 +243,9 @@ var keptForms = map[string]*form{
 	"friend/<me>/<other> AcceptMade":                        signedForm(new(wire.Accept)),
 	"friend/<me>/<other> AcceptGot":                         signedForm(new(wire.Accept)),
 	"factor Secret":                                         {size: factorSecretSize},
+	"friend/<me>/<other> Tombstone":                         signedForm(new(wire.Tombstone)),
+	"handle/<handle> Tombstone":                             signedForm(new(wire.Tombstone)),
+	"address/<node>/<handle> Tombstone":                     signedForm(new(wire.Tombstone)),
 	"keptEnd Statement":                                     signedForm(new(wire.End)),
 	"queuedRecord Statement":                                signedForm(new(wire.Offer), new(wire.Accept), new(wire.End)),
 	"node/document Document":                                signedForm(new(wire.NodeDocument)),
@@ -257,7 +266,7 @@ func signedForm(of ...any) *form { return &form{signed: true, of: of} }
 // keptLabels are the labels of statements, under which others name them by hash.
 var keptLabels = map[string]wire.Label{
 	"KeyStatement": wire.LabelKeyStatement, "VaultHead": wire.LabelVaultHead, "EntryHeader": wire.LabelEntry,
-	"Offer": wire.LabelOffer, "Accept": wire.LabelAccept, "End": wire.LabelEnd,
+	"Offer": wire.LabelOffer, "Accept": wire.LabelAccept, "End": wire.LabelEnd, "Tombstone": wire.LabelTombstone,
 	"NodeDocument": wire.LabelNodeDocument, "RootChange": wire.LabelRootChange,
 }
 

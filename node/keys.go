@@ -134,7 +134,7 @@ func (n *Node) keysReply(ctx context.Context, known *knownChain) (wire.KeysReply
 			return wire.KeysReply{}, err
 		}
 	}
-	return wire.KeysReply{Statements: known.chain.Statements(), Proof: proof, AsOf: known.asOf.UnixMilli()}, nil
+	return wire.KeysReply{Statements: known.chain.Statements(), Proof: proof, AsOf: known.asOf.UnixMilli(), Tombstone: known.tombstone}, nil
 }
 
 const (
@@ -145,13 +145,15 @@ const (
 // knownChain is a chain, and when the home of its owner was last heard. Of people
 // elsewhere, it has what their home gave as proof that it is in its log: for who reads it.
 type knownChain struct {
-	chain *keyservice.Chain
-	asOf  time.Time
-	proof wire.Bytes
+	chain     *keyservice.Chain
+	asOf      time.Time
+	proof     wire.Bytes
+	tombstone wire.Signed // verified, of somebody who has deleted their account
 }
 
 // keys returns the chain of whoever is found at address; where account is set,
-// it has to be theirs. Of people elsewhere, what is younger than fresh is not
+// it has to be theirs. Somebody who has deleted their account is found only by who says
+// whom they mean: to verify what is left of them. Of people elsewhere, what is younger than fresh is not
 // asked for again, and when their home does not answer, what is there counts.
 func (n *Node) keys(ctx context.Context, address wire.Address, account *wire.AccountID, fresh time.Duration) (*knownChain, error) {
 	var known *knownChain
@@ -164,6 +166,9 @@ func (n *Node) keys(ctx context.Context, address wire.Address, account *wire.Acc
 	if err != nil {
 		return nil, err
 	}
+	if account == nil && len(known.tombstone) > 0 {
+		return nil, noSuchPerson(address)
+	}
 	if account != nil && known.chain.Account() != *account {
 		return nil, wire.Errorf(wire.Tampered, "account", "%s is another account", address)
 	}
@@ -175,18 +180,18 @@ func noSuchPerson(a wire.Address) error {
 }
 
 func (n *Node) localKeys(ctx context.Context, address wire.Address) (*knownChain, error) {
-	account, err := n.account(ctx, address.Handle)
+	r, err := n.holder(ctx, address.Handle)
 	if errors.Is(err, wire.NotExist) {
 		return nil, noSuchPerson(address)
 	}
 	if err != nil {
 		return nil, err
 	}
-	chain, err := n.ownKeys.Chain(ctx, account)
+	chain, err := n.ownKeys.Chain(ctx, r.Account)
 	if err != nil {
 		return nil, fmt.Errorf("keys of %s: %w", address, err)
 	}
-	return &knownChain{chain: chain, asOf: n.now()}, nil
+	return &knownChain{chain: chain, asOf: n.now(), tombstone: r.Tombstone}, nil
 }
 
 func addressKey(a wire.Address) string { return "address/" + string(a.Node) + "/" + string(a.Handle) }
@@ -223,7 +228,7 @@ func (n *Node) copiedKeys(ctx context.Context, address wire.Address) (*knownChai
 	if err != nil {
 		return nil, err
 	}
-	return &knownChain{chain, time.UnixMilli(r.AsOf), r.Proof}, nil
+	return &knownChain{chain, time.UnixMilli(r.AsOf), r.Proof, r.Tombstone}, nil
 }
 
 // aboutAnswer is the field of errors about an answer that is nobody's keys, or somebody
@@ -263,8 +268,15 @@ func (n *Node) askKeys(ctx context.Context, address wire.Address, known *knownCh
 	if chain, err = n.copyKeys.Register(ctx, chain.Statements()); err != nil {
 		return nil, err
 	}
-	fresh := &knownChain{chain, n.now(), reply.Proof}
-	rec := addressRecord{recordVersion, chain.Account(), fresh.asOf.UnixMilli(), reply.Proof}
+	if len(reply.Tombstone) > 0 {
+		if _, err := chain.OpenTombstone(reply.Tombstone); err != nil {
+			return nil, wire.Errorf(wire.Tampered, aboutAnswer, "the tombstone that %q shows: %v", address.Node, err)
+		}
+	} else if known != nil {
+		reply.Tombstone = known.tombstone // an account that is deleted does not come back
+	}
+	fresh := &knownChain{chain, n.now(), reply.Proof, reply.Tombstone}
+	rec := addressRecord{recordVersion, chain.Account(), fresh.asOf.UnixMilli(), reply.Proof, reply.Tombstone}
 	return fresh, n.copies.Apply(ctx, put(addressKey(address), &rec))
 }
 

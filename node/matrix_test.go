@@ -384,6 +384,14 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 			p.identity = x.ghost.identity
 			return deliver(&p, p.endOf(x.ann, withFin...))
 		}, shows: changes},
+		"a tombstone in the name of ann's friend elsewhere": {ask: func(*caller) request {
+			return deliver(x.fin, wire.FriendRequest{FriendStatement: wire.FriendStatement{
+				Kind: wire.FriendTombstone, Statement: must(x.fin.tombstone().Sign(x.ghost.identity)),
+			}})
+		}, shows: changes},
+		"the end of ann's account, for good": {ask: func(*caller) request {
+			return request{body: wire.DeleteRequest{Tombstone: must(x.ann.tombstone().Sign(x.ann.identity))}}
+		}, shows: changes},
 		"an offer to ann in the name of somebody on her own node": {ask: func(*caller) request {
 			return deliver(zoe, zoe.offer(x.ann))
 		}, shows: changes},

@@ -137,7 +137,7 @@ func newNews(own store.Store, p pace) *news {
 func announced(c store.Change) bool {
 	kind, _, _ := strings.Cut(c.Key, "/")
 	switch kind {
-	case "entry", "friend", "wrap", "key", "deliver", "sync", "gap", "rule":
+	case "entry", "friend", "wrap", "key", "deliver", "sync", "gap", "rule", "leaving":
 		return true
 	case "sess":
 		return c.Value == nil

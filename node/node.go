@@ -124,6 +124,7 @@ type Node struct {
 	follows follows
 	queue   deliveries
 	notices notices
+	leaving leaving
 	warmed  chan struct{} // closed when warm has ended
 	news    *news         // nil unless the stores are shared
 
@@ -178,6 +179,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	if n.witnesses != nil {
 		n.work.Go(n.cosignLoop)
 	}
+	n.work.Go(n.leaveLoop)
 	return n, nil
 }
 
@@ -221,6 +223,7 @@ func newNode(o Options) *Node {
 	n.follows.init()
 	n.queue.init(n.jitter)
 	n.notices.init()
+	n.leaving.init(n.jitter)
 	n.live.init()
 	n.changes.live = &n.live
 	n.warmed = make(chan struct{})

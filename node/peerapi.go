@@ -25,6 +25,7 @@ var _ federation.API = peer{}
 func (n *Node) peer(name wire.NodeName) federation.API {
 	n.peerIsBack(name)
 	n.queue.back(name)
+	n.leaving.back(name)
 	n.pullBack(name)
 	return peer{n, name}
 }
@@ -43,7 +44,7 @@ func (p peer) Keys(ctx context.Context, r wire.KeysRequest) (wire.KeysReply, err
 	if err != nil {
 		return wire.KeysReply{}, err
 	}
-	if r.Account != nil && *r.Account != known.chain.Account() {
+	if r.Account != nil && *r.Account != known.chain.Account() || r.Account == nil && len(known.tombstone) > 0 {
 		return wire.KeysReply{}, noSuchPerson(r.Address)
 	}
 	return p.node.keysReply(ctx, known)
@@ -71,6 +72,11 @@ func (p peer) Deliver(ctx context.Context, r wire.PeerFriendRequest) (wire.PeerF
 	rec, err := p.node.ingest(ctx, byNode, parties{pair{to, r.FromAccount}, r.From}, r.FriendStatement)
 	if err != nil {
 		return wire.PeerFriendReply{}, p.node.shortage.answer(p.node.log, p.node.now(), err)
+	}
+	if r.Kind == wire.FriendTombstone {
+		if err := p.node.forgetGone(ctx, r.FromAccount, to); err != nil {
+			return wire.PeerFriendReply{}, p.node.shortage.answer(p.node.log, p.node.now(), err)
+		}
 	}
 	if len(rec.Queue) > 0 {
 		p.node.queue.add(pair{to, r.FromAccount}, p.name)

@@ -43,10 +43,12 @@ type documentRecord struct {
 	Document wire.Signed `cbor:"3,keyasint,omitempty"`
 }
 
-// handleRecord: handle/<handle>. Commits a registration; never deleted.
+// handleRecord: handle/<handle>. Commits a registration and, with a tombstone, that
+// the account is deleted; never deleted itself.
 type handleRecord struct {
-	Version uint64         `cbor:"1,keyasint"`
-	Account wire.AccountID `cbor:"2,keyasint"`
+	Version   uint64         `cbor:"1,keyasint"`
+	Account   wire.AccountID `cbor:"2,keyasint"`
+	Tombstone wire.Signed    `cbor:"3,keyasint,omitempty"`
 }
 
 // accountRecord: account/<account>. Counts only if the handle names the account.
@@ -132,8 +134,9 @@ type friendRecord struct {
 	AcceptGot  wire.Signed     `cbor:"8,keyasint"`
 	EndsMade   []keptEnd       `cbor:"9,keyasint"` // oldest first
 	EndsGot    []keptEnd       `cbor:"10,keyasint"`
-	Queue      []queuedRecord  `cbor:"11,keyasint"` // not yet taken by the other's node, oldest first
-	Problem    string          `cbor:"12,keyasint"` // why the last delivery was refused for good
+	Queue      []queuedRecord  `cbor:"11,keyasint"`           // not yet taken by the other's node, oldest first
+	Problem    string          `cbor:"12,keyasint"`           // why the last delivery was refused for good
+	Tombstone  wire.Signed     `cbor:"13,keyasint,omitempty"` // of the other
 }
 
 // keptEnd is an end with the offers that it names.
@@ -160,6 +163,23 @@ type addressRecord struct {
 	Account wire.AccountID `cbor:"2,keyasint"`
 	AsOf    int64          `cbor:"3,keyasint"`           // ms since 1970
 	Proof   wire.Bytes     `cbor:"4,keyasint,omitempty"` // what the home gave with the keys
+
+	Tombstone wire.Signed `cbor:"5,keyasint,omitempty"` // the account is deleted
+}
+
+// leavingRecord: leaving/<account>. Written before the tombstone of an account, deleted
+// after nothing of the account is left, and all who had to be told are.
+type leavingRecord struct {
+	Version uint64      `cbor:"1,keyasint"`
+	Handle  wire.Handle `cbor:"2,keyasint"`
+	Since   int64       `cbor:"3,keyasint"` // ms since 1970
+}
+
+// farewellRecord: farewell/<me>/<node>/<other>. Somebody has to be told that an
+// account is deleted. Written before their friendRecord is deleted.
+type farewellRecord struct {
+	Version uint64      `cbor:"1,keyasint"`
+	Handle  wire.Handle `cbor:"2,keyasint"` // of the other
 }
 
 // syncRecord: sync/<author>/<audience>, in the copies.
@@ -200,7 +220,7 @@ type plainRecord interface{ decodePlain(b []byte) bool }
 func (r *handleRecord) decodePlain(b []byte) bool {
 	p := wire.ReadPlain(b)
 	p.Pairs(2)
-	return take(r, handleRecord{p.Number(1), p.ID(2)}, &p)
+	return take(r, handleRecord{Version: p.Number(1), Account: p.ID(2)}, &p)
 }
 
 func (r *vaultRecord) decodePlain(b []byte) bool {

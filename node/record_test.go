@@ -239,7 +239,7 @@ func TestPlainRecords(t *testing.T) {
 		record any // a pointer
 		empty  func() any
 	}{
-		"a handle":               {&handleRecord{recordVersion, random32()}, func() any { return new(handleRecord) }},
+		"a handle":               {&handleRecord{Version: recordVersion, Account: random32()}, func() any { return new(handleRecord) }},
 		"a vault":                {&vaultRecord{Version: recordVersion, Head: make([]byte, 300), Slots: make([]byte, 1500)}, func() any { return new(vaultRecord) }},
 		"a vault of a later era": {&vaultRecord{recordVersion, make([]byte, 300), make([]byte, 1500), 3, wire.Hash{7}, nil}, func() any { return new(vaultRecord) }},
 		"a device":               {&device{recordVersion, time.Now().UnixMilli()}, func() any { return new(device) }},

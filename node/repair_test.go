@@ -77,8 +77,21 @@ func (s *stage) restore(all map[string]storetest.Snapshot) {
 func (s *stage) settled(t *testing.T) {
 	t.Helper()
 	eventually(t, "all is delivered", func() bool {
-		return len(keysOf(t, s.stores["north own"], "deliver/"))+len(keysOf(t, s.stores["south own"], "deliver/")) == 0
+		waiting := 0
+		for _, own := range []*storetest.Memory{s.stores["north own"], s.stores["south own"]} {
+			waiting += len(keysOf(t, own, "deliver/")) + len(keysOf(t, own, farewellPrefix))
+		}
+		return waiting == 0
 	})
+	if len(keysOf(t, s.stores["north own"], leavingPrefix)) == 0 {
+		return
+	}
+	defer func() {
+		if t.Failed() {
+			t.Logf("left behind: %q", leftBehind(t, s.ann))
+		}
+	}()
+	eventually(t, "nothing is left of who was deleted", func() bool { return len(leftBehind(t, s.ann)) == 0 })
 }
 
 // dump returns all that lies in the stores, but the number of each start.
@@ -155,6 +168,13 @@ func TestInterruptions(t *testing.T) {
 			s.ann.befriend(s.cid)
 			return tell(s.cid, s.cid.end(s.ann))
 		},
+		"deletion": func(s *stage) func(context.Context) error {
+			s.history()
+			s.ann.befriend(s.cid)
+			s.ann.rotate(s.ben, s.cid)
+			s.cid.rotate(s.ann)
+			return s.ann.deletes(s.ann.tombstone())
+		},
 		"removal": func(s *stage) func(context.Context) error {
 			s.ann.befriend(s.ben)
 			s.ann.befriend(s.cid)
@@ -207,7 +227,12 @@ func TestInterruptions(t *testing.T) {
 			}
 			clean := func() {
 				t.Helper()
+				s.w.fail(south, away) // the closed one
 				s.open(t)
+				s.w.fail(south, nil)
+				for _, n := range s.w.nodes {
+					n.leaving.look()
+				}
 				if err := run(t.Context()); err != nil {
 					t.Fatal(err)
 				}

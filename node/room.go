@@ -135,6 +135,9 @@ func (n *Node) saveReads(ctx context.Context) error {
 	n.room.mu.Unlock()
 	var changes []store.Change
 	for s := range read {
+		if s.state().Seq == 0 {
+			continue // it was dropped since
+		}
 		changes = append(changes, put(readKey(s.name), &readRecord{recordVersion, s.read.Load()}))
 	}
 	for batch := range slices.Chunk(changes, sweepBatch) {

@@ -67,6 +67,7 @@ func routes() []route {
 		{method: "POST", pattern: wire.PathWitness, open: true, limit: witnessLimit, serve: serveAddCheckpoint},
 		{method: "*", pattern: federationPrefix + "*", open: true, limit: federation.MaxRequest, serve: servePeer},
 
+		{method: "POST", pattern: wire.PathTombstone, guarded: true, serve: serveDelete},
 		{method: "GET", pattern: wire.PathSession, serve: serveGetSession},
 		{method: "DELETE", pattern: wire.PathSession, serve: serveEndSession},
 		{method: "GET", pattern: wire.PathSessions, serve: serveSessions},

@@ -435,6 +435,7 @@ func TestSensitiveRoutes(t *testing.T) {
 		"PUT " + wire.PathFactor:      {wire.PathFactor, nil}, // made when it is asked
 		"PUT " + wire.PathBackup:      {wire.PathBackup, nil},
 		"DELETE " + wire.PathFactor:   {wire.PathFactor, nil},
+		"POST " + wire.PathTombstone:  {wire.PathTombstone, wire.DeleteRequest{Tombstone: must(ann.tombstone().Sign(ann.identity))}},
 	}
 	guarded := map[string]bool{}
 	for _, rt := range routes() {
@@ -450,13 +451,19 @@ func TestSensitiveRoutes(t *testing.T) {
 			guarded[name] = true
 		}
 	}
-	for _, name := range []string{"DELETE " + wire.PathOneOfAll, "DELETE " + wire.PathSessions, "PUT " + wire.PathBackup, "PUT " + wire.PathFactor, "DELETE " + wire.PathFactor} {
+	for _, name := range []string{"DELETE " + wire.PathOneOfAll, "DELETE " + wire.PathSessions, "PUT " + wire.PathBackup, "PUT " + wire.PathFactor, "DELETE " + wire.PathFactor, "POST " + wire.PathTombstone} {
 		if !guarded[name] {
 			t.Fatalf("%s is not guarded", name)
 		}
 		delete(guarded, name)
 		s.forgiven()
 		ask, method := asks[name], strings.Fields(name)[0]
+		if name == "POST "+wire.PathTombstone { // the one before has turned it off
+			a = newAppliance()
+			if got := s.sends("PUT", wire.PathFactor, wire.EncodeJSON(a.request(ann.account, time.Now())), token); got.status != 204 {
+				t.Fatalf("%+v", got)
+			}
+		}
 		spare, rest := a.takes(), a.backup
 		switch name {
 		case "PUT " + wire.PathFactor:

@@ -37,7 +37,7 @@ func TestTwoProcesses(t *testing.T) {
 		"RegisterRefuses": TestRegisterRefuses, "RegisterRace": TestRegisterRace, "Vault": TestVault, "PutVault": TestPutVault,
 		"SameVaultAgain": TestSameVaultAgain, "VaultRace": TestVaultRace, "ManyVaults": TestManyVaults,
 		"NodeKeepsItsKeys": TestNodeKeepsItsKeys, "Regain": TestRegain, "RegainWaits": TestRegainWaits,
-		"RegainAwaitsEpochs": TestRegainAwaitsEpochs,
+		"RegainAwaitsEpochs": TestRegainAwaitsEpochs, "Delete": TestDelete, "TombstoneLies": TestTombstoneLies,
 	} {
 		t.Run(name, test)
 	}

@@ -208,8 +208,8 @@ func (a *app) friendList() *cobra.Command {
   confirmed   nodes of at least two other friends of yours have seen the same log
   verified    you have compared them in person (peerbrain friend verify)
 
-With --json the state is friend, incoming or outgoing, and keys is one of these;
-verified says that you compared keys, keys_changed that they have changed since.`,
+With --json the state is friend, incoming or outgoing, or deleted for somebody who
+has deleted their account, and keys is one of these; verified says that you compared keys, keys_changed that they have changed since.`,
 		Example: "  peerbrain friend list\n  peerbrain friend list --json",
 		Args:    noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -259,6 +259,9 @@ func stateWords(f client.Friend) string {
 		mark = ", verified"
 	case f.Keys != "":
 		mark = ", keys " + string(f.Keys)
+	}
+	if f.Deleted {
+		return "has deleted their account" + mark
 	}
 	switch f.State {
 	case wire.StateFriend:

@@ -76,7 +76,11 @@ type (
 )
 
 func friendOf(f client.Friend) friendJSON {
-	return friendJSON{f.Address, f.State, f.Verified, f.Keys, f.KeysChanged}
+	state := f.State
+	if f.Deleted {
+		state = "deleted"
+	}
+	return friendJSON{f.Address, state, f.Verified, f.Keys, f.KeysChanged}
 }
 
 // created is RFC 3339, UTC, with milliseconds.

@@ -64,7 +64,7 @@ and forward them, your own included, cannot read them.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.home, "home", "", "`folder` of the session (default: PEERBRAIN_HOME, else "+a.homeWords()+")")
 	flags.BoolVar(&a.json, "json", false, "print one JSON object per line, and nothing else, on standard output")
-	root.AddCommand(a.register(), a.login(), a.logout(), a.whoami(), a.passwd(), a.recover(), a.sessions(), a.secondFactor(), a.friend(), a.postCommand(), a.feed(), a.read(), a.show(), a.load())
+	root.AddCommand(a.register(), a.login(), a.logout(), a.whoami(), a.passwd(), a.recover(), a.sessions(), a.secondFactor(), a.deleteAccount(), a.friend(), a.postCommand(), a.feed(), a.read(), a.show(), a.load())
 	return root
 }
 

@@ -22,6 +22,7 @@ const (
 	PathChallenge = "/v1/login/challenge"                 // POST ChallengeRequest: ChallengeReply
 	PathLogin     = "/v1/login"                           // POST LoginRequest: LoginReply
 	PathHeads     = "/v1/heads"                           // POST HeadsRequest: HeadsReply
+	PathTombstone = "/v1/tombstone"                       // POST DeleteRequest
 	PathSession   = "/v1/session"                         // GET: SessionReply; DELETE
 	PathSessions  = "/v1/sessions"                        // GET: SessionsReply; DELETE: all but the caller's
 	PathOneOfAll  = "/v1/sessions/:id"                    // DELETE
@@ -132,6 +133,11 @@ type SessionReply struct {
 	Expires int64     `json:"expires"` // ms since 1970
 }
 
+// DeleteRequest deletes the account of the caller.
+type DeleteRequest struct {
+	Tombstone Signed `json:"tombstone"`
+}
+
 // SessionsReply lists the sessions of the caller that are open, newest first.
 type SessionsReply struct {
 	Sessions []SessionInfo `json:"sessions"` // at most MaxSessions
@@ -183,8 +189,9 @@ type KeysRequest struct {
 // the newest is in the log of its node (package keyservice, Proof).
 type KeysReply struct {
 	Statements []Signed `json:"statements"`
-	Proof      Bytes    `json:"proof"` // as the home node gave it with the statements, at most MaxLogProof
-	AsOf       int64    `json:"as_of"` // when the home node was last heard, ms since 1970
+	Proof      Bytes    `json:"proof"`               // as the home node gave it with the statements, at most MaxLogProof
+	AsOf       int64    `json:"as_of"`               // when the home node was last heard, ms since 1970
+	Tombstone  Signed   `json:"tombstone,omitempty"` // the account is deleted
 }
 
 // FriendRecord is what a node holds of one friendship of its person: the
@@ -201,6 +208,7 @@ type FriendRecord struct {
 	EndsGot       []Signed    `json:"ends_got"`
 	Undelivered   int         `json:"undelivered"` // statements that the other node has not taken yet
 	ProblemDetail string      `json:"problem,omitempty"`
+	Tombstone     Signed      `json:"tombstone,omitempty"` // of the other, who has deleted their account
 }
 
 // FriendsReply lists all that is not StateNone, and what has ended recently.

@@ -157,12 +157,13 @@ func OpenEnd(s Signed, key IdentityKey) (*End, error) {
 type FriendKind string
 
 const (
-	FriendOffer  FriendKind = "offer"
-	FriendAccept FriendKind = "accept"
-	FriendEnd    FriendKind = "end"
+	FriendOffer     FriendKind = "offer"
+	FriendAccept    FriendKind = "accept"
+	FriendEnd       FriendKind = "end"
+	FriendTombstone FriendKind = "tombstone" // between nodes alone: the account is deleted
 )
 
-// A FriendStatement is one of the three, as it travels.
+// A FriendStatement is one of them, as it travels.
 type FriendStatement struct {
 	Kind      FriendKind `json:"kind"`
 	Statement Signed     `json:"statement"`

@@ -214,6 +214,24 @@ func (f *Friendship) AddEnd(e *End) error {
 	return nil
 }
 
+// AddTombstone takes in that one of the two has deleted their account: all that they
+// have said to each other is over. Nobody asks them for more, and they say no more.
+func (f *Friendship) AddTombstone(t *Tombstone) error {
+	if t.Account != f.Me && t.Account != f.Other {
+		return Errorf(Invalid, "tombstone", "it is of somebody else")
+	}
+	f.Ended = slices.Clone(f.Ended) // copies of f share the array
+	for _, s := range []Side{f.Mine, f.Yours} {
+		if !s.Offer.IsZero() {
+			f.end(s.Offer, t.Created)
+		}
+	}
+	f.bury()
+	f.forget()
+	f.bury()
+	return nil
+}
+
 // hear notes the audience that a statement made at the given time names.
 func (s *Side) hear(a AudienceID, at int64) {
 	if newer(at, Hash(a), s.AudienceAt, Hash(s.Audience)) {

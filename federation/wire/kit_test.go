@@ -128,6 +128,13 @@ func headQuery() *HeadQuery {
 	return &HeadQuery{Version: Version, Suite: Suite, Account: alice, Node: "other.example", Created: t0}
 }
 
+func tombstone() *Tombstone {
+	return &Tombstone{
+		Version: Version, Suite: Suite, Account: alice, KeySeq: 1, Statement: Hash(seedOf("newest key statement")),
+		Handle: "alice", Node: "node.example", Signer: ByIdentity, Created: t0,
+	}
+}
+
 func nodeDocument() *NodeDocument {
 	return &NodeDocument{
 		Version: Version, Suite: Suite, Name: "node.example", Host: "api.node.example", Root: rootKey.Public(),
@@ -181,6 +188,10 @@ func samples() []sample {
 			func(s Signed) (any, error) { return some(OpenChallenge(s, loginKey.Public())) }},
 		{"head query", LabelHeadQuery, aliceKey.seed, MaxStatement, func() checker { return headQuery() },
 			func(s Signed) (any, error) { return some(OpenHeadQuery(s, aliceKey.Public())) }},
+		{"tombstone", LabelTombstone, aliceKey.seed, MaxStatement, func() checker { return tombstone() },
+			func(s Signed) (any, error) {
+				return some(OpenTombstone(s, aliceKey.Public(), aliceRecovery.Public()))
+			}},
 		{"node document", LabelNodeDocument, rootKey.seed, MaxNodeDocument, func() checker { return nodeDocument() },
 			func(s Signed) (any, error) { return some(OpenNodeDocument(s, "node.example")) }},
 		{"root change", LabelRootChange, rootKey.seed, MaxStatement, func() checker { return rootChange() },

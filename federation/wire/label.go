@@ -20,8 +20,8 @@ const (
 	LabelHeadQuery    Label = "peerbrain/v1/head-query"
 	LabelNodeDocument Label = "peerbrain/v1/node-document"
 	LabelRootChange   Label = "peerbrain/v1/root-change"
-	LabelMove         Label = "peerbrain/v1/move"
 	LabelTombstone    Label = "peerbrain/v1/tombstone"
+	LabelMove         Label = "peerbrain/v1/move"
 	LabelComment      Label = "peerbrain/v1/comment"
 	LabelReaction     Label = "peerbrain/v1/reaction-statement"
 )
@@ -78,7 +78,7 @@ const (
 func Labels() []Label {
 	return []Label{
 		LabelKeyStatement, LabelEntry, LabelOffer, LabelAccept, LabelEnd, LabelVaultHead, LabelLogin,
-		LabelHeadQuery, LabelNodeDocument, LabelRootChange, LabelMove, LabelTombstone, LabelComment, LabelReaction,
+		LabelHeadQuery, LabelNodeDocument, LabelRootChange, LabelTombstone, LabelMove, LabelComment, LabelReaction,
 		LabelBodyHash, LabelVaultHash, LabelSlotsHash, LabelContentCommit, LabelChainCommit, LabelLoginSalt,
 		LabelDirectAudience, LabelRecoveryCheck, LabelFakeSalt, LabelChallengeTag, LabelCursorTag, LabelToken, LabelDeviceToken, LabelBackupCode,
 		LabelLogAddress, LabelFingerprint, LabelSafetyNumber,

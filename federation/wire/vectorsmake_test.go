@@ -150,9 +150,11 @@ func (m maker) forms(fields any) []vector {
 	foreign := m.vector("signed by another key", payload, newSeed(seedOf("nobody")))
 	foreign.Error, foreign.Why = Tampered, "the signature is another person's"
 	other := m
-	other.label = LabelTombstone
+	if other.label = LabelTombstone; m.label == LabelTombstone {
+		other.label = LabelMove
+	}
 	elsewhere := other.vector("signed under another label", payload, m.key)
-	elsewhere.Label, elsewhere.Error, elsewhere.Why = m.label, Tampered, "the signature is over the label "+string(LabelTombstone)
+	elsewhere.Label, elsewhere.Error, elsewhere.Why = m.label, Tampered, "the signature is over the label "+string(other.label)
 	flipped := m.vector("payload changed", bytes.Clone(payload), m.key)
 	flipped.Payload = flipped.Payload[:len(flipped.Payload)-1] + string("1032547698badcfe"[strings.IndexByte("0123456789abcdef", flipped.Payload[len(flipped.Payload)-1])])
 	flipped.Error, flipped.Why = Tampered, "the last bit of the payload is not the one that was signed"

@@ -269,13 +269,13 @@ func (b *crashBuild) build() error {
 // occurs once, and the code with its call parses.
 func TestFailpointsFit(t *testing.T) {
 	root, names := must(houseRoot()), map[string]bool{}
-	all := slices.Concat(failpoints(t), failpointsIn(t, rotationList), failpointsIn(t, passwdList))
+	all := slices.Concat(failpoints(t), failpointsIn(t, rotationList), failpointsIn(t, passwdList), failpointsIn(t, deleteList))
 	for _, p := range all {
 		if names[p.name] {
 			t.Errorf("failpoint %s is listed twice", p.name)
 		}
 		names[p.name] = true
-		if !slices.Contains(slices.Concat(deedKinds, []string{underBegin, underServe, underEnd, underRotate, underRotateRoot, underPasswd}), p.under) {
+		if !slices.Contains(slices.Concat(deedKinds, []string{underBegin, underServe, underEnd, underRotate, underRotateRoot, underPasswd, underDelete}), p.under) {
 			t.Errorf("failpoint %s: nothing is called %q", p.name, p.under)
 		}
 		text, err := p.put(string(must(os.ReadFile(sourceOf(root, p.file)))))

@@ -21,6 +21,8 @@ const (
 	onLogin     = "POST " + wire.PathLogin
 	onHeads     = "POST " + wire.PathHeads
 	onLogout    = "DELETE " + wire.PathSession
+	onTombstone = "POST " + wire.PathTombstone
+	onSession   = "GET " + wire.PathSession
 	onSessions  = "GET " + wire.PathSessions
 	onEndOthers = "DELETE " + wire.PathSessions
 	onEndOne    = "DELETE " + wire.PathOneOfAll
@@ -427,6 +429,9 @@ var accountLies = []lie{
 		})}
 	}, wire.Tampered, "says that it is changed, and does not show it", nil, nil},
 	{"new backup codes that are not kept, and as many as there should be", onBackup, "second-factor codes", "old", always(swallow(onBackup, nil)), "", "", func(honest string) string { return honest }, nil},
+	{"a deletion said to be made", onTombstone, "delete-account --yes", "old", always(swallow(onTombstone, nil)), wire.Tampered, "still serves its session", nil, []string{onTombstone}},
+	{"a deletion that is not made, and a session said to have ended", onSession, "delete-account --yes", "old",
+		always(swallow(onTombstone, nil), refuse(onSession, wire.Unauthenticated)), "", "", func(honest string) string { return honest }, nil},
 	{"a new password said to be kept", onPutVault, "passwd", "old", always(swallow(onPutVault, nil)), wire.Tampered, "has the new password, and does not show it", nil, []string{onPutVault}},
 	{"a new password said to be late", onPutVault, "passwd", "old", always(refuse(onPutVault, wire.Conflict)), wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
 	{"a new password said to be late that was kept", onPutVault, "passwd", "old", always(deny(onPutVault, wire.Conflict)), "", "", nil, nil},
@@ -696,6 +701,19 @@ var friendLies = []lie{
 	{"the acceptance of an offer to somebody else", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
 		record(r, s.ids["ada"]).AcceptGot = s.theirs("carol", "ada").AcceptMade
 	}), "", "has not made to you", nil, nil},
+	{"a friend said to have deleted their account", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
+		first := s.keys["ada"].Statements[0]
+		stone := &wire.Tombstone{
+			Version: wire.Version, Suite: wire.Suite, Account: s.ids["ada"], Statement: first.Hash(wire.LabelKeyStatement),
+			Handle: "ada", Node: wire.NodeName(s.left.name), Signer: wire.ByIdentity, Created: time.Now().UnixMilli(),
+		}
+		signed, err := stone.Sign(thief())
+		if err != nil {
+			s.t.Error(err)
+		}
+		f := record(r, s.ids["ada"])
+		f.State, f.Tombstone = wire.StateNone, signed
+	}), "", "has not signed that", nil, nil},
 	{"an end that nobody has signed", onFriends, "friend list", "old", one(onFriends, func(s *liesScene, r *wire.FriendsReply) {
 		end := &wire.End{Version: wire.Version, Suite: wire.Suite, From: s.ids["ada"], To: s.ids["bob"], Offers: []wire.Hash{{1}}, Created: time.Now().UnixMilli()}
 		signed, err := end.Sign(thief())
