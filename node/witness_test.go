@@ -405,6 +405,7 @@ func TestWitnessHasRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := n.cosign(t.Context(), q)
+		_, err = holdCall(t, "POST", wire.PathWitness, nil, struct{}{}, err)
 		kind(t, err, wire.Limit)
 		l := newOutsideLog(t, "example.com/log")
 		n.watched = must(ParseWitnessedLogs(l.vkey))
