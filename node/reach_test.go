@@ -57,6 +57,12 @@ func ways(n *testNode, ann *testPerson) map[string]map[string]func(name wire.Nod
 			p := pair{ann.account, random32()}
 			return n.handOver(ctx, p, &friendRecord{Handle: "eve", Node: name}, queuedRecord{Kind: wire.FriendOffer, Statement: []byte("?")})
 		}},
+		"tellTombstone": {"a friendship that a deletion left": func(name wire.NodeName) error {
+			return n.tellTombstone(ctx, wire.PeerFriendRequest{
+				From: ann.address, FromAccount: ann.account, To: wire.Address{Handle: "eve", Node: name}, ToAccount: random32(),
+				FriendStatement: wire.FriendStatement{Kind: wire.FriendTombstone, Statement: []byte("?")},
+			})
+		}},
 		"TrustRoot": {"a root that the operator trusts": func(name wire.NodeName) error {
 			if _, err := wire.ParseNodeName(string(name)); err == nil {
 				r := somePeer(n.world.t, name, 1, 1)
