@@ -206,9 +206,6 @@ func blank(t *testing.T, key string, value []byte) string {
 	}
 	kind, _, _ := strings.Cut(key, "/")
 	switch kind {
-	case "witness":
-		var r seenRecord
-		return as(&r, func() { r.Number, r.Size, r.Root = min(r.Number, 1), 0, wire.Hash{} })
 	case "leaving":
 		var r leavingRecord
 		return as(&r, func() { r.Since = 0 })
