@@ -191,11 +191,8 @@ func (p *Person) SecondFactor(ctx context.Context) (wire.SecondFactorReply, erro
 // Kinds of errors: Update for a kind of a later release, Invalid, also where the first
 // code is not that of the secret, Conflict where another device was faster.
 func (p *Person) PutSecondFactor(ctx context.Context, req wire.SecondFactorRequest) error {
-	switch {
-	case req.Kind != wire.FactorTOTP:
+	if req.Kind != wire.FactorTOTP {
 		return wire.Errorf(wire.Update, "kind", "only %d is known here", wire.FactorTOTP)
-	case req.Secret.IsZero():
-		return wire.Errorf(wire.Invalid, "secret", "one was expected")
 	}
 	if err := checkBackup(req.Backup); err != nil {
 		return err
