@@ -140,8 +140,11 @@ func TestDelete(t *testing.T) {
 			_, err = p.as().Tell(t.Context(), p.offer(ann))
 			kind(t, err, wire.NotExist)
 		}
+		late := ann.home.person("late") // who has never heard of ann
+		_, err := late.as().Tell(t.Context(), late.offer(ann))
+		kind(t, err, wire.NotExist)
 		ben.posts(1) // goes on
-		_, err := ann.home.any().Register(t.Context(), ann.register)
+		_, err = ann.home.any().Register(t.Context(), ann.register)
 		kind(t, err, wire.Exist)
 		_, err = ann.home.any().Register(t.Context(), ann.home.newPerson("ann").register)
 		kind(t, err, wire.Exist)
