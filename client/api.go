@@ -100,9 +100,11 @@ func (c *Client) ask(ctx context.Context, r *Request, in, out any) error {
 	return c.skew.explain(err)
 }
 
-// home asks the home node in the session.
+// home asks the home node in the session, with a code if it wants one.
 func (p *Person) home(ctx context.Context, method, path string, in, out any) error {
-	err := p.c.ask(ctx, &Request{Method: method, Node: p.session.Address.Node, Path: path, Token: p.session.Token}, in, out)
+	err := p.c.withCode(ctx, func(code wire.FactorCode) error {
+		return p.c.ask(ctx, &Request{Method: method, Node: p.session.Address.Node, Path: path, Token: p.session.Token, Code: code}, in, out)
+	})
 	if errors.Is(err, wire.Unauthenticated) {
 		return sessionEnded(p.session.Address)
 	}

@@ -13,6 +13,7 @@ type Client struct {
 	device    Device
 	now       func() time.Time
 	derive    deriver
+	codes     CodeSource // nil for none
 	skew      skew
 }
 

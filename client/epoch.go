@@ -78,7 +78,7 @@ func (p *Person) ownKeys(ctx context.Context, seq uint64) (*epochKeys, error) {
 		return nil, err
 	}
 	place := seal.EpochPlace{Author: s.Author, Audience: s.Audience, Seq: seq, Prev: e.h.Prev}
-	secret, err := seal.OpenEpochSecret(p.vault.self, place, e.body.SealedSecret)
+	secret, err := p.openEpochSecret(place, e.body.SealedSecret)
 	if err != nil {
 		return nil, s.unopened(fmt.Sprintf("the secret of epoch %d", seq), err)
 	}
@@ -88,6 +88,20 @@ func (p *Person) ownKeys(ctx context.Context, seq uint64) (*epochKeys, error) {
 	}
 	p.cache.setKeys(id, k)
 	return k, nil
+}
+
+// openEpochSecret opens the secret of an epoch of one's own by the self key of its time.
+func (p *Person) openEpochSecret(place seal.EpochPlace, sealed []byte) (secret seal.EpochSecret, err error) {
+	for _, k := range p.vault.keys() {
+		var self seal.SelfKey
+		if self, err = seal.SelfKeyFromBytes(k.Self.Reveal()); err != nil {
+			return secret, err
+		}
+		if secret, err = seal.OpenEpochSecret(self, place, sealed); err == nil {
+			return secret, nil
+		}
+	}
+	return secret, err
 }
 
 // plan is what the friends audience lacks.

@@ -124,6 +124,9 @@ func newHTTPRequest(ctx context.Context, host wire.NodeName, r *Request) (*http.
 	if !r.Token.IsZero() {
 		req.Header.Set("Authorization", "Bearer "+r.Token.Reveal())
 	}
+	if !r.Code.IsZero() {
+		req.Header.Set(wire.HeaderSecondFactor, r.Code.Reveal())
+	}
 	return req, nil
 }
 

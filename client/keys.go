@@ -152,6 +152,12 @@ func (p *Person) followShown(ctx context.Context, f *friend, shown shownChain) (
 			return nil, err
 		}
 		if err := p.movePin(ctx, shown.Chain, met); err != nil {
+			if errors.Is(err, ErrKeysChanged) { // nor are the old ones used any more
+				delete(p.peers, f.Account)
+				if failed := p.c.drop(fileKeys + f.Account.String()); failed != nil {
+					return nil, failed
+				}
+			}
 			return nil, err
 		}
 	}

@@ -66,7 +66,8 @@ type login struct {
 // Login opens a session on this device with name and password. Everything that
 // the node shows is verified before anything is kept. Where it shows less than this
 // device has seen, the device hands in again what it has. ErrWrongPassword for a
-// wrong name or password; Conflict when somebody else is logged in here; Tampered
+// wrong name or password; SecondFactor when a code is wanted and there is no source of
+// one (WithCodes), or all were wrong; Conflict when somebody else is logged in here; Tampered
 // when the node shows a forked vault, or one older than was seen elsewhere.
 func (c *Client) Login(ctx context.Context, o LoginOptions) (*Person, LoginReport, error) {
 	return (&login{c: c, with: &byPassword{password: o.Password}, at: o.Address, device: o.Device}).enter(ctx)
@@ -138,8 +139,17 @@ func (c *Client) place(a wire.Address) (seal.CacheKey, error) {
 	return s.CacheKey, nil
 }
 
-// authenticate answers the node's challenge.
-func (l *login) authenticate(ctx context.Context) (wire.LoginReply, error) {
+// authenticate logs in, with a code if the node wants one.
+func (l *login) authenticate(ctx context.Context) (answer wire.LoginReply, err error) {
+	err = l.c.withCode(ctx, func(code wire.FactorCode) error {
+		answer, err = l.answer(ctx, code)
+		return err
+	})
+	return answer, err
+}
+
+// answer answers a challenge of the node.
+func (l *login) answer(ctx context.Context, code wire.FactorCode) (wire.LoginReply, error) {
 	var answer wire.LoginReply
 	node, handle, purpose := l.at.Node, l.at.Handle, l.with.purpose()
 	err := l.c.ask(ctx, &Request{Method: "POST", Node: node, Path: wire.PathChallenge},
@@ -167,6 +177,9 @@ func (l *login) authenticate(ctx context.Context) (wire.LoginReply, error) {
 	}
 	if token, err := wire.ParseToken(l.known.DeviceToken.Reveal()); err == nil {
 		r.DeviceToken = &token
+	}
+	if !code.IsZero() {
+		r.Code = &code
 	}
 	err = l.c.ask(ctx, &Request{Method: "POST", Node: node, Path: wire.PathLogin}, r, &answer)
 	if errors.Is(err, wire.Unauthenticated) {

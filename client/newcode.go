@@ -142,17 +142,34 @@ func (c *Client) showCode(name string, account wire.AccountID, present *byCode, 
 	return &nextCode{present, newByCode(RecoveryCode{made})}, c.save(name, wire.EncodeCBOR(&newCodeFile{1, account, slot, sealed}))
 }
 
-// nextStatement makes the key statement of a new code.
-func (p *Person) nextStatement(code *nextCode) (*wire.KeyStatement, wire.Signed, error) {
+// replaceKeys gives the vault keys that nobody else has. Those of before stay in it: they
+// open what was sealed to them.
+func (v *vault) replaceKeys() {
+	v.Older = append(v.Older, oldKeys{v.Encryption, v.Self})
+	v.Identity, v.Encryption = wire.Hide(seal.NewIdentity().Seed()), wire.Hide(seal.NewEncryptionSecret().Seed())
+	v.Self = wire.Hide(seal.NewSelfKey().Bytes())
+}
+
+// nextStatement makes the key statement of a new code, with the keys of v.
+func (p *Person) nextStatement(code *nextCode, v *vault) (*wire.KeyStatement, wire.Signed, error) {
 	now, err := p.c.stamp()
+	if err != nil {
+		return nil, nil, err
+	}
+	encryption, err := seal.EncryptionSecretFromSeed(v.Encryption.Reveal())
+	if err != nil {
+		return nil, nil, err
+	}
+	self, err := seal.SelfKeyFromBytes(v.Self.Reveal())
 	if err != nil {
 		return nil, nil, err
 	}
 	k := *p.chain.Newest()
 	k.Account, k.Seq, k.Prev, k.Signer = p.me(), k.Seq+1, p.chain.NewestHash(), wire.ByRecovery
 	k.Recovery, k.RecoveryBox, k.Created = code.signs.Public(), code.opens.Public(), max(now, k.Created)
+	k.Identity, k.Encryption = v.signs().Public(), encryption.Public()
 	place := seal.SelfKeyPlace{Address: p.session.Address, Identity: k.Identity}
-	if k.SealedSelfKey, err = seal.SealSelfKey(k.RecoveryBox, place, p.vault.self); err != nil {
+	if k.SealedSelfKey, err = seal.SealSelfKey(k.RecoveryBox, place, self); err != nil {
 		return nil, nil, err
 	}
 	signed, err := k.SignRecovery(code.present.signs)
@@ -166,7 +183,7 @@ func (p *Person) resign(v *vault, seq uint64) error {
 	for i := range v.Friends {
 		f := &v.Friends[i]
 		for j := range f.Pending {
-			s, err := p.signedAnew(f, f.Pending[j], seq)
+			s, err := p.signedAnew(f, f.Pending[j], seq, v.signs())
 			if err != nil {
 				return err
 			}
@@ -178,7 +195,7 @@ func (p *Person) resign(v *vault, seq uint64) error {
 
 // signedAnew returns a pending statement about f under another key statement. An offer
 // takes the place of the one that it was.
-func (p *Person) signedAnew(f *friend, s statement, seq uint64) (wire.Signed, error) {
+func (p *Person) signedAnew(f *friend, s statement, seq uint64, identity wire.IdentitySecret) (wire.Signed, error) {
 	switch s.Kind {
 	case kindOffer:
 		o, err := p.chain.OpenOffer(s.Signed)
@@ -190,7 +207,7 @@ func (p *Person) signedAnew(f *friend, s statement, seq uint64) (wire.Signed, er
 			return nil, err
 		}
 		o.KeySeq, o.Created = seq, f.Friendship.NextCreated(now)
-		signed, err := o.Sign(p.vault.identity)
+		signed, err := o.Sign(identity)
 		if err != nil {
 			return nil, err
 		}
@@ -201,14 +218,19 @@ func (p *Person) signedAnew(f *friend, s statement, seq uint64) (wire.Signed, er
 			return nil, err
 		}
 		a.KeySeq = seq
-		return a.Sign(p.vault.identity)
+		return a.Sign(identity)
 	}
 	e, err := p.chain.OpenEnd(s.Signed)
 	if err != nil {
 		return nil, err
 	}
 	e.KeySeq = seq
-	return e.Sign(p.vault.identity)
+	return e.Sign(identity)
+}
+
+// signs is the identity key.
+func (v *vault) signs() wire.IdentitySecret {
+	return wire.NewIdentitySecret([32]byte(v.Identity.Reveal()))
 }
 
 // sameKeys reports whether all statements of a chain from number seq on have the same

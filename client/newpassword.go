@@ -72,6 +72,7 @@ func (c *accountChange) follow(chain *keyservice.Chain) (*keyservice.Chain, erro
 type locks struct {
 	password *Password
 	code     *nextCode
+	keys     bool // new identity, encryption and self keys, which the code signs
 }
 
 // ChangePassword replaces the password. All other sessions end. It may be run again,
@@ -158,6 +159,9 @@ func (p *Person) goesOn(c *accountChange, next locks) (bool, error) {
 	if err != nil || at.head.SlotsHash != wire.SlotsHash(c.update.Slots) {
 		return false, nil
 	}
+	if next.keys != (chain.Newest().Identity != p.chain.Newest().Identity) {
+		return false, nil
+	}
 	slots, err := wire.DecodeSlots(c.update.Slots)
 	if err != nil || next.code != nil != (chain != p.chain) || next.code != nil && slots.RecoveryLogin != next.code.login.Public() {
 		return false, nil
@@ -191,7 +195,10 @@ func (p *Person) newChange(next locks, slots *wire.Slots) (*accountChange, error
 	v, k, err := p.vault.clone(), p.chain.Newest(), error(nil)
 	if next.code != nil {
 		slots.RecoveryLogin = next.code.login.Public()
-		if k, c.update.KeyStatement, err = p.nextStatement(next.code); err != nil {
+		if next.keys {
+			v.replaceKeys()
+		}
+		if k, c.update.KeyStatement, err = p.nextStatement(next.code, v); err != nil {
 			return nil, err
 		}
 		if err := p.resign(v, k.Seq); err != nil {

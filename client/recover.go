@@ -47,6 +47,7 @@ type RecoverOptions struct {
 	Password Password // from now on
 	Device   string   // name for the list of sessions, 1 to wire.MaxDeviceName bytes
 	ShowCode func(code string) error
+	NewKeys  bool // replace identity, encryption and self keys too: somebody may have them
 }
 
 // Recover logs in with the recovery code, sets a new password, and replaces the code. All
@@ -77,7 +78,7 @@ func (c *Client) Recover(ctx context.Context, o RecoverOptions) (*Person, LoginR
 		if err != nil {
 			return err
 		}
-		if err := p.setLocks(ctx, o.Password, next); err != nil {
+		if err := p.setLocks(ctx, locks{&o.Password, next, o.NewKeys}); err != nil {
 			return err
 		}
 		return p.ready(ctx)
@@ -88,27 +89,32 @@ func (c *Client) Recover(ctx context.Context, o RecoverOptions) (*Person, LoginR
 	return p, report, err
 }
 
-// setLocks gives the account, in whose vault this device is already, a password and a code.
-func (p *Person) setLocks(ctx context.Context, password Password, code *nextCode) error {
+// setLocks gives the account, in whose vault this device is already, what next says.
+func (p *Person) setLocks(ctx context.Context, next locks) error {
 	if err := p.refreshVault(ctx); err != nil {
 		return err
 	}
-	if !code.fits(p.chain) {
-		return p.change(ctx, func() (*accountChange, error) { return p.prepareChange(locks{&password, code}) })
+	if next.code.fits(p.chain) { // by an earlier attempt
+		if next.keys && sameKeys(p.chain, p.chain.Newest().Seq-1) { // which was not asked for new keys
+			next.code.present = next.code.byCode
+		} else {
+			next.code, next.keys = nil, false
+		}
 	}
-	// The code was set by an earlier attempt.
-	slots, err := wire.DecodeSlots(p.vault.record.Slots)
-	if err != nil {
-		return err
+	if next.code == nil {
+		slots, err := wire.DecodeSlots(p.vault.record.Slots)
+		if err != nil {
+			return err
+		}
+		is, err := p.isPassword(*next.password, slots)
+		if err != nil {
+			return err
+		}
+		if is {
+			return p.home(ctx, "DELETE", wire.PathSessions, nil, nil)
+		}
 	}
-	is, err := p.isPassword(password, slots)
-	if err != nil {
-		return err
-	}
-	if is {
-		return p.home(ctx, "DELETE", wire.PathSessions, nil, nil)
-	}
-	return p.change(ctx, func() (*accountChange, error) { return p.prepareChange(locks{password: &password}) })
+	return p.change(ctx, func() (*accountChange, error) { return p.prepareChange(next) })
 }
 
 // byCode logs in with the recovery code.

@@ -47,12 +47,13 @@ func TestSecretsAreNotWritten(t *testing.T) {
 	person.cache = newCache()
 	person.cache.keys[epochID{}] = &epochKeys{secret: epoch, content: content}
 	secrettest.Table{
-		Secrets: []any{password},
+		Secrets: []any{password, BackupCodes{func() []wire.FactorCode { return []wire.FactorCode{wire.NewBackupCode(b)} }}},
 		Holders: []any{
 			RegisterOptions{Password: password}, LoginOptions{Password: password}, Request{Token: token},
 			login{with: &byPassword{password: password, slot: slot}, known: device}, founding{},
 			byPassword{password: password, slot: slot}, *newByCode(code), RecoverOptions{Code: code, Password: password}, code,
-			nextCode{newByCode(code), newByCode(code)}, locks{&password, &nextCode{newByCode(code), newByCode(code)}}, accountChange{key: vaultKey}, changeFile{VaultKey: hidden},
+			nextCode{newByCode(code), newByCode(code)}, locks{&password, &nextCode{newByCode(code), newByCode(code)}, true}, oldKeys{hidden, hidden}, accountChange{key: vaultKey}, changeFile{VaultKey: hidden},
+			Authenticator{secret: wire.NewTOTPSecret(b)}, Request{Code: wire.NewBackupCode(b)},
 			s, sessionFile{Token: text, VaultKey: hidden, CacheKey: hidden}, device, foundingSecrets{Code: text},
 			*v, state, epochKeys{secret: epoch, content: content}, keys, cacheFile{Keys: []keysFile{keys}}, person,
 		},

@@ -10,8 +10,8 @@ import (
 // A Transport carries one request to a node and its answer back. Do returns an
 // error only when there is no answer, of kind wire.Unavailable (or the
 // context's); answers with an error status are no errors to it. It follows no
-// redirects, sends the token in the Authorization header alone, and may be used
-// by several goroutines.
+// redirects, sends the token in the Authorization header alone and the code in
+// wire.HeaderSecondFactor, and may be used by several goroutines.
 type Transport interface {
 	Do(ctx context.Context, r *Request) (*Response, error)
 }
@@ -20,9 +20,10 @@ type Transport interface {
 type Request struct {
 	Method string
 	Node   wire.NodeName
-	Path   string     // with the query
-	Token  wire.Token // zero for requests without a session
-	Body   []byte     // JSON, nil for none
+	Path   string          // with the query
+	Token  wire.Token      // zero for requests without a session
+	Code   wire.FactorCode // of a second factor; zero for none
+	Body   []byte          // JSON, nil for none
 }
 
 // A Response is the answer of a node.

@@ -34,6 +34,20 @@ type vault struct {
 	Audiences  []audience `cbor:"6,keyasint"`
 	Friends    []friend   `cbor:"7,keyasint"`           // by account
 	Logs       []logPin   `cbor:"8,keyasint,omitempty"` // by node: of where the owner and their friends are at home
+	Older      []oldKeys  `cbor:"9,keyasint,omitempty"` // that were replaced, oldest first
+}
+
+// oldKeys open what was sealed before they were replaced.
+type oldKeys struct {
+	Encryption hidden `cbor:"1,keyasint"` // seed, 32 bytes
+	Self       hidden `cbor:"2,keyasint"` // self key, 32 bytes
+}
+
+// keys are all that the vault holds, the newest first.
+func (v *vault) keys() []oldKeys {
+	all := append(slices.Clone(v.Older), oldKeys{v.Encryption, v.Self})
+	slices.Reverse(all)
+	return all
 }
 
 // hidden are secret bytes of the vault or of a file.
@@ -137,12 +151,16 @@ func decodeVault(b []byte, me wire.AccountID) (*vault, error) {
 
 // fault says what no client would have written, "" if there is nothing.
 func (v *vault) fault(me wire.AccountID) string {
-	for _, h := range []hidden{v.Identity, v.Encryption, v.Self} {
+	secrets := []hidden{v.Identity}
+	for _, k := range v.keys() {
+		secrets = append(secrets, k.Encryption, k.Self)
+	}
+	for _, h := range secrets {
 		if k := h.Reveal(); len(k) != 32 || bytes.Equal(k, make([]byte, 32)) {
 			return "it holds no keys"
 		}
 	}
-	if v.KeySeq > wire.MaxInteger {
+	if v.KeySeq > wire.MaxInteger || uint64(len(v.Older)) > v.KeySeq {
 		return "it names no key statement"
 	}
 	if v.audience(friendsName) == nil {

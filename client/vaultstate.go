@@ -88,7 +88,7 @@ func openVault(chain *keyservice.Chain, key seal.VaultKey, at knownHead, r wire.
 		return vaultState{}, err
 	}
 	s := vaultState{knownHead: at, record: r, vault: v}
-	s.identity = wire.NewIdentitySecret([32]byte(v.Identity.Reveal()))
+	s.identity = v.signs()
 	if s.encryption, err = seal.EncryptionSecretFromSeed(v.Encryption.Reveal()); err != nil {
 		return vaultState{}, err
 	}
@@ -280,7 +280,7 @@ func (p *Person) sealNext(v *vault, key seal.VaultKey, slots []byte) (vaultState
 		VaultHash: wire.VaultHash(sealed), SlotsHash: wire.SlotsHash(slots),
 		Created: max(now, old.head.Created),
 	}
-	signed, err := head.Sign(old.identity)
+	signed, err := head.Sign(v.signs())
 	if err != nil {
 		return vaultState{}, err
 	}

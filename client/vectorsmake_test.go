@@ -129,15 +129,20 @@ func fullVault(t testing.TB) *vault {
 // vaultFaults spoil a full vault; the name says which check refuses it.
 func vaultFaults() map[string]func(v *vault) {
 	return map[string]func(v *vault){
-		"a short identity key":       func(v *vault) { v.Identity = wire.Hide(v.Identity.Reveal()[1:]) },
-		"no encryption key":          func(v *vault) { v.Encryption = hidden{} },
-		"a self key of zeros":        func(v *vault) { v.Self = wire.Hide(make([]byte, 32)) },
-		"key_seq above 2^53-1":       func(v *vault) { v.KeySeq = wire.MaxInteger + 1 },
-		"no audience":                func(v *vault) { v.Audiences = nil },
-		"no audience of friends":     func(v *vault) { v.Audiences[0].Name = "family" },
-		"two audiences of one name":  func(v *vault) { v.Audiences = append(v.Audiences, audience{ID: fixed("x"), Name: friendsName}) },
-		"two audiences of one id":    func(v *vault) { v.Audiences = append(v.Audiences, audience{ID: v.Audiences[0].ID, Name: "family"}) },
-		"an audience without a name": func(v *vault) { v.Audiences = append(v.Audiences, audience{ID: fixed("x")}) },
+		"a short identity key": func(v *vault) { v.Identity = wire.Hide(v.Identity.Reveal()[1:]) },
+		"no encryption key":    func(v *vault) { v.Encryption = hidden{} },
+		"more keys of before than key statements": func(v *vault) {
+			v.KeySeq, v.Older = 0, []oldKeys{{v.Encryption, v.Self}}
+		},
+		"a short encryption key of before": func(v *vault) { v.Older = []oldKeys{{wire.Hide(v.Encryption.Reveal()[1:]), v.Self}} },
+		"a self key of before of zeros":    func(v *vault) { v.Older = []oldKeys{{v.Encryption, wire.Hide(make([]byte, 32))}} },
+		"a self key of zeros":              func(v *vault) { v.Self = wire.Hide(make([]byte, 32)) },
+		"key_seq above 2^53-1":             func(v *vault) { v.KeySeq = wire.MaxInteger + 1 },
+		"no audience":                      func(v *vault) { v.Audiences = nil },
+		"no audience of friends":           func(v *vault) { v.Audiences[0].Name = "family" },
+		"two audiences of one name":        func(v *vault) { v.Audiences = append(v.Audiences, audience{ID: fixed("x"), Name: friendsName}) },
+		"two audiences of one id":          func(v *vault) { v.Audiences = append(v.Audiences, audience{ID: v.Audiences[0].ID, Name: "family"}) },
+		"an audience without a name":       func(v *vault) { v.Audiences = append(v.Audiences, audience{ID: fixed("x")}) },
 		"an audience with a name of 65": func(v *vault) {
 			v.Audiences = append(v.Audiences, audience{ID: fixed("x"), Name: strings.Repeat("a", 65)})
 		},
@@ -246,11 +251,15 @@ func vaultContentVectors(t testing.TB) vectorFile {
 	carol := logs.friend(fixed("account carol"))
 	carol.Logged, carol.Confirmed = loggedAt{Log: 1790000001, Number: 1, Seq: carol.PinSeq}, carol.PinHash
 	good("logs", logs)
+	renewed := fullVault(t)
+	encryption, self := fixed("alice encryption, before"), fixed("alice self key, before")
+	renewed.Older = []oldKeys{{wire.Hide(encryption[:]), wire.Hide(self[:])}}
+	good("keys of before", renewed)
 
 	b := fresh.encode() // ends with key 7, the empty list of friends
 	bad("null for an empty list", "an empty list is the array of none", wire.Update, append(bytes.Clone(b[:len(b)-1]), 0xf6))
 	bad("a trailing byte", "a byte follows the map", wire.Update, append(bytes.Clone(b), 0))
-	bad("a new member", "what is not understood is not written anew", wire.Update, append(append([]byte{b[0] + 1}, b[1:]...), 9, 0xa0))
+	bad("a new member", "what is not understood is not written anew", wire.Update, append(append([]byte{b[0] + 1}, b[1:]...), 10, 0xa0))
 	bad("a member missing", "all seven are needed", wire.Update, append([]byte{b[0] - 1}, b[1:len(b)-2]...))
 	bad("nothing", "it is no map", wire.Update, nil)
 	later := fullVault(t)

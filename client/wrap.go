@@ -178,16 +178,21 @@ func (p *Person) openWrap(ctx context.Context, s stream, seq uint64) error {
 	return err
 }
 
-// opens reports whether a key statement of this person, by its name, holds the encryption
-// key that they have.
-func (p *Person) opens(statement wire.Hash) bool {
+// openerOf returns the secret of the encryption key in a key statement of this person, by
+// the name of that; false for a statement or a key that is not theirs.
+func (p *Person) openerOf(statement wire.Hash) (seal.EncryptionSecret, bool) {
 	for seq := range p.chain.Newest().Seq + 1 {
 		k, hash, err := p.chain.At(seq)
-		if err == nil && hash == statement {
-			return k.Encryption == p.vault.encryption.Public()
+		if err != nil || hash != statement {
+			continue
+		}
+		for _, old := range p.vault.keys() {
+			if secret, err := seal.EncryptionSecretFromSeed(old.Encryption.Reveal()); err == nil && secret.Public() == k.Encryption {
+				return secret, true
+			}
 		}
 	}
-	return false
+	return seal.EncryptionSecret{}, false
 }
 
 func (p *Person) openNewWrap(ctx context.Context, s stream, id epochID) error {
@@ -206,11 +211,12 @@ func (p *Person) openNewWrap(ctx context.Context, s stream, id epochID) error {
 	if err := w.Check(); err != nil {
 		return s.unopened(fmt.Sprintf("the keys of epoch %d", id.seq), err)
 	}
-	if w.Reader != p.me() || !p.opens(w.Key) {
+	opener, ours := p.openerOf(w.Key)
+	if w.Reader != p.me() || !ours {
 		return s.tampered(wire.Errorf(wire.Tampered, "wrap", "the node hands out the wrap of epoch %d for another reader or key", id.seq))
 	}
 	at := seal.WrapPlace{Author: s.Author, Audience: s.Audience, Commitment: e.body.Content, Reader: w.Reader, Key: w.Key}
-	content, chain, err := seal.OpenWrap(p.vault.encryption, at, w.Sealed)
+	content, chain, err := seal.OpenWrap(opener, at, w.Sealed)
 	if err != nil {
 		return s.unopened(fmt.Sprintf("the keys of epoch %d", id.seq), err)
 	}

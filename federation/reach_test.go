@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -36,6 +37,25 @@ func doors(t *testing.T) map[string]door {
 			_, err := c.Document(t.Context(), name)
 			return err
 		},
+	}
+	all["a checkpoint to cosign"] = func(t *testing.T, c *Client, _ *peerShelf, name wire.NodeName, _ time.Time) error {
+		_, err := c.AddCheckpoint(t.Context(), name, nil)
+		return err
+	}
+	all["a checkpoint to cosign at the host of a document"] = func(t *testing.T, c *Client, shelf *peerShelf, name wire.NodeName, now time.Time) error {
+		honest := wire.NodeName("honest-" + string(name))
+		s := testSecrets("honest")
+		d, err := MakeDocument(DocumentOptions{Name: honest, Host: name, Secrets: s, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		shelf.m[honest] = PeerRecord{Name: honest, Root: s.Root.Public(), Document: d, Fetched: now}
+		_, err = c.AddCheckpoint(t.Context(), honest, nil)
+		return err
+	}
+	all["a checkpoint to cosign at a URL"] = func(t *testing.T, c *Client, _ *peerShelf, name wire.NodeName, _ time.Time) error {
+		_, err := c.AddCheckpointAt(t.Context(), &url.URL{Scheme: "https", Host: string(name), Path: "/add-checkpoint"}, nil)
+		return err
 	}
 	ask := func(t *testing.T, api API, method int) error {
 		m := reflect.ValueOf(api).MethodByName(reflect.TypeFor[API]().Method(method).Name)
@@ -70,7 +90,7 @@ func doors(t *testing.T) map[string]door {
 			return err
 		}
 	}
-	if want := 1 + 2*reflect.TypeFor[API]().NumMethod() + len(new(Server).Paths()); len(all) != want || want < 13 {
+	if want := 4 + 2*reflect.TypeFor[API]().NumMethod() + len(new(Server).Paths()); len(all) != want || want < 16 {
 		t.Fatalf("%d doors, want %d", len(all), want)
 	}
 	return all
@@ -181,6 +201,7 @@ func TestNothingElseDials(t *testing.T) {
 		"federation/dial.go: newHTTP":       false,
 		"federation/send.go: attempt":       false, // to the host of a document that was asked for
 		"federation/send.go: fetchDocument": false, // to a name that checkPeer has judged
+		"federation/witness.go: askWitness": false, // to the host of a document that was asked for, or to a URL that the operator names
 
 		"node/acme.go: openACME":               false, // to the CA that the operator names, and where its answers lead
 		"node/control.go: openControl":         false, // a socket in the data folder, of a process that was killed

@@ -156,13 +156,18 @@ func cutNote(b []byte) (text, lines []byte, ok bool) {
 	return b[:i+1], b[i+2:], true
 }
 
-// AddCosignature puts the line of a witness below a checkpoint, if it is not there. The
-// line was verified: it is one that Cosign has returned, or Line.
+// AddCosignature puts the line of a witness below a checkpoint, in place of one under the
+// same name. It was verified: it is one that Cosign has returned, or Line.
 func AddCosignature(checkpoint, line []byte) []byte {
-	if bytes.Contains(checkpoint, append([]byte{'\n'}, line...)) {
-		return checkpoint
+	text, lines, _ := cutNote(checkpoint)
+	name, _, _ := bytes.Cut(bytes.TrimPrefix(line, []byte(signatureDash)), []byte(" "))
+	note := slices.Concat(text, []byte{'\n'})
+	for one := range bytes.Lines(lines) {
+		if !bytes.HasPrefix(one, slices.Concat([]byte(signatureDash), name, []byte(" "))) {
+			note = append(note, one...)
+		}
 	}
-	return slices.Concat(checkpoint, line)
+	return append(note, line...)
 }
 
 // Line returns the line with which the witness has cosigned a checkpoint; of others' lines

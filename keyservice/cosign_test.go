@@ -33,8 +33,13 @@ func TestCosigned(t *testing.T) {
 			t.Errorf("%s has cosigned nothing", one)
 		}
 	}
-	if string(AddCosignature(both, line)) != string(both) {
-		t.Error("a line stands there twice")
+	later := must(Cosign(checkpoint, "other.example", wire.NewNodeWitnessSecret([32]byte{1}), testAt.Add(time.Hour)))
+	replaced := AddCosignature(both, later)
+	if at, ok := w.Cosigned(replaced); !ok || !at.Equal(testAt.Add(time.Hour)) || len(replaced) != len(both) {
+		t.Errorf("a later line is not in place of the one before: %q", replaced)
+	}
+	if _, ok := other.Cosigned(replaced); !ok {
+		t.Error("that of another is gone")
 	}
 	if c, err := OpenCheckpoint(both, testOrigin, testLogSecret.Public()); err != nil || c.Size != 5 {
 		t.Errorf("it is no checkpoint any more: %v", err)

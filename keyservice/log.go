@@ -85,8 +85,9 @@ type Log struct {
 
 	tree    atomic.Pointer[tree]
 	reading sync.Mutex
-	forgot  atomic.Uint64 // how often it was said that others may have appended
-	read    atomic.Uint64 // of these, what tree has taken in
+	signed  atomic.Pointer[[]byte] // a checkpoint with the lines of witnesses
+	forgot  atomic.Uint64          // how often it was said that others may have appended
+	read    atomic.Uint64          // of these, what tree has taken in
 }
 
 // An adding is a leaf that waits.
@@ -120,6 +121,30 @@ func (l *Log) Ready(ctx context.Context) error {
 	}
 	defer func() { <-l.turn }()
 	return l.write(ctx, nil)
+}
+
+// Cosigned lets a checkpoint be shown with the lines of witnesses below it, in proofs too,
+// as long as it is the newest.
+func (l *Log) Cosigned(note []byte) { l.signed.Store(&note) }
+
+// shown returns the checkpoint of a tree as others see it.
+func (l *Log) shown(t *tree) []byte {
+	if note := l.signed.Load(); note != nil && bytes.HasPrefix(*note, t.checkpoint) {
+		return *note
+	}
+	return t.checkpoint
+}
+
+// Key returns the key that verifies the checkpoints.
+func (l *Log) Key() wire.NodeLogKey { return l.secret.Public() }
+
+// Size returns how many leaves the newest checkpoint has.
+func (l *Log) Size(ctx context.Context) (uint64, error) {
+	t, err := l.current(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return t.size, nil
 }
 
 // Forget lets what others have appended be read, when the log is next asked.
@@ -372,7 +397,7 @@ func (l *Log) Prove(ctx context.Context, leaf *wire.LogLeaf) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return formatProof(number, hashes, t.checkpoint), nil
+	return formatProof(number, hashes, l.shown(t)), nil
 }
 
 // File returns a file of the log as c2sp.org/tlog-tiles has it: "checkpoint", or a tile
@@ -383,7 +408,7 @@ func (l *Log) File(ctx context.Context, name string) ([]byte, error) {
 		return nil, err
 	}
 	if name == CheckpointFile {
-		return t.checkpoint, nil
+		return l.shown(t), nil
 	}
 	f, ok := parseFileName(name)
 	none := wire.Errorf(wire.NotExist, "file", "the log has no such file")

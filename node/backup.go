@@ -20,10 +20,10 @@ import (
 // requests of other nodes that were seen, are older than the replay mark that a
 // restore sets; processes and their news to each other are of those that ran; each
 // restore asks other nodes for what it lost; a node that does not know all that it has
-// cosigned begins another key for that; where a leaf of the log is found, and its
+// cosigned begins another key for that, and has its own log cosigned anew; where a leaf of the log is found, and its
 // tiles, follows from the leaves.
 // What is kept of devices stays: their next log-in has a budget of its own.
-var passing = []string{sessionPrefix, spentPrefix, noncePrefix, pursePrefix, processPrefix, newsPrefix, regainKey, findPrefix, tilePrefix, witnessKey}
+var passing = []string{sessionPrefix, spentPrefix, noncePrefix, pursePrefix, processPrefix, newsPrefix, regainKey, findPrefix, tilePrefix, witnessKey, cosignedPrefix}
 
 func isPassing(key string) bool {
 	return slices.ContainsFunc(passing, func(p string) bool { return strings.HasPrefix(key, p) })

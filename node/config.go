@@ -58,8 +58,9 @@ type LogConfig struct {
 type KeysConfig struct{ Lifetime time.Duration }
 
 // A WitnessConfig says which logs the node is a witness of, beside those of nodes that it
-// knows: their verifier keys (c2sp.org/signed-note), with commas.
-type WitnessConfig struct{ Logs string }
+// knows (ParseWitnessedLogs), and which witnesses its own log has, beside nodes of friends
+// (ParseNamedWitnesses).
+type WitnessConfig struct{ Logs, Ask string }
 
 // LimitsConfig bounds connections, and requests that are worked on at once.
 type LimitsConfig struct{ Connections, PerAddress, Requests int }
@@ -160,6 +161,7 @@ func workSettings() []Setting {
 		span("sessions.lifetime", "`time` after which people log in again", func(c *Config) *time.Duration { return &c.Sessions }),
 		span("keys.lifetime", "`time` after which requests to other nodes are signed with another key, a tenth more or less", func(c *Config) *time.Duration { return &c.Keys.Lifetime }),
 		text("witness.logs", "verifier `keys` of other logs that the node cosigns, name+hash+key, with commas", func(c *Config) *string { return &c.Witness.Logs }),
+		text("witness.ask", "witnesses that cosign the log of this node, `name+hash+key URL`, with commas", func(c *Config) *string { return &c.Witness.Ask }),
 		count("limits.connections", "`number` of connections at once", func(c *Config) *int { return &c.Limits.Connections }),
 		count("limits.connections_per_address", "`number` of connections of one address, proxies aside", func(c *Config) *int { return &c.Limits.PerAddress }),
 		count("limits.requests", "`number` of requests that are worked on at once; others are told to try again", func(c *Config) *int { return &c.Limits.Requests }),
@@ -282,6 +284,9 @@ func isLoopback(host string) bool {
 func (c *Config) checkRest() error {
 	if _, err := ParseWitnessedLogs(c.Witness.Logs); err != nil {
 		return fmt.Errorf("witness.logs: %w", err)
+	}
+	if _, err := ParseNamedWitnesses(c.Witness.Ask, c.Dev); err != nil {
+		return fmt.Errorf("witness.ask: %w", err)
 	}
 	switch {
 	case c.Data == "":

@@ -40,6 +40,9 @@ func TestConfigPrecedence(t *testing.T) {
 	}
 }
 
+// someWitness is the verifier key of one.
+const someWitness = "other.example/v1/witness+9e6d576b+BDzt1qj8MdCNfhap8LCSrW8XwKO1ZVZt3cWNAHOb49w4"
+
 func TestConfigRefuses(t *testing.T) {
 	const named = "name: node.example\n"
 	for _, test := range []struct {
@@ -79,6 +82,11 @@ func TestConfigRefuses(t *testing.T) {
 		{"registration", named + "registration: maybe", nil, nil, `registration: "maybe" was found, open or closed was expected`},
 		{"a proxy", named + "proxies: proxy.example", nil, nil, `proxies: "proxy.example" was found`},
 		{"a log", named + "witness: {logs: example.com/log}", nil, nil, `witness.logs: "example.com/log" was found, a verifier key of a log`},
+		{"a witness without a URL", named + "witness: {ask: " + someWitness + "}", nil, nil, "witness.ask: behind the key of other.example/v1/witness, a space and a URL"},
+		{"a witness in plain HTTP", named + "witness: {ask: " + someWitness + " http://w.example}", nil, nil, "witness.ask: "},
+		{"a witness with a password", named + "witness: {ask: '" + someWitness + " https://a:canary@w.example'}", nil, nil, "witness.ask: "},
+		{"a witness with a log's key", named + "witness: {ask: example.com/log+bf4e9b2a+ASGQqFHvBYOUuLOsZqDUhKPDCWgNyrFZWxBVM9AVbcCk https://w.example}", nil, nil, "witness.ask: witness: "},
+		{"five witnesses", named + "witness: {ask: '" + strings.Repeat(someWitness+" https://w.example,", 5) + "'}", nil, nil, "witness.ask: 5 witnesses were found, at most 4"},
 		{"a network with host bits", named + "proxies: 10.0.0.1/8", nil, nil, `proxies: "10.0.0.1/8" was found`},
 		{"a name", "name: Node.Example", nil, nil, "name: node"},
 		{"a host", named + "host: 10.0.0.1", nil, nil, "host: node"},
@@ -165,7 +173,7 @@ func TestSettings(t *testing.T) {
 		"name": "b.example", "host": "api.b.example", "listen": ":1", "data": "/b", "dev": "true", "contact": "b", "registration": "closed",
 		"store.kind": "mongodb", "store.mongodb.uri": "mongodb://a:canary-password@b/", "store.mongodb.database": "b",
 		"tls.cert_file": "/cert", "tls.key_file": "/key", "tls.acme": "true", "tls.acme_directory": "https://ca.example/",
-		"copies.max_bytes": "7MiB", "peers.file": "/somewhere", "proxies": "10.0.0.0/8,192.0.2.1", "log.level": "error", "log.format": "json", "sync.interval": "7s", "sessions.lifetime": "1h", "keys.lifetime": "7h", "witness.logs": "example.com/log+bf4e9b2a+ASGQqFHvBYOUuLOsZqDUhKPDCWgNyrFZWxBVM9AVbcCk",
+		"copies.max_bytes": "7MiB", "peers.file": "/somewhere", "proxies": "10.0.0.0/8,192.0.2.1", "log.level": "error", "log.format": "json", "sync.interval": "7s", "sessions.lifetime": "1h", "keys.lifetime": "7h", "witness.ask": "other.example/v1/witness+9e6d576b+BDzt1qj8MdCNfhap8LCSrW8XwKO1ZVZt3cWNAHOb49w4 https://other.example/v1/witness", "witness.logs": "example.com/log+bf4e9b2a+ASGQqFHvBYOUuLOsZqDUhKPDCWgNyrFZWxBVM9AVbcCk",
 		"limits.connections": "7", "limits.connections_per_address": "7", "limits.requests": "7", "timeouts.read": "7s", "timeouts.write": "7s", "timeouts.idle": "7s",
 	}
 	changed := map[string]string{}

@@ -147,8 +147,8 @@ func TestPublishCost(t *testing.T) {
 	}
 }
 
-// TestLoginCost: a log-in is one commit, in its second step, and three look-ups, who
-// is meant, what their vault says, and the device. The devices of an account are read once,
+// TestLoginCost: a log-in is one commit, in its second step, and four look-ups, who
+// is meant, what their vault says, the device, and whether there is a second factor. The devices of an account are read once,
 // when there is a new one, and again after a log-in that was not committed.
 func TestLoginCost(t *testing.T) {
 	l := newLoginNode(t, storetest.NewMemory())
@@ -175,7 +175,7 @@ func TestLoginCost(t *testing.T) {
 		}
 		return token
 	}
-	first, other := work{gets: 1, scans: 1, applies: 1, changes: 3}, work{gets: 1, applies: 1, changes: 3}
+	first, other := work{gets: 2, scans: 1, applies: 1, changes: 3}, work{gets: 2, applies: 1, changes: 3}
 	device := login("the first device", nil, first)
 	login("a known device", device, other)
 	for range maxDevices - 1 {
@@ -188,7 +188,7 @@ func TestLoginCost(t *testing.T) {
 	full.scans++
 	login("the one behind it", nil, full)
 	forgotten := full
-	forgotten.gets, forgotten.scans = 3, 0
+	forgotten.gets, forgotten.scans = 4, 0
 	before := l.challenges(t, "ann", wire.PurposeLogin)
 	l.door.asked.forgetAll()
 	got := workOf(l.store, func() {

@@ -256,11 +256,13 @@ func (d *side) kinds() []recordKind {
 	}
 	return []recordKind{
 		alone("account/", (*side).judgeAccount),
+		alone(cosignedPrefix, (*side).judgeCosigned),
 		alone("deliver/", (*side).judgeDeliver),
 		alone("device/", (*side).judgeDevice),
 		alone(domainPrefix, (*side).judgeDomain),
 		alone(elsewherePrefix, (*side).judgeElsewhere),
 		{"entry/", 3, openStreamCheck},
+		alone("factor/", (*side).judgeFactor),
 		alone(farewellPrefix, (*side).judgeFarewell),
 		alone("friend/", (*side).judgeFriend),
 		alone("handle/", (*side).judgeHandle),

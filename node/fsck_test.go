@@ -55,6 +55,9 @@ func newCheckable(t *testing.T) *checkable {
 	c.settled(t)
 	ann.rotate(ben, cid)
 	logIn(t, ann)
+	if err := ann.as().PutSecondFactor(t.Context(), newAppliance().request(ann.account, c.w.clock.now())); err != nil {
+		t.Fatal(err)
+	}
 	own, now := c.stores["north own"], c.w.clock.now().UnixMilli()
 	for _, n := range []*testNode{ann.home, ben.home} {
 		for range 2 {
@@ -63,11 +66,13 @@ func newCheckable(t *testing.T) *checkable {
 			}
 		}
 	}
+	asked := ann.home.asked(t, 0)
 	document, changes := ben.home.Document(), ben.home.document.Load().RootChanges
 	root := must(wire.OpenNodeDocument(document, south)).Root
 	if err := own.Apply(t.Context(),
 		put("peer/"+string(south), &peerRecord{Version: recordVersion, Root: root, Document: document, Fetched: now, Changes: changes}),
 		put(domainKey(south), &domainRecord{recordVersion}),
+		put(cosignedKey(asked.New.Size), &cosignedRecord{recordVersion, asked.Signed}),
 		put(seenKey(south), &seenRecord{recordVersion, 1, 2, wire.Hash{3}}),
 		put(ruleKey("evil.example"), &ruleRecord{recordVersion, RuleBlock, now}),
 		put(highWaterKey, &highWaterRecord{recordVersion, now}),
@@ -201,9 +206,6 @@ func blank(t *testing.T, key string, value []byte) string {
 	}
 	kind, _, _ := strings.Cut(key, "/")
 	switch kind {
-	case "witness":
-		var r seenRecord
-		return as(&r, func() { r.Number, r.Size, r.Root = min(r.Number, 1), 0, wire.Hash{} })
 	case "leaving":
 		var r leavingRecord
 		return as(&r, func() { r.Since = 0 })
@@ -213,6 +215,14 @@ func blank(t *testing.T, key string, value []byte) string {
 	case "entry":
 		var r entryRecord
 		return as(&r, func() { r.Arrival = 0 })
+	case "factor":
+		var r factorRecord
+		return as(&r, func() {
+			r.Backup, r.Spender = nil, wire.Nonce{}
+			for i := range r.Factors {
+				r.Factors[i].Step, r.Factors[i].Secret = 0, wire.Hide(make([]byte, len(r.Factors[i].Secret.Reveal())))
+			}
+		})
 	case "friend":
 		var r friendRecord
 		return as(&r, func() { r.Problem = "" })
@@ -220,6 +230,10 @@ func blank(t *testing.T, key string, value []byte) string {
 		var k nodeKeys
 		if key == "node/keys" {
 			return as(&k, func() { k = nodeKeys{Version: k.Version, Root: k.Root, Changes: k.Changes} })
+		}
+		if key == witnessKey {
+			var w witnessIdentity
+			return as(&w, func() { w.Created = 0 })
 		}
 	case "news", "process", "throttle":
 		var n newsRecord
@@ -263,6 +277,9 @@ func blank(t *testing.T, key string, value []byte) string {
 	case "sync":
 		var r syncRecord
 		return as(&r, func() { r.AsOf, r.Seq, r.Bytes = 0, 0, 0 }) // which is counted again
+	case "witness":
+		var r seenRecord
+		return as(&r, func() { r.Number, r.Size, r.Root = min(r.Number, 1), 0, wire.Hash{} })
 	case "wrap":
 		var r wrapRecord
 		return as(&r, func() { r.Key, r.Sealed = wire.Hash{}, r.Sealed[:0] })
@@ -338,8 +355,7 @@ var unseen = map[string]map[string]string{
 		"wrap": "it may not have been made yet", "friend": "of somebody elsewhere, who may not have offered", "peer": "it is fetched again", "domain": "it is written again", "rule": "it may have been taken back",
 		"elsewhere": "the next start writes it", "throttle": "it expires", "news": "it expires", "process": "it expires", "nonce": "it expires",
 		"replay": "nothing may have been asked yet", "node": "the next start writes the name", "address": "it is fetched again", "sync": "it is fetched again",
-		"farewell": "they may have been told",
-		"read":     "nobody may have read it", "witness": "it may not have been asked yet", "regain": "the node may not have been restored",
+		"farewell": "they may have been told", "factor": "it may have been turned off", "read": "nobody may have read it", "witness": "it may not have been asked yet", "cosigned": "nobody may have been asked", "regain": "the node may not have been restored",
 	},
 	"replaced by another": {
 		"domain": "they are all the same", "rule": "any rule will do", "deliver": "they are all the same", "elsewhere": "they are all the same", "device": "only the time differs", "wrap": "only the reader can tell", "replay": "any time will do", "regain": "any time will do", "sync": "it is counted again", "read": "only the time differs",

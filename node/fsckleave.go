@@ -91,7 +91,7 @@ func (d *side) judgeGone(ctx context.Context, rec store.Record, r *handleRecord,
 func (d *side) leftOf(ctx context.Context, account wire.AccountID) (string, error) {
 	a := account.String()
 	shelf := wire.ShelfOf(account)
-	prefixes := append(personPrefixes(account), accountKey(account), vaultKey(account), friendsKey(account),
+	prefixes := append(personPrefixes(account), factorKey(account), accountKey(account), vaultKey(account), friendsKey(account),
 		"entry/"+a+"/", "wrap/"+a+"/", shelfPrefix(shelf))
 	for _, prefix := range prefixes {
 		key, err := lowestKey(ctx, d.s, store.Prefix(prefix))

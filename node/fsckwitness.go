@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -30,8 +31,10 @@ func (d *side) judgeWitness(ctx context.Context, rec store.Record) error {
 			return err
 		}
 		if doc, err := wire.OpenNodeDocument(r.Document, d.f.report.Name); legible && err == nil {
-			if key, ok := doc.WitnessKey(); ok && key != id.secret().Public() {
-				problem = "the document of the node names another key of a witness"
+			for _, k := range doc.KeysFor(wire.KeyForWitness) {
+				if wire.NodeWitnessKey(k.Key) != id.secret().Public() || k.NotBefore != id.Created {
+					problem = "the document of the node names another key of a witness"
+				}
 			}
 		}
 	}
@@ -59,6 +62,34 @@ func (d *side) judgeSeen(_ context.Context, rec store.Record) error {
 			Key: rec.Key, Problem: problem, Person: ofLog, Repair: "remove it: the node cosigns with another key after its next start, since it does not know what it said with this one",
 			fix: d.applies(store.Change{Key: witnessKey}, store.Change{Key: strings.Clone(rec.Key)}),
 		})
+	}
+	return nil
+}
+
+// judgeCosigned checks cosigned/<size16>. What witnesses have signed was verified before it
+// was kept.
+func (d *side) judgeCosigned(ctx context.Context, rec store.Record) error {
+	const repair = "remove it: witnesses are asked again"
+	size, ok := parseHex16(strings.TrimPrefix(rec.Key, cosignedPrefix))
+	var r cosignedRecord
+	if !ok {
+		d.spare(rec, "its key is not that of a checkpoint", repair)
+		return nil
+	}
+	if problem := decodeStrictly(rec, &r); problem != "" {
+		d.spare(rec, problem, repair)
+		return nil
+	}
+	var id logIdentity
+	if shown, err := d.showsLog(ctx, &id); err != nil || !shown {
+		d.loose++
+		return err // what is wrong with these is named there
+	}
+	c, err := keyservice.OpenCheckpoint(r.Note, id.Log.Origin(d.f.report.Name), id.secret().Public())
+	if err != nil {
+		d.spare(rec, fmt.Sprintf("it does not verify: %v", err), repair)
+	} else if c.Size != size {
+		d.spare(rec, fmt.Sprintf("it is about %d leaves", c.Size), repair)
 	}
 	return nil
 }

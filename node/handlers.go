@@ -95,6 +95,30 @@ func serveEndOne(ctx context.Context, _ *api, r *incoming) (any, error) {
 	return nil, r.person.EndOneSession(ctx, id)
 }
 
+func serveGetFactor(ctx context.Context, _ *api, r *incoming) (any, error) {
+	return found(r.person.SecondFactor(ctx))
+}
+
+func servePutFactor(ctx context.Context, _ *api, r *incoming) (any, error) {
+	req, err := decode[wire.SecondFactorRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, r.person.PutSecondFactor(ctx, req)
+}
+
+func serveEndFactor(ctx context.Context, _ *api, r *incoming) (any, error) {
+	return nil, r.person.EndSecondFactor(ctx)
+}
+
+func servePutBackup(ctx context.Context, _ *api, r *incoming) (any, error) {
+	req, err := decode[wire.BackupRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, r.person.PutBackup(ctx, req)
+}
+
 func serveGetVault(ctx context.Context, _ *api, r *incoming) (any, error) {
 	after, err := r.number("after")
 	if err != nil {

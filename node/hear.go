@@ -284,6 +284,8 @@ func (n *Node) heard(ctx context.Context, copied bool, key string) error {
 		}
 	case kind == "rule":
 		return n.heardOfRules(ctx)
+	case kind == "cosigned" && n.keyLog != nil:
+		return n.readCosigned(ctx, false)
 	case kind == "deliver" && n.leads():
 		if p, node, err := parseDeliverKey(key); err == nil {
 			n.queue.heard(p, node)
@@ -341,7 +343,7 @@ func (n *Node) forget(copied bool, key string) {
 			n.people.Remove(account)
 			n.leaving.look()
 		}
-	case "deliver", "node", "rule":
+	case "cosigned", "deliver", "node", "rule":
 	default:
 		err = fmt.Errorf("nothing is known of %q", key)
 	}
@@ -366,6 +368,9 @@ func (n *Node) forgetAll() {
 	}
 	_ = n.spawn(func() {
 		err := errors.Join(n.loadDocument(n.ctx), n.heardOfRules(n.ctx), n.refollowAll(n.ctx))
+		if n.keyLog != nil {
+			err = errors.Join(err, n.readCosigned(n.ctx, false))
+		}
 		if err != nil && n.ctx.Err() == nil {
 			n.log.Error("not all that is remembered could be read again", "error", err)
 		}

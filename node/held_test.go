@@ -83,6 +83,26 @@ func (h held) EndOtherSessions(ctx context.Context) error {
 	return err
 }
 
+func (h held) SecondFactor(ctx context.Context) (wire.SecondFactorReply, error) {
+	r, err := h.Person.SecondFactor(ctx)
+	return holdCall(h.t, "GET", wire.PathFactor, nil, r, err)
+}
+
+func (h held) PutSecondFactor(ctx context.Context, q wire.SecondFactorRequest) error {
+	_, err := holdCall(h.t, "PUT", wire.PathFactor, q, struct{}{}, h.Person.PutSecondFactor(ctx, q))
+	return err
+}
+
+func (h held) PutBackup(ctx context.Context, q wire.BackupRequest) error {
+	_, err := holdCall(h.t, "PUT", wire.PathBackup, q, struct{}{}, h.Person.PutBackup(ctx, q))
+	return err
+}
+
+func (h held) EndSecondFactor(ctx context.Context) error {
+	_, err := holdCall(h.t, "DELETE", wire.PathFactor, nil, struct{}{}, h.Person.EndSecondFactor(ctx))
+	return err
+}
+
 func (h held) Delete(ctx context.Context, q wire.DeleteRequest) error {
 	_, err := holdCall(h.t, "POST", wire.PathTombstone, q, struct{}{}, h.Person.Delete(ctx, q))
 	return err

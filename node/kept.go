@@ -44,6 +44,7 @@ const (
 	aboutRemoved  = "who was removed"
 	aboutVault    = "contents of the vault"
 	aboutHeads    = "number of changes to the vault"
+	aboutFactor   = "secret of the second factor, and which codes were used"
 	aboutLogins   = "network address and log-in times"
 	aboutDevices  = "keys that verify log-ins, names of devices"
 	aboutWork     = "what a node notes for its own work: times, rules, other nodes"
@@ -66,12 +67,14 @@ func keptKinds() []keptKind {
 	return []keptKind{
 		{"account/<account>", new(accountRecord), nil},
 		{"address/<node>/<handle>", new(addressRecord), nil},
+		{"cosigned/<size16>", new(cosignedRecord), nil},
 		{"deliver/<node>/<me>/<other>", new(deliverRecord), nil},
 		{"device/<account>/<hash>", new(device), nil},
 		{"domain/<domain>/<node>", new(domainRecord), nil},
 		{"elsewhere", new(elsewhereRecord), nil},
 		{"elsewhere/<node>/<me>/<other>", new(elsewhereRecord), nil},
 		{"entry/<author>/<audience>/<seq16>", new(entryRecord), nil},
+		{"factor/<account>", new(factorRecord), nil},
 		{"farewell/<me>/<node>/<other>", new(farewellRecord), nil},
 		{"friend/<me>/<other>", new(friendRecord), nil},
 		{"gap/<author>/<audience>", new(gapRecord), nil},
@@ -140,6 +143,7 @@ var keptRows = []keptRow{
 	{"leaf/<statement>", keptPublic, aboutCount, "statement Number Account Seq"},
 	{"logtile/<level16>/<n16>", keptPublic, aboutCount, "level16 n16 Hashes"},
 	{"logtop/<size16>", keptPublic, aboutCount, "size16 Checkpoint"},
+	{"cosigned/<size16>", keptPublic, aboutCount, "size16 Note"},
 
 	{"vault/<account>", keptPublic, aboutAddress, "account"},
 	{"vault/<account>", keptHere, aboutLogins, "Era Keeper"},
@@ -156,6 +160,8 @@ var keptRows = []keptRow{
 	{"sess/<shelf16>/<hash>", keptHere, aboutDevices, "Device"},
 	{"device/<account>/<hash>", keptHere, aboutLogins, "account hash Used"},
 	{"spent/<expires16>/<nonce>", keptHere, aboutLogins, "expires16 nonce value"},
+	{"factor/<account>", keptHere, aboutFactor, "account Backup Spender"},
+	{"factor", keptHere, aboutFactor, "Kind Secret Step"},
 	{"throttle/<hmac>", keptHere, aboutLogins, "hmac Whole Failed Until"},
 
 	{"friend/<me>/<other>", keptShared, aboutFriends, "me other Handle Node"},
@@ -236,6 +242,7 @@ var keptForms = map[string]*form{
 	"friend/<me>/<other> OfferGot":                          signedForm(new(wire.Offer)),
 	"friend/<me>/<other> AcceptMade":                        signedForm(new(wire.Accept)),
 	"friend/<me>/<other> AcceptGot":                         signedForm(new(wire.Accept)),
+	"factor Secret":                                         {size: factorSecretSize},
 	"friend/<me>/<other> Tombstone":                         signedForm(new(wire.Tombstone)),
 	"handle/<handle> Tombstone":                             signedForm(new(wire.Tombstone)),
 	"address/<node>/<handle> Tombstone":                     signedForm(new(wire.Tombstone)),
@@ -266,6 +273,9 @@ var keptLabels = map[string]wire.Label{
 // sealedKeySize is what sealing makes of a key of 32 bytes (docs/protocol.md, Sealed
 // bytes): 24 of salt, 32 of commitment, and 16 of tag.
 const sealedKeySize = 32 + 72
+
+// factorSecretSize is that of the secret of a TOTP, in bytes.
+const factorSecretSize = 20
 
 func exactly(want int) func(int) bool { return func(size int) bool { return size == want } }
 

@@ -99,6 +99,10 @@ func shapeOf(t reflect.Type, what, field, above string) *keptShape {
 	switch {
 	case t == reflect.TypeFor[wire.Hidden[[32]byte]]():
 		s.sort, s.size = itemBytes, 32
+	case t == reflect.TypeFor[wire.Hidden[[]byte]]():
+		s.sort, s.form = itemBytes, keptForms[what+" "+field]
+		s.addForm()
+		s.size = s.form.size
 	case t.Kind() == reflect.Bool:
 		s.sort = itemFlag
 	case t.Kind() == reflect.String:

@@ -467,7 +467,7 @@ func (n *Node) dropPerson(ctx context.Context, account wire.AccountID) error {
 		}
 	}
 	n.door.devices.Remove(account)
-	return n.own.Apply(ctx, store.Change{Key: accountKey(account)})
+	return n.own.Apply(ctx, store.Change{Key: factorKey(account)}, store.Change{Key: accountKey(account)})
 }
 
 // personPrefixes are where the records of somebody lie that nobody else has to do with.

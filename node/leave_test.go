@@ -490,7 +490,7 @@ func (c *cutTown) tombstones(t *testing.T, p *testPerson, all bool) {
 		{Key: vaultKey(p.account)},
 	}
 	if all {
-		for _, prefix := range append(personPrefixes(p.account), "entry/"+p.account.String(), "wrap/"+p.account.String(), friendsKey(p.account), accountKey(p.account)) {
+		for _, prefix := range append(personPrefixes(p.account), factorKey(p.account), "entry/"+p.account.String(), "wrap/"+p.account.String(), friendsKey(p.account), accountKey(p.account)) {
 			for _, key := range keysOf(t, c.office.own, prefix) {
 				changes = append(changes, store.Change{Key: key})
 			}

@@ -160,6 +160,9 @@ func (n *Node) openLog(ctx context.Context) error {
 	if err = n.keyLog.Ready(ctx); err == nil {
 		err = dropTops(ctx, n.own)
 	}
+	if err == nil {
+		err = n.readCosigned(ctx, false)
+	}
 	if err != nil && ctx.Err() == nil {
 		n.log.Error("the log of key statements cannot be read: nobody registers, and no keys are shown, until it can", "error", err)
 		return nil
@@ -224,11 +227,17 @@ func serveLogFile(ctx context.Context, a *api, r *incoming) (any, error) {
 	if !ok {
 		return nil, wire.Errorf(wire.NotExist, "number", "there is no such log here")
 	}
-	b, err := a.node.keyLog.File(ctx, file)
+	var b []byte
+	var err error
+	if file == cosignedFile {
+		b, err = a.node.cosignedCheckpoint()
+	} else {
+		b, err = a.node.keyLog.File(ctx, file)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if file == keyservice.CheckpointFile {
+	if file == keyservice.CheckpointFile || file == cosignedFile {
 		return reply{status: 200, contentType: wire.MediaText, body: b}, nil
 	}
 	return reply{status: 200, contentType: wire.MediaOctets, body: b, cache: forever}, nil

@@ -102,7 +102,7 @@ func (n *Node) Login(ctx context.Context, req wire.LoginRequest, from netip.Addr
 	if !who.answers(req.Answer, c.Purpose, encoded) {
 		return wire.LoginReply{}, unauthenticated()
 	}
-	reply, err := n.openSession(ctx, c, who, req, device)
+	reply, err := n.enter(ctx, c, who, req, device, from)
 	if errors.Is(err, wire.Unauthenticated) { // a challenge that was spent before is a failure
 		return reply, err
 	}
@@ -110,6 +110,21 @@ func (n *Node) Login(ctx context.Context, req wire.LoginRequest, from netip.Addr
 		n.log.Warn("a log-in was not given back to its budget", "error", failed)
 	}
 	return reply, err
+}
+
+// enter opens the session of somebody who has answered the challenge. That somebody
+// with a password also has to show a code is told to nobody else.
+func (n *Node) enter(ctx context.Context, c *wire.Challenge, who candidate, req wire.LoginRequest, device string, from netip.Addr) (wire.LoginReply, error) {
+	if c.Purpose == wire.PurposeLogin {
+		var shown *shownCode
+		if req.Code != nil {
+			shown = &shownCode{*req.Code, from}
+		}
+		if err := n.passes(ctx, who.account, shown); err != nil {
+			return wire.LoginReply{}, err
+		}
+	}
+	return n.openSession(ctx, c, who, req, device)
 }
 
 // challenge returns the challenge as it is bound to this node.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
 )
 
 // A matrix is the table "Who may call what" of docs/security.md.
@@ -62,6 +63,7 @@ type request struct {
 	query  string // with the question mark
 	body   any
 	token  *wire.Token // the caller's if nil
+	code   wire.FactorCode
 }
 
 // A trial is one row: what is asked, how it shows that something of ann's
@@ -85,6 +87,11 @@ func newCast(t *testing.T) *cast {
 	w := newLiveWorld(t)
 	x := &cast{home: w.host(), other: w.host(), west: w.host(), log: newOutsideLog(t, "example.com/log")}
 	x.home.watched = must(ParseWitnessedLogs(x.log.vkey))
+	shown := x.home.asked(t, 0)
+	line := must(keyservice.Cosign(shown.Signed, "far.example", wire.NewNodeWitnessSecret([32]byte{1}), time.Now()))
+	if err := x.home.keepCosignature(t.Context(), shown.New.Size, shown.Signed, line); err != nil {
+		t.Fatal(err)
+	}
 	x.ann, x.ghost = x.home.person("ann"), x.home.newPerson("ghost")
 	x.gus = x.home.person("gus")
 	people := map[string]*testPerson{"ann": x.ann}
@@ -168,6 +175,9 @@ func (c *caller) sends(method, pattern string, q request) answer {
 	if token != nil {
 		header = append(header, bearer(*token))
 	}
+	if !q.code.IsZero() {
+		header = append(header, wire.HeaderSecondFactor+": "+q.code.Reveal())
+	}
 	if c.node != nil {
 		header = append(header, c.node.signs(at.name, method, path, body)...)
 	}
@@ -241,6 +251,13 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 	}
 	var told wire.Entry
 	handles := 0
+	appliances := map[*testPerson]*appliance{}
+	protected := func(c *caller) *appliance {
+		if appliances[c.person] == nil {
+			appliances[c.person] = newAppliance()
+		}
+		return appliances[c.person]
+	}
 	return map[string]trial{
 		"the node's document":     {ask: nothing, shows: holds(`{"document":"`)},
 		"whether the node serves": {ask: nothing, shows: holds(`"status":"ok"`)},
@@ -255,6 +272,9 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 		"the checkpoint of the node's log": {ask: func(*caller) request {
 			return request{at: x.home, params: []string{fmt.Sprint(x.home.logID.Number)}}
 		}, shows: holds(x.home.logID.Origin(x.home.name))},
+		"the cosigned checkpoint of the node's log": {ask: func(*caller) request {
+			return request{at: x.home, params: []string{fmt.Sprint(x.home.logID.Number)}}
+		}, shows: holds("— far.example/v1/witness ")},
 		"leaves of the node's log": {ask: func(*caller) request {
 			return request{at: x.home, params: []string{fmt.Sprint(x.home.logID.Number), "entries/000.p/1"}}
 		}, shows: func(_ *caller, a answer, _ bool) bool { return len(a.body) > 100 }},
@@ -294,6 +314,15 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 			absent: func(*caller) []request { return []request{{params: []string{id()}}} },
 		},
 		"the end of all sessions but the caller's": {ask: nothing, shows: func(*caller, answer, bool) bool { return !has(third) }},
+		"whether ann has a second factor":          {ask: nothing, shows: func(c *caller, a answer, _ bool) bool { return c.person == x.ann && a.status == 200 }},
+		"a second factor": {ask: func(c *caller) request {
+			return request{body: protected(c).request(c.person.account, time.Now())}
+		}, shows: changes},
+		"other backup codes": {ask: func(c *caller) request {
+			code := protected(c).takes()
+			return request{code: code, body: wire.BackupRequest{Backup: protected(c).hashes(c.person.account)}}
+		}, shows: changes},
+		"the end of the second factor":    {ask: func(c *caller) request { return request{code: protected(c).takes()} }, shows: changes},
 		"ann's vault":                     {ask: nothing, shows: holds(textOf(x.ann.heads[1]))},
 		"the next version of ann's vault": {ask: send(nil, vault), shows: changes},
 		"ann's keys": {ask: func(c *caller) request {

@@ -141,7 +141,7 @@ func announced(c store.Change) bool {
 		return true
 	case "sess":
 		return c.Value == nil
-	case "logtop":
+	case "logtop", "cosigned":
 		return c.Value != nil
 	}
 	return c.Key == documentKey

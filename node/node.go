@@ -52,8 +52,10 @@ type Options struct {
 	// WitnessedLogs are keys of logs that the node cosigns when they ask, beside those
 	// of nodes that it knows.
 	WitnessedLogs []note.Verifier
+	// NamedWitnesses are asked to cosign the log of this node, beside nodes of friends.
+	NamedWitnesses []NamedWitness
 	// Peers makes what the node reaches other nodes with; federation.NewClient if
-	// nil.
+	// nil. Nobody is asked to cosign if these are no Witnesses.
 	Peers func(federation.ClientOptions) (Peers, error)
 
 	pace pace // usualPace if zero
@@ -88,17 +90,20 @@ type Node struct {
 
 	cosigner witnessIdentity // as which this node is a witness
 	watched  []note.Verifier // of other logs than those of nodes
+	cosigned cosigned        // what witnesses say of the log of this node
+	named    []NamedWitness
 
-	door     *door
-	secret   wire.Hidden[[32]byte] // for tags that only this node makes and checks
-	macs     sync.Pool             // of *macState
-	nobody   []byte                // encoded, the slots of decoys
-	document atomic.Pointer[wire.NodeDocumentReply]
-	ring     atomic.Pointer[ring]
-	client   *federation.Client
-	server   *federation.Server
-	peers    Peers
-	known    *peerStore
+	door      *door
+	secret    wire.Hidden[[32]byte] // for tags that only this node makes and checks
+	macs      sync.Pool             // of *macState
+	nobody    []byte                // encoded, the slots of decoys
+	document  atomic.Pointer[wire.NodeDocumentReply]
+	ring      atomic.Pointer[ring]
+	client    *federation.Client
+	server    *federation.Server
+	peers     Peers
+	witnesses Witnesses // nil if there is no network
+	known     *peerStore
 
 	ownKeys  *keyservice.Service // of people registered here, and of those about to
 	copyKeys *keyservice.Service // of everybody else
@@ -171,12 +176,15 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n.work.Go(n.roomLoop)
 	n.work.Go(n.regainLoop)
 	n.work.Go(n.rotateLoop)
+	if n.witnesses != nil {
+		n.work.Go(n.cosignLoop)
+	}
 	n.work.Go(n.leaveLoop)
 	return n, nil
 }
 
 func newNode(o Options) *Node {
-	n := &Node{name: o.Name, host: cmp.Or(o.Host, o.Name), own: o.Own, copies: o.Copies, now: o.Now, log: o.Log, dev: o.Development, every: o.SyncInterval, jitter: o.jitter, watched: o.WitnessedLogs}
+	n := &Node{name: o.Name, host: cmp.Or(o.Host, o.Name), own: o.Own, copies: o.Copies, now: o.Now, log: o.Log, dev: o.Development, every: o.SyncInterval, jitter: o.jitter, watched: o.WitnessedLogs, named: o.NamedWitnesses}
 	if n.now == nil {
 		n.now = time.Now
 	}
@@ -271,11 +279,12 @@ func (n *Node) openPeers(o Options, secrets federation.Secrets) error {
 	if n.client, err = federation.NewClient(options); err != nil {
 		return err
 	}
-	n.peers = n.client
+	n.peers, n.witnesses = n.client, n.client
 	if o.Peers != nil {
 		if n.peers, err = o.Peers(options); err != nil {
 			return err
 		}
+		n.witnesses, _ = n.peers.(Witnesses)
 	}
 	var replay federation.ReplayStore = replayStore{n.own}
 	if o.Shared {
@@ -363,7 +372,9 @@ type Person struct {
 	node    *Node
 	account wire.AccountID
 	handle  wire.Handle
-	session *session // nil unless Authenticate made the Person
+	session *session   // nil unless Authenticate made the Person
+	shown   *shownCode // of a second factor; nil if none came with the request
+	clear   bool       // the second factor was asked for, and is no longer in the way
 }
 
 // As binds who asks. The account is registered here under handle.

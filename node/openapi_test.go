@@ -47,6 +47,9 @@ func TestOpenAPIRoutes(t *testing.T) {
 		if rt.pattern == wire.PathEvents {
 			r.parameters = append(r.parameters, "header "+wire.HeaderLastEvent)
 		}
+		if rt.guarded || rt.method+" "+rt.pattern == "PUT "+wire.PathVault { // where the slots change
+			r.parameters = append(r.parameters, "header "+wire.HeaderSecondFactor)
+		}
 		slices.Sort(r.parameters)
 		if rt.method != "*" {
 			want[rt.method+" "+rt.pattern] = r
@@ -84,6 +87,7 @@ var apiTypes = map[string][2]any{
 	"GET " + wire.PathNodeInfo:      {nil, wire.NodeInfo{}},
 	"GET " + wire.PathWebFinger:     {nil, wire.WebFinger{}},
 	"GET " + wire.PathLogTop:        {nil, ""},
+	"GET " + wire.PathCosigned:      {nil, ""},
 	"GET " + wire.PathLogFile:       {nil, ""},
 	"POST " + wire.PathWitness:      {"", ""},
 	"POST " + wire.PathRegister:     {wire.RegisterRequest{}, wire.RegisterReply{}},
@@ -99,6 +103,10 @@ var apiTypes = map[string][2]any{
 	"GET " + wire.PathVault:         {nil, wire.VaultReply{}},
 	"PUT " + wire.PathVault:         {wire.VaultUpdate{}, nil},
 	"POST " + wire.PathKeys:         {wire.KeysRequest{}, wire.KeysReply{}},
+	"GET " + wire.PathFactor:        {nil, wire.SecondFactorReply{}},
+	"PUT " + wire.PathFactor:        {wire.SecondFactorRequest{}, nil},
+	"DELETE " + wire.PathFactor:     {nil, nil},
+	"PUT " + wire.PathBackup:        {wire.BackupRequest{}, nil},
 	"GET " + wire.PathFriends:       {nil, wire.FriendsReply{}},
 	"POST " + wire.PathFriends:      {wire.FriendRequest{}, wire.FriendReply{}},
 	"POST " + wire.PathWraps:        {wire.WrapsRequest{}, nil},
@@ -161,7 +169,7 @@ func (s *spec) derive(t *testing.T, typ reflect.Type, seen map[string]bool) any 
 	switch {
 	case typ.Kind() == reflect.Pointer:
 		return s.derive(t, typ.Elem(), seen)
-	case inWire && typ.Kind() == reflect.Struct && typ != reflect.TypeFor[wire.Token]() && typ != reflect.TypeFor[wire.Address]():
+	case inWire && typ.Kind() == reflect.Struct && !isText(typ):
 		if !seen[typ.Name()] {
 			seen[typ.Name()] = true
 			s.compare(t, typ, seen)
@@ -179,6 +187,13 @@ func (s *spec) derive(t *testing.T, typ reflect.Type, seen map[string]bool) any 
 	}
 	simple := map[reflect.Kind]string{reflect.Int: "integer", reflect.Uint32: "integer", reflect.Bool: "boolean", reflect.String: "string"}
 	return map[string]any{"type": simple[typ.Kind()]}
+}
+
+// isText reports whether a struct stands in JSON as a string.
+func isText(typ reflect.Type) bool {
+	return slices.Contains([]reflect.Type{
+		reflect.TypeFor[wire.Token](), reflect.TypeFor[wire.Address](), reflect.TypeFor[wire.FactorCode](), reflect.TypeFor[wire.TOTPSecret](),
+	}, typ)
 }
 
 // compare holds the schema of a struct to its members.
@@ -276,6 +291,9 @@ func TestOpenAPILimits(t *testing.T) {
 		"SessionInfo/device minLength": 1, "SessionInfo/device maxLength": wire.MaxDeviceName, "SessionsReply/sessions maxItems": wire.MaxSessions,
 		"HeadsReply/head maxLength": statement, "VaultReply/heads maxItems": wire.MaxHeads, "VaultReply/heads/items maxLength": statement,
 		"KeysReply/statements minItems": 1, "KeysReply/statements maxItems": wire.MaxKeyChain, "KeysReply/statements/items maxLength": statement,
+		"FactorKind minimum": 1, "FactorKind maximum": int(wire.MaxInteger), "SecondFactorReply/backup minimum": 0, "SecondFactorReply/backup maximum": wire.BackupCodes,
+		"SecondFactorRequest/backup minItems": wire.BackupCodes, "SecondFactorRequest/backup maxItems": wire.BackupCodes,
+		"BackupRequest/backup minItems": wire.BackupCodes, "BackupRequest/backup maxItems": wire.BackupCodes,
 		"KeysReply/proof maxLength":     encoded(wire.MaxLogProof),
 		"KeysReply/tombstone maxLength": statement, "FriendRecord/tombstone maxLength": statement, "DeleteRequest/tombstone maxLength": statement,
 		"FriendsReply/friends maxItems": maxFriends, "StreamReply/entries maxItems": wire.MaxPage, "FeedReply/items maxItems": wire.MaxPage,

@@ -84,6 +84,10 @@ func ways(n *testNode, ann *testPerson) map[string]map[string]func(name wire.Nod
 			_, err := n.witnessedLog(ctx, &keyservice.AddCheckpoint{Origin: string(name) + "/v1/log/1"})
 			return err
 		}},
+		"askNear": {"a node at which people have friends, to cosign": func(name wire.NodeName) error {
+			_, _, err := n.askNear(ctx, name, []byte("old 0\n"))
+			return err
+		}},
 		"tell":    {"a notice": func(name wire.NodeName) error { return n.tell(ctx, name, nil, nil, true) }},
 		"askSync": {"a stream to copy": func(name wire.NodeName) error { _, err := n.askSync(ctx, name, wire.SyncRequest{}); return err }},
 	}
@@ -105,7 +109,7 @@ func TestNamesThatLeadInside(t *testing.T) {
 	w := newWorld(t)
 	n := w.open(north, nil, nil)
 	ann := n.person("ann")
-	n.peers = n.client // and no world in between
+	n.peers, n.witnesses = n.client, n.client // and no world in between
 	way := 0
 	for site, list := range ways(n, ann) {
 		for what, enter := range list {
@@ -153,7 +157,7 @@ func TestWaysAreKnown(t *testing.T) {
 				f, in := d.(*ast.FuncDecl)
 				if s, ok := node.(*ast.SelectorExpr); ok && in {
 					of, ok := s.X.(*ast.SelectorExpr)
-					if ok && of.Sel.Name == "peers" && s.Sel.Name == "To" || ok && of.Sel.Name == "client" && !slices.Contains(askNobody, s.Sel.Name) {
+					if ok && of.Sel.Name == "peers" && s.Sel.Name == "To" || ok && of.Sel.Name == "witnesses" && s.Sel.Name == "AddCheckpoint" || ok && of.Sel.Name == "client" && !slices.Contains(askNobody, s.Sel.Name) {
 						found[f.Name.Name] = true
 					}
 				}

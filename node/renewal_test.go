@@ -33,6 +33,56 @@ func (p *testPerson) renewal(identity *wire.IdentitySecret) wire.VaultUpdate {
 	return wire.VaultUpdate{VaultRecord: p.nextVault(), KeyStatement: signed}
 }
 
+// identityRenewal is what a thief of the identity key can make: a statement with keys of
+// their own and the same recovery keys; and the vault, which may have another log-in key for
+// the recovery code.
+func (p *testPerson) identityRenewal(locksOut bool) wire.VaultUpdate {
+	p.t.Helper()
+	before, next, identity := p.keys[len(p.keys)-1], *p.newest, wire.NewIdentitySecret(random32())
+	next.Account, next.Seq, next.Prev, next.Signer = p.account, next.Seq+1, before.Hash(wire.LabelKeyStatement), wire.ByIdentity
+	next.Identity = identity.Public()
+	signed := must(next.Sign(p.identity))
+	p.keys, p.newest, p.identity = append(slices.Clone(p.keys), signed), &next, identity
+	if locksOut {
+		slots := must(wire.DecodeSlots(p.slots))
+		slots.RecoveryLogin = wire.NewRecoveryLoginSecret(random32()).Public()
+		p.slots = must(slots.Encode())
+	}
+	return wire.VaultUpdate{VaultRecord: p.nextVault(), KeyStatement: signed}
+}
+
+// TestRecoveryWins: where a thief of the identity key was first, the recovery code goes on
+// from there, and nothing that the thief signs counts any more.
+func TestRecoveryWins(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	ann := n.person("ann")
+	ann.posts(1)
+	thief := *ann
+	locked := *ann
+	slots := must(wire.DecodeSlots(locked.slots))
+	slots.RecoveryLogin = wire.NewRecoveryLoginSecret(random32()).Public()
+	locked.slots = must(slots.Encode())
+	kind(t, ann.as().PutVault(t.Context(), locked.nextVault()), wire.Invalid) // the owner is not locked out
+	thief.renews(thief.identityRenewal(false))
+	ann.keys, ann.newest, ann.heads, ann.identity = thief.keys, thief.newest, thief.heads, thief.identity
+	identity := wire.NewIdentitySecret(random32())
+	ann.renews(ann.renewal(&identity))
+	if k := ann.shownKeys(n.Node).Newest(); k.Seq != 2 || k.Identity != identity.Public() {
+		t.Errorf("statement %d, with other keys", k.Seq)
+	}
+	locked = *ann
+	slots = must(wire.DecodeSlots(locked.slots))
+	slots.RecoveryLogin = wire.NewRecoveryLoginSecret(random32()).Public()
+	locked.slots = must(slots.Encode())
+	kind(t, ann.as().PutVault(t.Context(), locked.nextVault()), wire.Invalid) // nor by a stolen session afterwards
+	late := thief.identityRenewal(false)
+	kind(t, ann.as().RenewKeys(t.Context(), late), wire.Conflict)
+	kind(t, ann.as().PutVault(t.Context(), thief.nextVault()), wire.Invalid) // under keys that never counted
+	ann.publish(ann.epoch())
+	_, err := ann.as().Publish(t.Context(), wire.PublishRequest{Entry: thief.post()})
+	kind(t, err, wire.Invalid)
+}
+
 // renews hands a renewal in.
 func (p *testPerson) renews(u wire.VaultUpdate) {
 	p.t.Helper()
@@ -126,6 +176,9 @@ func TestRenewKeysRefuses(t *testing.T) {
 			return u
 		}},
 		"one that was left out": {wire.Invalid, func(p *testPerson) wire.VaultUpdate { p.renewal(nil); return p.renewal(nil) }},
+		"another recovery code, signed by the identity key": {wire.Invalid, func(p *testPerson) wire.VaultUpdate {
+			return p.identityRenewal(true)
+		}},
 		"a bad signature": {wire.Invalid, func(p *testPerson) wire.VaultUpdate {
 			u := p.renewal(nil)
 			u.KeyStatement[70] ^= 1

@@ -270,6 +270,20 @@ func (r *incoming) token() (wire.Token, error) {
 	return wire.ParseToken(s)
 }
 
+// shownCode returns the code of a second factor that came with the request, nil if
+// none did.
+func (r *incoming) shownCode() (*shownCode, error) {
+	value, count := r.one(wire.HeaderSecondFactor)
+	switch count {
+	case 0:
+		return nil, nil
+	case 1:
+		code, err := wire.ParseFactorCode(value)
+		return &shownCode{code, r.from}, err
+	}
+	return nil, wire.Errorf(wire.Invalid, "second factor", "it is there more than once")
+}
+
 // decode reads the body.
 func decode[T any](r *incoming) (v T, err error) {
 	return v, wire.DecodeJSON(r.body, &v)

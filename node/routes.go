@@ -39,6 +39,7 @@ type route struct {
 	method  string // "*" for every one
 	pattern string
 	open    bool     // served without a session
+	guarded bool     // served only to who shows a code, where the account has a second factor
 	deaf    bool     // served without hearing what other processes of this node did
 	limit   int      // bytes of the body; bodyLimit if 0
 	query   []string // parameters it knows
@@ -61,16 +62,21 @@ func routes() []route {
 		{method: "POST", pattern: wire.PathLogin, open: true, serve: serveLogin},
 		{method: "POST", pattern: wire.PathHeads, open: true, serve: serveHeads},
 		{method: "GET", pattern: wire.PathLogTop, open: true, serve: serveLogFile},
+		{method: "GET", pattern: wire.PathCosigned, open: true, serve: serveLogFile},
 		{method: "GET", pattern: wire.PathLogFile, open: true, deep: true, serve: serveLogFile},
 		{method: "POST", pattern: wire.PathWitness, open: true, limit: witnessLimit, serve: serveAddCheckpoint},
 		{method: "*", pattern: federationPrefix + "*", open: true, limit: federation.MaxRequest, serve: servePeer},
 
-		{method: "POST", pattern: wire.PathTombstone, serve: serveDelete},
+		{method: "POST", pattern: wire.PathTombstone, guarded: true, serve: serveDelete},
 		{method: "GET", pattern: wire.PathSession, serve: serveGetSession},
 		{method: "DELETE", pattern: wire.PathSession, serve: serveEndSession},
 		{method: "GET", pattern: wire.PathSessions, serve: serveSessions},
-		{method: "DELETE", pattern: wire.PathSessions, serve: serveEndOthers},
-		{method: "DELETE", pattern: wire.PathOneOfAll, serve: serveEndOne},
+		{method: "DELETE", pattern: wire.PathSessions, guarded: true, serve: serveEndOthers},
+		{method: "DELETE", pattern: wire.PathOneOfAll, guarded: true, serve: serveEndOne},
+		{method: "GET", pattern: wire.PathFactor, serve: serveGetFactor},
+		{method: "PUT", pattern: wire.PathFactor, guarded: true, serve: servePutFactor},
+		{method: "DELETE", pattern: wire.PathFactor, guarded: true, serve: serveEndFactor},
+		{method: "PUT", pattern: wire.PathBackup, guarded: true, serve: servePutBackup},
 		{method: "GET", pattern: wire.PathVault, query: []string{"after"}, serve: serveGetVault},
 		{method: "PUT", pattern: wire.PathVault, limit: vaultLimit, serve: servePutVault},
 		{method: "POST", pattern: wire.PathKeys, serve: serveKeys},
@@ -113,7 +119,10 @@ func (a *api) admit(ctx context.Context, rt route, r *incoming) error {
 	if err := a.node.hear(ctx); err != nil || rt.open {
 		return err
 	}
-	r.person, err = a.node.Authenticate(ctx, token)
+	if r.person, err = a.node.Authenticate(ctx, token); err != nil {
+		return err
+	}
+	r.person.shown, err = r.shownCode()
 	return err
 }
 
@@ -132,6 +141,11 @@ func (rt route) admits(r *incoming) error {
 
 // answer serves an admitted request.
 func (a *api) answer(ctx context.Context, rt route, r *incoming) reply {
+	if rt.guarded {
+		if err := r.person.cleared(ctx); err != nil {
+			return a.failure(r, err)
+		}
+	}
 	v, err := rt.serve(ctx, a, r)
 	switch v := v.(type) {
 	case federation.RawResponse:

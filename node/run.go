@@ -59,10 +59,14 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 	if err != nil {
 		return fmt.Errorf("witness.logs: %w", err)
 	}
+	named, err := ParseNamedWitnesses(c.Witness.Ask, c.Dev)
+	if err != nil {
+		return fmt.Errorf("witness.ask: %w", err)
+	}
 	n, err := Open(ctx, Options{
 		Name: c.Name, Host: c.Host, Development: c.Dev, Own: own, Copies: copies, MaxCopies: c.Copies.MaxBytes, Log: log,
 		SyncInterval: c.SyncInterval, SessionLifetime: c.Sessions, PeersFile: c.PeersFile, Software: "peerbrain/" + Version(), Contact: c.Contact,
-		Shared: c.Store.Kind == StoreMongoDB, KeyLifetime: c.Keys.Lifetime, WitnessedLogs: watched,
+		Shared: c.Store.Kind == StoreMongoDB, KeyLifetime: c.Keys.Lifetime, WitnessedLogs: watched, NamedWitnesses: named,
 	})
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ func TestSecretsAreNotWritten(t *testing.T) {
 		Holders: []any{
 			nodeKeys{Root: wire.Hide(b), Request: wire.Hide(b), Secret: wire.Hide(b), Newer: []wire.Hidden[[32]byte]{wire.Hide(b)}}, &Node{secret: wire.Hide(b)},
 			&ring{secrets: map[wire.NodeRequestKey]wire.NodeRequestSecret{{}: wire.NewNodeRequestSecret(b)}},
+			factor{Secret: wire.Hide(b[:])}, shownCode{code: wire.NewBackupCode(b)}, wire.SecondFactorRequest{Secret: wire.NewTOTPSecret(b), Code: wire.NewBackupCode(b)},
 			wire.LoginRequest{DeviceToken: &token}, wire.LoginReply{Token: token, DeviceToken: token},
 		},
 		Open: []string{"requestKey"},

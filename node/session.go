@@ -136,8 +136,8 @@ func (n *Node) endSession(ctx context.Context, s *session) error {
 }
 
 // openSession spends the challenge and, in the same Apply and after it, writes
-// the session: of many answers to one challenge, one gets in. The device is the key of
-// one that is known, or empty.
+// the session: of many answers to one challenge, one gets in. Between the two it ends
+// the second factor of who recovers. The device is the key of one that is known, or empty.
 func (n *Node) openSession(ctx context.Context, c *wire.Challenge, who candidate, req wire.LoginRequest, device string) (wire.LoginReply, error) {
 	now, account := n.now(), who.account
 	reply := wire.LoginReply{
@@ -148,6 +148,9 @@ func (n *Node) openSession(ctx context.Context, c *wire.Challenge, who candidate
 	// The hash tells whose answer spent the challenge, should the store make
 	// these changes twice (see store.Store.Apply).
 	changes := append(make([]store.Change, 0, 4), store.Change{Key: spentKey(c), Value: []byte(hash.String()), If: store.IfAbsent()})
+	if c.Purpose == wire.PurposeRecovery {
+		changes = append(changes, endFactors(account))
+	}
 	known := device != ""
 	if known {
 		reply.DeviceToken = *req.DeviceToken

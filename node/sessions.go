@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -52,8 +52,10 @@ func (r *vaultRecord) begin(p *Person) {
 }
 
 // successor is the record of v, the version of a vault after current. Another password,
-// another recovery code and other keys begin another era.
-func (p *Person) successor(current *vaultRecord, v wire.VaultUpdate, slots *wire.Slots) (*vaultRecord, error) {
+// another recovery code and other keys begin another era. Whoever has stolen a session
+// and the keys can lock the owner out of neither: the code that they have opens a log-in
+// until it signs for another one.
+func (p *Person) successor(chain *keyservice.Chain, current *vaultRecord, v wire.VaultUpdate, slots *wire.Slots) (*vaultRecord, error) {
 	if err := p.asks(current); err != nil {
 		return nil, err
 	}
@@ -62,6 +64,9 @@ func (p *Person) successor(current *vaultRecord, v wire.VaultUpdate, slots *wire
 		return nil, fmt.Errorf("vault of %s: %v", p.account, err)
 	}
 	next := &vaultRecord{recordVersion, v.Head, v.Slots, current.Era, current.Keeper, v.KeyStatement}
+	if slots.RecoveryLogin != before.RecoveryLogin && (len(v.KeyStatement) == 0 || chain.Newest().Signer != wire.ByRecovery) {
+		return nil, wire.Errorf(wire.Invalid, "slots", "only the present recovery code replaces the recovery code")
+	}
 	if slots.Login != before.Login || slots.RecoveryLogin != before.RecoveryLogin || len(v.KeyStatement) > 0 {
 		next.begin(p)
 	}
@@ -149,9 +154,7 @@ func (p *Person) EndOtherSessions(ctx context.Context) error {
 			return err
 		}
 	}
-	busy := wire.Errorf(wire.Unavailable, "", "the account changes all the time; try again later")
-	busy.RetryAfter = time.Second
-	return busy
+	return changesAllTheTime()
 }
 
 // maxEraTries is how often somebody else may be first.

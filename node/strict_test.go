@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"encoding"
 	"encoding/json"
 	"fmt"
@@ -25,6 +26,7 @@ func bodies(t *testing.T, home, west *served) (map[string]any, wire.Token) {
 	v := &visitor{handle: "ann", login: ann.login}
 	login := v.answer(t, home.name, wire.PurposeLogin, challenge, nil)
 	login.DeviceToken = &session.DeviceToken
+	login.Code = new(wire.NewBackupCode(random32())) // which nobody has asked for
 	query := &wire.HeadQuery{Version: wire.Version, Suite: wire.Suite, Account: wil.account, Node: home.name, Created: time.Now().UnixMilli()}
 	wil.befriend(cid)
 	home.pulls(west.testNode)
@@ -34,6 +36,8 @@ func bodies(t *testing.T, home, west *served) (map[string]any, wire.Token) {
 		"POST " + wire.PathChallenge: wire.ChallengeRequest{Handle: "ann", Purpose: wire.PurposeLogin},
 		"POST " + wire.PathLogin:     login,
 		"POST " + wire.PathHeads:     wire.HeadsRequest{Account: wil.account, Query: must(query.Sign(wil.identity))},
+		"PUT " + wire.PathFactor:     newAppliance().request(ann.account, time.Now()),
+		"PUT " + wire.PathBackup:     wire.BackupRequest{Backup: newAppliance().hashes(ann.account)},
 		"PUT " + wire.PathVault:      ann.renewal(nil),
 		"POST " + wire.PathTombstone: wire.DeleteRequest{Tombstone: must(ann.tombstone().Sign(ann.identity))}, // by the keys that came with that
 		"POST " + wire.PathKeys:      wire.KeysRequest{Address: ann.address, Account: &ann.account},
@@ -129,7 +133,7 @@ var values = []struct{ text, fits string }{
 // some may (200), others speak of nobody and nothing without it.
 var absences = map[string]int{
 	"POST /v1/login /expires": 401, "POST /v1/login /answer": 401, "POST /v1/login /tag": 401, "POST /v1/login /nonce": 401,
-	"POST /v1/login /device_token": 200, "POST /v1/heads /account": 404, "POST /v1/heads /query": 404, "POST /v1/keys /account": 200,
+	"POST /v1/login /device_token": 200, "POST /v1/login /code": 200, "PUT /v1/second-factor /kind": 426, "POST /v1/heads /account": 404, "POST /v1/heads /query": 404, "POST /v1/keys /account": 200,
 	"POST /v1/entries /ends": 200, "POST /v1/entries /ends/0/address": 404,
 	"POST /federation/v1/keys /account": 200, "POST /federation/v1/keys /address": 404, "POST /federation/v1/friendship /from": 403,
 	"POST /federation/v1/friendship /to": 404, "POST /federation/v1/friendship /to_account": 404,
@@ -178,6 +182,16 @@ func spoils(t *testing.T, text []byte, of reflect.Type) map[string]string {
 	return all
 }
 
+// lets gives somebody a second factor of which one code is left, always the same, and
+// returns the header with it.
+func (n *testNode) lets(of wire.AccountID) string {
+	code := wire.NewBackupCode(of)
+	if err := n.own.Apply(context.Background(), put(factorKey(of), &factorRecord{Version: recordVersion, Backup: []wire.Hash{code.Hash(of)}})); err != nil {
+		n.world.t.Fatal(err)
+	}
+	return wire.HeaderSecondFactor + ": " + code.Reveal()
+}
+
 // TestBodiesAreStrict spoils each member of each request, in every way that
 // some decoder takes for something else, and each body as a whole. All of it is
 // refused, and nothing is kept.
@@ -186,6 +200,7 @@ func TestBodiesAreStrict(t *testing.T) {
 	w := newLiveWorld(t)
 	home, west := w.host(), w.host()
 	requests, ann := bodies(t, home, west)
+	account := must(home.Authenticate(t.Context(), ann)).account
 	count := 0
 	names := slices.DeleteFunc(everyRoute(home.testNode), func(name string) bool { return name == "POST "+wire.PathTombstone })
 	for _, name := range append(names, "POST "+wire.PathTombstone) { // after which nobody is there who asks
@@ -203,7 +218,19 @@ func TestBodiesAreStrict(t *testing.T) {
 			if strings.HasPrefix(path, federationPrefix) {
 				header = west.signs(home.name, method, path, []byte(body))
 			}
+			if path == wire.PathBackup {
+				defer home.lets(account)
+				header = append(header, home.lets(account))
+			}
 			return home.sends(method, path, []byte(body), header...)
+		}
+		switch path {
+		case wire.PathBackup:
+			home.lets(account)
+		case wire.PathVault: // from here on nobody is asked for a code
+			if err := home.own.Apply(t.Context(), endFactors(account)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		// An entry is answered before the ends that it commits are delivered.
 		eventually(t, "nothing waits for delivery", func() bool { return len(keysOf(t, home.own, "deliver/")) == 0 })

@@ -22,6 +22,11 @@ const (
 	guessDevice     budgetName = "failed log-ins of a known device"
 	recoveryAddress budgetName = "failed recoveries from an address"
 
+	// Wrong codes of a second factor. Only who knows the password gets so far, or has a
+	// session.
+	guessCode        budgetName = "wrong codes for an account"
+	guessCodeAddress budgetName = "wrong codes from an address"
+
 	// Everything else that strangers may ask for, whether it succeeds or not.
 	askChallenge budgetName = "challenges for an address"
 	askLogin     budgetName = "log-ins from an address"
@@ -51,19 +56,21 @@ var guesses = budget{rates: [2]rate{{10, time.Minute}, {100, 24 * time.Hour}}, b
 
 // budgets is the only place where numbers of requests stand (TestBudgets).
 var budgets = map[budgetName]budget{
-	guessAccount:    guesses,
-	guessAddress:    guesses,
-	guessDevice:     guesses,
-	recoveryAddress: guesses,
-	askChallenge:    {rates: [2]rate{{60, time.Minute}}},
-	askLogin:        {rates: [2]rate{{60, time.Minute}}},
-	askRegister:     {rates: [2]rate{{10, time.Minute}, {100, 24 * time.Hour}}},
-	askHeads:        {rates: [2]rate{{60, time.Minute}}},
-	askKeys:         {rates: [2]rate{{120, time.Minute}}},
-	askPeerKeys:     {rates: [2]rate{{3000, time.Minute}}},
-	askLog:          {rates: [2]rate{{1200, time.Minute}}},
-	askWitness:      {rates: [2]rate{{600, time.Minute}}},
-	askWebFinger:    {rates: [2]rate{{60, time.Minute}, {1000, 24 * time.Hour}}},
+	guessAccount:     guesses,
+	guessAddress:     guesses,
+	guessDevice:      guesses,
+	recoveryAddress:  guesses,
+	guessCode:        guesses,
+	guessCodeAddress: guesses,
+	askChallenge:     {rates: [2]rate{{60, time.Minute}}},
+	askLogin:         {rates: [2]rate{{60, time.Minute}}},
+	askRegister:      {rates: [2]rate{{10, time.Minute}, {100, 24 * time.Hour}}},
+	askHeads:         {rates: [2]rate{{60, time.Minute}}},
+	askKeys:          {rates: [2]rate{{120, time.Minute}}},
+	askPeerKeys:      {rates: [2]rate{{3000, time.Minute}}},
+	askLog:           {rates: [2]rate{{1200, time.Minute}}},
+	askWitness:       {rates: [2]rate{{600, time.Minute}}},
+	askWebFinger:     {rates: [2]rate{{60, time.Minute}, {1000, 24 * time.Hour}}},
 }
 
 const (
@@ -204,7 +211,7 @@ func (a *attempt) undo(ctx context.Context, succeeded bool) error {
 		err := a.t.purses.change(ctx, c.claim, func(p *purse) error {
 			p.giveBack(budgets[c.name])
 			switch {
-			case succeeded && c.name != guessAddress && c.name != recoveryAddress:
+			case succeeded && c.name != guessAddress && c.name != recoveryAddress && c.name != guessCodeAddress:
 				p.failed, p.until = 0, time.Time{}
 			case p.until.Equal(c.after): // nothing failed meanwhile
 				p.until = c.before

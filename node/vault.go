@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -218,9 +219,14 @@ func (p *Person) putVault(ctx context.Context, chain *keyservice.Chain, v wire.V
 	if err := head.Follows(before, headHash(current.Head)); err != nil {
 		return refuse(err)
 	}
-	next, err := p.successor(current, v, slots)
+	next, err := p.successor(chain, current, v, slots)
 	if err != nil {
 		return err
+	}
+	if len(v.KeyStatement) > 0 || !bytes.Equal(v.Slots, current.Slots) {
+		if err := p.cleared(ctx); err != nil {
+			return err
+		}
 	}
 	if err := p.keepStatement(ctx, current); err != nil {
 		return err

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
@@ -404,6 +405,7 @@ func TestWitnessHasRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := n.cosign(t.Context(), q)
+		_, err = holdCall(t, "POST", wire.PathWitness, nil, struct{}{}, err)
 		kind(t, err, wire.Limit)
 		l := newOutsideLog(t, "example.com/log")
 		n.watched = must(ParseWitnessedLogs(l.vkey))
@@ -456,3 +458,34 @@ func TestFsckOfWitness(t *testing.T) {
 }
 
 func hexOf(b [32]byte) string { return fmt.Sprintf("%x", b) }
+
+// BenchmarkCosign lets 64 logs that grow be cosigned at once, each step on disk.
+func BenchmarkCosign(b *testing.B) {
+	const logs = 64
+	own := must(bolt.Open(filepath.Join(b.TempDir(), ownFile), bolt.Options{}))
+	defer own.Close()
+	n := newWorld(b).open(north, own, nil)
+	defer n.close()
+	requests := make([][]*keyservice.AddCheckpoint, logs)
+	for i := range requests {
+		l := newOutsideLog(b, fmt.Sprintf("example.com/log%d", i))
+		n.watched = append(n.watched, must(ParseWitnessedLogs(l.vkey))...)
+		for size := range int64(b.N/logs + 1) {
+			l.grow("a", 1)
+			requests[i] = append(requests[i], must(keyservice.ParseAddCheckpoint(l.request(size))))
+		}
+	}
+	b.ResetTimer()
+	var all sync.WaitGroup
+	for _, list := range requests {
+		all.Go(func() {
+			for _, q := range list {
+				if _, err := n.cosign(context.Background(), q); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}

@@ -28,16 +28,22 @@ and backups of nodes last as long as their operators keep them.
 
 The password is asked on the terminal, and then your address. A script gives the
 password with --password-file FILE (- for standard input) or in
-PEERBRAIN_PASSWORD, and --yes in place of the address.`,
+PEERBRAIN_PASSWORD, and --yes in place of the address.
+
+` + codeHelp,
 		Example: `  peerbrain delete-account
   peerbrain delete-account --yes --password-file password.txt`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.oneStandardInput(file); err != nil {
+				return err
+			}
 			return a.person(cmd.Context(), func(p *client.Person) error { return a.runDelete(cmd.Context(), p, file, yes) })
 		},
 	}
 	cmd.Flags().StringVar(&file, "password-file", "", "read the password from `FILE`, - for standard input")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask for the address")
+	a.codeFlag(cmd)
 	return cmd
 }
 

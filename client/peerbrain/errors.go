@@ -103,6 +103,8 @@ func (a *app) general(kind wire.Kind, err error) (what, hint string) {
 		return detail(err), hintForField(err)
 	case wire.Unauthenticated:
 		return detail(err), "log in again: peerbrain login " + cmp.Or(a.who, "NAME@NODE")
+	case wire.SecondFactor:
+		return detail(err), "each code works once; wait for the next one, or use another backup code"
 	case wire.Forbidden:
 		return what, "ask the operator of the node"
 	case wire.Throttled:

@@ -38,7 +38,9 @@ func (a *app) login() *cobra.Command {
 
 Friends, keys and posts are in place at once, on a device that never saw them.
 
-` + passwordHelp,
+` + passwordHelp + `
+
+` + codeHelp,
 		Example: `  peerbrain login ada@node.example
   peerbrain login ada@node.example --device laptop --password-file secret.txt`,
 		Args: oneAddress,
@@ -51,11 +53,15 @@ Friends, keys and posts are in place at once, on a device that never saw them.
 		},
 	}
 	passwordFlag(cmd, &file)
+	a.codeFlag(cmd)
 	deviceFlag(cmd, &device)
 	return cmd
 }
 
 func (a *app) runLogin(ctx context.Context, addr wire.Address, file, device string) error {
+	if err := a.oneStandardInput(file); err != nil {
+		return err
+	}
 	password, err := a.password(ctx, presentPassword(file))
 	if err != nil {
 		return err

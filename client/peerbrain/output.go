@@ -59,6 +59,17 @@ type (
 		postedJSON
 		Text string `json:"text"`
 	}
+	factorJSON struct {
+		On     bool `json:"on"`
+		Backup int  `json:"backup_codes_left"` // how many were not used yet
+	}
+	authenticatorJSON struct {
+		URI    string `json:"uri"`
+		Secret string `json:"secret"`
+	}
+	backupJSON struct {
+		Codes []string `json:"backup_codes"`
+	}
 	cursorJSON struct {
 		Cursor string `json:"cursor"`
 	}

@@ -26,7 +26,9 @@ account, and never both.
 Both are asked on the terminal. A script gives the present one with
 --password-file FILE (- for standard input; one line break at its end does not
 count) or in PEERBRAIN_PASSWORD, and the new one with --new-password-file FILE
-or in PEERBRAIN_NEW_PASSWORD.`,
+or in PEERBRAIN_NEW_PASSWORD.
+
+` + codeHelp,
 		Example: `  peerbrain passwd
   peerbrain passwd --password-file old.txt --new-password-file new.txt`,
 		Args: noWords,
@@ -34,11 +36,15 @@ or in PEERBRAIN_NEW_PASSWORD.`,
 			if present == "-" && next == "-" {
 				return usage("only one of the two passwords can come from standard input", "peerbrain passwd --password-file FILE --new-password-file -")
 			}
+			if err := a.oneStandardInput(present, next); err != nil {
+				return err
+			}
 			return a.person(cmd.Context(), func(p *client.Person) error { return a.runPasswd(cmd.Context(), p, present, next) })
 		},
 	}
 	cmd.Flags().StringVar(&present, "password-file", "", "read the present password from `FILE`, - for standard input")
 	cmd.Flags().StringVar(&next, "new-password-file", "", "read the new password from `FILE`, - for standard input")
+	a.codeFlag(cmd)
 	return cmd
 }
 

@@ -16,7 +16,7 @@ import (
 // recoverFlags are those of one command.
 type recoverFlags struct {
 	sheet, chosen, device string // files of the code and of the new password, name
-	check, renew          bool
+	check, renew, keys    bool
 }
 
 func (a *app) recover() *cobra.Command {
@@ -29,7 +29,10 @@ func (a *app) recover() *cobra.Command {
 It takes the recovery code that was shown last. You choose a new password and
 get a new code, which takes the place of the one that you have typed: write it
 down. All other sessions end; friends, keys and posts are in place at once. If
-the command is interrupted, run it again with the same code on the same device;
+there was a second factor, it is off then: it is not asked for, so that a lost
+phone does not lose the account.
+
+If the command is interrupted, run it again with the same code on the same device;
 where another device is used, one of the two codes opens, and never both.
 
 With --check, where you are logged in, it only says whether the code that you
@@ -37,7 +40,15 @@ have is the right one. Nothing is changed then, and nothing of it is sent.
 
 With --renew, where you are logged in, you get a new code in place of the one
 that you have. The password stays, and all other sessions end. Do that when
-somebody may have seen the code.
+somebody may have seen the code. A code of your second factor is wanted for that,
+if there is one; a script gives it with --code-file FILE or in PEERBRAIN_CODE.
+
+With --new-keys all your keys are replaced: do that when a device of yours was
+stolen, or somebody has got at its files. What you write from then on, and what
+friends write once they have heard from you, the old keys do not open; nobody
+takes anything that is signed with them. What was written before, a thief may
+have read. Who has compared a safety number with you does it again. Where you
+are logged in, ADDRESS can be left out.
 
 The code is asked on the terminal, where it is not shown. A script gives it with
 --recovery-code-file FILE (- for standard input), and the new password with
@@ -46,11 +57,16 @@ which other people could see.`,
 		Example: `  peerbrain recover ada@node.example
   peerbrain recover ada@node.example --recovery-code-file code.txt --password-file new.txt
   peerbrain recover --check
-  peerbrain recover --renew`,
+  peerbrain recover --renew
+  peerbrain recover --new-keys`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case f.check && f.renew:
 				return usage("a code is checked, or a new one is made", cmd.CommandPath()+" --check")
+			case f.keys && (f.check || f.renew):
+				return usage("--new-keys brings a new code anyway, and stands alone", cmd.CommandPath()+" --new-keys")
+			case f.keys && len(args) == 0:
+				return nil
 			case (f.check || f.renew) && len(args) > 0:
 				return usage("it is about the account that is logged in here, and takes no address", cmd.CommandPath()+f.asked())
 			case f.check || f.renew:
@@ -62,10 +78,13 @@ which other people could see.`,
 			if f.check {
 				return a.person(cmd.Context(), func(p *client.Person) error { return a.checkCode(cmd.Context(), p, f.sheet) })
 			}
+			if err := a.oneStandardInput(f.sheet, f.chosen); err != nil {
+				return err
+			}
 			if f.renew {
 				return a.person(cmd.Context(), func(p *client.Person) error { return a.renewCode(cmd.Context(), p, f.sheet) })
 			}
-			addr, err := addressOf(cmd, args[0])
+			addr, err := a.recovered(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -79,8 +98,23 @@ which other people could see.`,
 	cmd.Flags().StringVar(&f.chosen, "password-file", "", "read the new password from `FILE`, - for standard input")
 	cmd.Flags().BoolVar(&f.check, "check", false, "only say whether a recovery code is the right one")
 	cmd.Flags().BoolVar(&f.renew, "renew", false, "replace the recovery code where you are logged in")
+	cmd.Flags().BoolVar(&f.keys, "new-keys", false, "replace all keys, which somebody may have stolen")
 	deviceFlag(cmd, &f.device)
+	a.codeFlag(cmd)
 	return cmd
+}
+
+// recovered is whose account is recovered: where no address is typed, that of who is
+// logged in.
+func (a *app) recovered(cmd *cobra.Command, args []string) (addr wire.Address, err error) {
+	if len(args) > 0 {
+		return addressOf(cmd, args[0])
+	}
+	err = a.person(cmd.Context(), func(p *client.Person) error {
+		addr = p.Whoami().Address
+		return nil
+	})
+	return addr, err
 }
 
 // asked is the flag that makes of the command another one.
@@ -105,7 +139,7 @@ func (a *app) runRecover(ctx context.Context, addr wire.Address, f recoverFlags)
 	return a.client(ctx, func(c *client.Client) error {
 		var next string
 		p, report, err := c.Recover(ctx, client.RecoverOptions{
-			Address: addr, Code: code, Password: password, Device: deviceName(f.device),
+			Address: addr, Code: code, Password: password, Device: deviceName(f.device), NewKeys: f.keys,
 			ShowCode: func(shown string) error {
 				next = shown
 				return a.showCode(ctx, shown)
@@ -119,7 +153,10 @@ func (a *app) runRecover(ctx context.Context, addr wire.Address, f recoverFlags)
 			who := p.Whoami()
 			return a.object(recoveredJSON{who.Address, who.Account, who.Device, next})
 		}
-		a.say("%s has a new password and a new recovery code, and is logged in here.\nAll other sessions have ended. The code that you have used is good for nothing more.", addr)
+		if f.keys {
+			a.say("%s has new keys. Friends take them over when they next hear from you, or compare\nyour safety number again.", addr)
+		}
+		a.say("%s has a new password and a new recovery code, and is logged in here.\nAll other sessions have ended. The code that you have used is good for nothing more.\nThere is no second factor.", addr)
 		a.next("peerbrain recover --check    whether you have written the new code down right")
 		return nil
 	})

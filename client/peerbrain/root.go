@@ -23,6 +23,8 @@ type app struct {
 	home string
 	json bool
 	who  string // whose session it is, once that is known
+
+	codeFile string // with a code of the second factor; "" if the terminal is asked
 }
 
 // run executes one command and returns the exit status of the process.
@@ -62,7 +64,7 @@ and forward them, your own included, cannot read them.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.home, "home", "", "`folder` of the session (default: PEERBRAIN_HOME, else "+a.homeWords()+")")
 	flags.BoolVar(&a.json, "json", false, "print one JSON object per line, and nothing else, on standard output")
-	root.AddCommand(a.register(), a.login(), a.logout(), a.whoami(), a.passwd(), a.recover(), a.sessions(), a.deleteAccount(), a.friend(), a.postCommand(), a.feed(), a.read(), a.show(), a.load())
+	root.AddCommand(a.register(), a.login(), a.logout(), a.whoami(), a.passwd(), a.recover(), a.sessions(), a.secondFactor(), a.deleteAccount(), a.friend(), a.postCommand(), a.feed(), a.read(), a.show(), a.load())
 	return root
 }
 
@@ -113,7 +115,7 @@ func (a *app) client(ctx context.Context, do func(*client.Client) error) error {
 		return a.explain(err, about{doing: "open " + dir})
 	}
 	defer folder.Close()
-	return do(client.New(client.NewHTTPTransport(), folder))
+	return do(client.New(client.NewHTTPTransport(), folder, client.WithCodes(a.code)))
 }
 
 // person resumes the session of this home and runs do with it.

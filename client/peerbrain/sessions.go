@@ -85,7 +85,9 @@ func (a *app) sessionsEnd() *cobra.Command {
 		Long: `End a session, or all others.
 
 The ID is what peerbrain sessions shows, or its first characters. The device of
-that session logs in again with name and password.`,
+that session logs in again with name and password.
+
+` + codeHelp,
 		Example: `  peerbrain sessions end 4f7qkz3mxw
   peerbrain sessions end --others`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -104,6 +106,7 @@ that session logs in again with name and password.`,
 		},
 	}
 	cmd.Flags().BoolVar(&others, "others", false, "end all sessions but that of this device")
+	a.codeFlag(cmd)
 	return cmd
 }
 

@@ -26,6 +26,8 @@ const (
 	PathSession   = "/v1/session"                         // GET: SessionReply; DELETE
 	PathSessions  = "/v1/sessions"                        // GET: SessionsReply; DELETE: all but the caller's
 	PathOneOfAll  = "/v1/sessions/:id"                    // DELETE
+	PathFactor    = "/v1/second-factor"                   // GET: SecondFactorReply; PUT SecondFactorRequest; DELETE
+	PathBackup    = "/v1/second-factor/backup"            // PUT BackupRequest
 	PathVault     = "/v1/vault"                           // GET ?after=N: VaultReply; PUT VaultUpdate
 	PathKeys      = "/v1/keys"                            // POST KeysRequest: KeysReply
 	PathFriends   = "/v1/friends"                         // GET: FriendsReply; POST FriendStatement: FriendReply
@@ -37,6 +39,7 @@ const (
 	PathFeed      = "/v1/feed"                            // GET ?limit=N&before=CURSOR&since=STATE: FeedReply
 	PathEvents    = "/v1/events"                          // GET: an event stream (MediaEvents)
 	PathLogTop    = "/v1/log/:number/checkpoint"          // GET: a signed checkpoint (MediaText)
+	PathCosigned  = "/v1/log/:number/cosigned"            // GET: the newest checkpoint that two witnesses have cosigned, else that with most (MediaText)
 	PathLogFile   = "/v1/log/:number/tile/:file"          // GET: a tile or leaves (MediaOctets); slashes in file
 	PathWitness   = "/v1/witness/add-checkpoint"          // POST a checkpoint of another log: a cosignature (MediaText)
 )
@@ -99,16 +102,18 @@ type ChallengeReply struct {
 }
 
 // LoginRequest answers a challenge. DeviceToken is what an earlier log-in of
-// this device got: it has a budget of its own for attempts.
+// this device got: it has a budget of its own for attempts. Code is wanted where the
+// node answers SecondFactor without it.
 type LoginRequest struct {
-	Handle      Handle  `json:"handle"`
-	Purpose     Purpose `json:"purpose"`
-	Nonce       Nonce   `json:"nonce"`
-	Expires     int64   `json:"expires"`
-	Tag         Hash    `json:"tag"`
-	Answer      Signed  `json:"answer"` // the Challenge, signed
-	Device      string  `json:"device"` // shown in the list of sessions, 1 to MaxDeviceName bytes
-	DeviceToken *Token  `json:"device_token,omitempty"`
+	Handle      Handle      `json:"handle"`
+	Purpose     Purpose     `json:"purpose"`
+	Nonce       Nonce       `json:"nonce"`
+	Expires     int64       `json:"expires"`
+	Tag         Hash        `json:"tag"`
+	Answer      Signed      `json:"answer"` // the Challenge, signed
+	Device      string      `json:"device"` // shown in the list of sessions, 1 to MaxDeviceName bytes
+	DeviceToken *Token      `json:"device_token,omitempty"`
+	Code        *FactorCode `json:"code,omitempty"`
 }
 
 // LoginReply opens a session.

@@ -16,6 +16,7 @@ type Kind string
 const (
 	Invalid         Kind = "invalid"           // the request is malformed: the field tells where
 	Unauthenticated Kind = "unauthenticated"   // who asks could not be proved; never with detail
+	SecondFactor    Kind = "second_factor"     // who asks has to show a code, or another one
 	Forbidden       Kind = "forbidden"         // who asks is known and may not
 	NotExist        Kind = "not_exist"         // no such thing, or not for the one who asks
 	Exist           Kind = "exist"             // the name is taken, or was once
@@ -45,7 +46,7 @@ func (k Kind) Status() int {
 		return 400
 	case Unauthenticated:
 		return 401
-	case Forbidden:
+	case Forbidden, SecondFactor:
 		return 403
 	case NotExist:
 		return 404

@@ -13,7 +13,7 @@ import (
 
 // statuses is the table of the specification.
 var statuses = map[Kind]int{
-	Invalid: 400, Unauthenticated: 401, Forbidden: 403, NotExist: 404, Method: 405, Exist: 409, Conflict: 409, Clock: 409, TooLarge: 413,
+	Invalid: 400, Unauthenticated: 401, SecondFactor: 403, Forbidden: 403, NotExist: 404, Method: 405, Exist: 409, Conflict: 409, Clock: 409, TooLarge: 413,
 	Media: 415, Update: 426, Throttled: 429, Limit: 429, Internal: 500, Tampered: 500, Unavailable: 503,
 }
 

@@ -300,3 +300,19 @@ func FuzzProblem(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFactorCodes wants codes and secrets to have one spelling.
+func FuzzFactorCodes(f *testing.F) {
+	for _, s := range []string{"", "287082", "0123456789ABCDEF", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if c, err := ParseFactorCode(s); err == nil && c.Reveal() != s {
+			t.Errorf("%q is read as another code", s)
+		}
+		var secret TOTPSecret
+		if err := secret.UnmarshalText([]byte(s)); err == nil && secret.Reveal() != s {
+			t.Errorf("%q is read as another secret", s)
+		}
+	})
+}

@@ -41,6 +41,7 @@ const (
 	LabelCursorTag      Label = "peerbrain/v1/hash/cursor-tag"
 	LabelToken          Label = "peerbrain/v1/hash/session-token"
 	LabelDeviceToken    Label = "peerbrain/v1/hash/device-token"
+	LabelBackupCode     Label = "peerbrain/v1/hash/backup-code"
 	LabelLogAddress     Label = "peerbrain/v1/hash/log-address"
 	LabelFingerprint    Label = "peerbrain/v1/hash/fingerprint"
 	LabelSafetyNumber   Label = "peerbrain/v1/hash/safety-number"
@@ -79,8 +80,8 @@ func Labels() []Label {
 		LabelKeyStatement, LabelEntry, LabelOffer, LabelAccept, LabelEnd, LabelVaultHead, LabelLogin,
 		LabelHeadQuery, LabelNodeDocument, LabelRootChange, LabelTombstone, LabelMove, LabelComment, LabelReaction,
 		LabelBodyHash, LabelVaultHash, LabelSlotsHash, LabelContentCommit, LabelChainCommit, LabelLoginSalt,
-		LabelDirectAudience, LabelRecoveryCheck, LabelFakeSalt, LabelChallengeTag, LabelCursorTag, LabelToken, LabelDeviceToken, LabelLogAddress,
-		LabelFingerprint, LabelSafetyNumber,
+		LabelDirectAudience, LabelRecoveryCheck, LabelFakeSalt, LabelChallengeTag, LabelCursorTag, LabelToken, LabelDeviceToken, LabelBackupCode,
+		LabelLogAddress, LabelFingerprint, LabelSafetyNumber,
 		LabelLoginSeed, LabelSlotKey, LabelRecoverySeed, LabelRecoveryEncryption, LabelRecoveryLogin,
 		LabelContentKey, LabelChainKey, LabelCommentKey,
 		LabelSealEntry, LabelSealSelfSecret, LabelSealLink, LabelSealVault, LabelSealSlot, LabelSealRecovery,

@@ -16,14 +16,14 @@ func TestSecretsAreNotWritten(t *testing.T) {
 	secrettest.Table{
 		Secrets: []any{
 			newSeed(b), NewIdentitySecret(b), NewRecoverySecret(b), NewLoginSecret(b), NewRecoveryLoginSecret(b), NewNodeRootSecret(b),
-			NewNodeRequestSecret(b), NewNodeLogSecret(b), NewNodeWitnessSecret(b), NewToken(b), Hide(b), Hide(b[:]), Hide(string(b[:])),
+			NewNodeRequestSecret(b), NewNodeLogSecret(b), NewNodeWitnessSecret(b), NewToken(b), NewTOTPSecret(b), NewBackupCode(b), Hide(b), Hide(b[:]), Hide(string(b[:])),
 		},
 		Holders: []any{LoginReply{Token: NewToken(b), DeviceToken: NewToken(b)}},
 		Open: []string{
 			"IdentityKey", "RecoveryKey", "LoginKey", "NodeRootKey", "NodeRequestKey", "NodeLogKey", "NodeWitnessKey", "EncryptionKey", "RecoveryEncryptionKey", // public
 			"NodeKey", "EpochBody.SealedSecret",
 		},
-		Spelled: []string{NewToken(b).Reveal()[:6]},
+		Spelled: []string{NewToken(b).Reveal()[:6], NewBackupCode(b).Reveal()[:6], NewTOTPSecret(b).Reveal()[:6]},
 	}.Test(t)
 	if secrettest.Redacted != Redacted {
 		t.Errorf("secrets print as %q, and are tested for %q", Redacted, secrettest.Redacted)

@@ -74,7 +74,7 @@ func (l *liar) tell(lies ...told) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.written = l.written || slices.ContainsFunc(l.asked, func(x exchange) bool {
-		return slices.Contains(changing, x.route) || strings.HasPrefix(x.route, "DELETE ")
+		return slices.Contains(changing, x.route) || strings.HasPrefix(x.route, "DELETE ") || strings.HasPrefix(x.route, "PUT ")
 	})
 	l.told, l.asked = lies, nil
 }

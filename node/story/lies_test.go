@@ -1,6 +1,7 @@
 package story_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/ed25519"
@@ -26,7 +27,7 @@ type lie struct {
 	name   string
 	route  string // that is lied about
 	does   string // the command
-	on     string // which device of bob's: "old" has seen all there is, "new" has only logged in, "" has nothing; "ada" is hers, whose home tells the truth
+	on     string // which device of bob's: "old" has seen all there is, "new" has only logged in, "" has nothing; those of "ada" and "kay" are theirs, whose home tells the truth
 	tell   func(s *liesScene, home string) []told
 	kind   wire.Kind                  // of the error; "" for a lie without harm
 	says   string                     // part of what the person reads
@@ -50,6 +51,10 @@ type liesScene struct {
 	epoch   uint64                     // bob's newest
 	went    map[string]bool            // homes that have seen what is no more
 	n       int                        // homes made
+
+	third, fourth *server // where friends of kay are at home; they tell the truth
+	cosigned      []byte  // of the log of the right node, by both and the left one
+	forked        []byte  // the same of a log that the right node has kept since, and shows no more
 }
 
 func newLiesScene(t *testing.T) *liesScene {
@@ -60,7 +65,8 @@ func newLiesScene(t *testing.T) *liesScene {
 		}
 		return nil
 	})
-	for _, who := range []string{"ada", "bob", "carol", "dan", "eve"} {
+	s.third, s.fourth = s.world.node("third"), s.world.node("fourth")
+	for _, who := range []string{"ada", "bob", "carol", "dan", "eve", "kay", "cid", "dot"} {
 		out := s.types(who, "register "+who+"@")
 		if who == "bob" {
 			must(0, os.WriteFile(s.codeFile(), []byte(changes.FindString(out)), 0o600))
@@ -79,6 +85,11 @@ func newLiesScene(t *testing.T) *liesScene {
 	s.types("bob", "post bob-two")
 	s.types("dan", "friend add bob@")
 	s.types("eve", "friend add ada@")
+	s.types("kay", "friend add eve@")
+	for _, who := range []string{"cid", "dot"} { // whose nodes are witnesses of the right one from here on
+		s.befriend("kay", who)
+		s.befriend("carol", who)
+	}
 	for _, post := range []string{"ada-one", "ada-two", "ada-three"} {
 		s.until("bob", "feed", post)
 	}
@@ -87,9 +98,10 @@ func newLiesScene(t *testing.T) *liesScene {
 	s.until("ada", "feed", "bob-two")
 	s.types("bob-new", "login bob@")
 	s.learn()
+	s.cosigned = s.untilCosigned(s.left, s.third, s.fourth)
 	s.saved = filepath.Join(s.dir, "saved")
 	s.halt()
-	for _, name := range []string{"left", "right", "home-ada", "home-bob", "home-bob-new"} {
+	for _, name := range []string{"left", "right", "home-ada", "home-kay", "home-bob", "home-bob-new"} {
 		if err := os.CopyFS(filepath.Join(s.saved, name), os.DirFS(filepath.Join(s.dir, name))); err != nil {
 			t.Fatal(err)
 		}
@@ -101,12 +113,13 @@ func newLiesScene(t *testing.T) *liesScene {
 // codeFile is where bob's recovery code lies.
 func (s *liesScene) codeFile() string { return filepath.Join(s.dir, "code") }
 
-// address is where somebody of the scene is found: all but ada live with the liar.
+// address is where somebody of the scene is found: most live with the liar.
 func (s *liesScene) address(who string) string {
-	if who == "ada" {
-		return who + "@" + s.left.name
+	home, ok := map[string]*server{"ada": s.left, "kay": s.left, "cid": s.third, "dot": s.fourth}[who]
+	if !ok {
+		home = s.right
 	}
-	return who + "@" + s.right.name
+	return who + "@" + home.name
 }
 
 func (s *liesScene) befriend(a, b string) {
@@ -191,6 +204,25 @@ func (s *liesScene) halt() {
 	}
 }
 
+// untilCosigned waits until some nodes have cosigned the log of the right one, and returns
+// what it shows.
+func (s *liesScene) untilCosigned(by ...*server) []byte {
+	s.t.Helper()
+	for deadline := time.Now().Add(newsArrive); ; time.Sleep(nextLook) {
+		note, err := s.right.public(s.log() + "/cosigned")
+		all := err == nil && bytes.HasPrefix(note, bytes.TrimSuffix(s.top(), []byte("\n")))
+		for _, n := range by {
+			all = all && bytes.Contains(note, []byte(n.name+"/v1/witness "))
+		}
+		if all {
+			return note
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the log of the right node is not cosigned by all: %v\n%s", err, note)
+		}
+	}
+}
+
 // restore leads nodes back to the beginning, as an operator can.
 func (s *liesScene) restore(nodes ...*server) {
 	s.t.Helper()
@@ -226,8 +258,8 @@ func (s *liesScene) device(l lie) string {
 		return s.copyOf("bob")
 	case "new":
 		return s.copyOf("bob-new")
-	case "ada":
-		return s.copyOf("ada")
+	case "ada", "kay":
+		return s.copyOf(l.on)
 	}
 	s.n++
 	return fmt.Sprintf("lie-%d", s.n)
@@ -247,7 +279,7 @@ func (s *liesScene) copyOf(device string) string {
 // who types the command: bob, unless the lie says otherwise.
 func (l lie) who() string {
 	words := strings.Fields(l.does)
-	if l.on == "ada" {
+	if l.elsewhere() {
 		return l.on
 	}
 	if words[0] == "login" || words[0] == "register" || words[0] == "recover" {
@@ -295,6 +327,20 @@ func (s *liesScene) types(who, command string) string {
 func (s *liesScene) command(home, who, command string) (stdout, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), newsArrive)
 	defer cancel()
+	switch command {
+	case "second-factor on":
+		_, errs, err := s.turnsOn(home)
+		return "", errs, err // what it shows is another secret each time
+	case "second-factor codes":
+		codes, errs, err := s.turnsOn(home)
+		if err != nil {
+			return "", errs, err
+		}
+		s.env = []string{"PEERBRAIN_CODE=" + codes.backup[0]}
+		_, errs, err = s.world.types(home, "second-factor", "codes")
+		s.env = nil
+		return "", errs, err
+	}
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "peerbrain"), s.words(command)...)
 	present := password(who)
 	if strings.HasPrefix(command, "recover") {
@@ -333,7 +379,13 @@ func (s *liesScene) sdk(home, who, command string) error {
 	defer folder.Close()
 	transport := client.NewHTTPTransport()
 	defer transport.Close()
-	c := client.New(transport, folder)
+	var backup wire.FactorCode // of the moment
+	c := client.New(transport, folder, client.WithCodes(func(_ context.Context, again bool) (wire.FactorCode, error) {
+		if again || backup.IsZero() {
+			return wire.FactorCode{}, wire.SecondFactor
+		}
+		return backup, nil
+	}))
 	words := s.words(command)
 	pass, err := client.NewPassword([]byte(password(who)))
 	if err != nil {
@@ -347,6 +399,7 @@ func (s *liesScene) sdk(home, who, command string) error {
 		if words[1] == "--renew" {
 			break
 		}
+		newKeys := slices.Contains(words, "--new-keys")
 		code, err := client.ParseRecoveryCode(must(os.ReadFile(s.codeFile())))
 		if err != nil {
 			return err
@@ -354,7 +407,7 @@ func (s *liesScene) sdk(home, who, command string) error {
 		if pass, err = client.NewPassword([]byte(newPassword(who))); err != nil {
 			return err
 		}
-		_, _, err = c.Recover(ctx, client.RecoverOptions{Address: s.at(who), Code: code, Password: pass, Device: "test", ShowCode: func(string) error { return nil }})
+		_, _, err = c.Recover(ctx, client.RecoverOptions{Address: s.at(who), Code: code, Password: pass, Device: "test", NewKeys: newKeys, ShowCode: func(string) error { return nil }})
 		return err
 	case "register":
 		a, err := wire.ParseAddress(words[1])
@@ -366,6 +419,9 @@ func (s *liesScene) sdk(home, who, command string) error {
 	p, err := c.Resume(ctx)
 	if err != nil {
 		return err
+	}
+	if words[0] == "second-factor" {
+		return factorOf(ctx, p, words, &backup)
 	}
 	return s.asks(ctx, p, words)
 }
@@ -542,6 +598,8 @@ func (l lie) shownAs() string {
 	switch {
 	case l.says != "":
 		return "shown: " + l.says
+	case l.shows != nil && l.route == onCosigned:
+		return "shown: pinned, and not confirmed"
 	case l.shows != nil:
 		return "not noticed: it is not shown"
 	}
@@ -562,8 +620,11 @@ func (s *liesScene) rewind() {
 func (s *liesScene) elsewhere(l lie) {
 	s.liar.mu.Lock()
 	defer s.liar.mu.Unlock()
-	s.liar.written = s.liar.written || l.on == "ada"
+	s.liar.written = s.liar.written || l.elsewhere()
 }
+
+// elsewhere reports whether it is typed by somebody at the left node.
+func (l lie) elsewhere() bool { return l.on == "ada" || l.on == "kay" }
 
 // begin lies from here on. It returns the routes that are lied about.
 func (s *liesScene) begin(l lie, home string) (routes []string) {
@@ -609,7 +670,7 @@ func (s *liesScene) lieTo(l lie, honest string) {
 	}
 	s.written(l)
 	s.rewind()
-	if l.kind != "" && l.on != "" && l.on != "ada" && len(l.writes) == 0 && !s.went[home] {
+	if l.kind != "" && l.on != "" && !l.elsewhere() && len(l.writes) == 0 && !s.went[home] {
 		s.recovers(home)
 	}
 }

@@ -26,6 +26,10 @@ const (
 	onSessions  = "GET " + wire.PathSessions
 	onEndOthers = "DELETE " + wire.PathSessions
 	onEndOne    = "DELETE " + wire.PathOneOfAll
+	onFactor    = "GET " + wire.PathFactor
+	onTurnOn    = "PUT " + wire.PathFactor
+	onTurnOff   = "DELETE " + wire.PathFactor
+	onBackup    = "PUT " + wire.PathBackup
 	onVault     = "GET " + wire.PathVault
 	onPutVault  = "PUT " + wire.PathVault
 	onKeys      = "POST " + wire.PathKeys
@@ -41,6 +45,7 @@ const (
 	onDocument  = "GET " + wire.PathDocument
 	onLogFile   = "GET " + wire.PathLogFile
 	onLogTop    = "GET " + wire.PathLogTop
+	onCosigned  = "GET " + wire.PathCosigned
 )
 
 // one is a lie that changes the good answers of one route.
@@ -252,11 +257,15 @@ func spoiledFiles(*liesScene, string) []told {
 	}}}
 }
 
+// log is the path of the log of the right node.
+func (s *liesScene) log() string {
+	return string(regexp.MustCompile(`/v1/log/[0-9]+`).Find(s.keys["eve"].Proof))
+}
+
 // top is the newest checkpoint of the log of the right node.
 func (s *liesScene) top() []byte {
 	s.t.Helper()
-	at := regexp.MustCompile(`/v1/log/[0-9]+`).Find(s.keys["eve"].Proof)
-	top, err := s.right.public(string(at) + "/" + keyservice.CheckpointFile)
+	top, err := s.right.public(s.log() + "/" + keyservice.CheckpointFile)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -341,12 +350,13 @@ func withoutFirst(honest string) string {
 
 // lies are all that are told, by route. The routes that no client asks for are
 // in unasked.
-var lies = slices.Concat(accountLies, vaultLies, friendLies, writeLies, streamLies, feedLies, answerLies)
+var lies = slices.Concat(witnessLies, accountLies, vaultLies, friendLies, writeLies, streamLies, feedLies, answerLies)
 
 // recovers is what bob types who has lost his password.
 const (
 	recovers   = "recover bob@ --recovery-code-file CODE"
 	renewsCode = "recover --renew --recovery-code-file CODE"
+	newKeys    = "recover bob@ --new-keys --recovery-code-file CODE"
 )
 
 var accountLies = []lie{
@@ -396,6 +406,29 @@ var accountLies = []lie{
 			}),
 		}
 	}, "", "", func(honest string) string { return honest }, nil},
+	{"more backup codes than there are", onFactor, "second-factor", "old", one(onFactor, func(_ *liesScene, r *wire.SecondFactorReply) {
+		r.Kinds, r.Backup = []wire.FactorKind{wire.FactorTOTP}, wire.BackupCodes+1
+	}), wire.Unavailable, "counts 11 backup codes", nil, nil},
+	{"a second factor that is not on, said to be", onFactor, "second-factor", "old", one(onFactor, func(_ *liesScene, r *wire.SecondFactorReply) {
+		r.Kinds, r.Backup = []wire.FactorKind{wire.FactorTOTP}, wire.BackupCodes
+	}), "", "", func(honest string) string {
+		return strings.Replace(honest, "is off: the password is enough.", "is on. Backup codes that were not used: 10.", 1)
+	}, nil},
+	{"a code wanted where there is no second factor", onTurnOff, "second-factor off", "old", always(refuse(onTurnOff, wire.SecondFactor)), wire.SecondFactor, "a code of your second factor is needed", nil, nil},
+	{"a code wanted at the log-in", onLogin, "login bob@", "", always(refuse(onLogin, wire.SecondFactor)), wire.SecondFactor, "a code of your second factor is needed", nil, nil},
+	{"a second factor that is not turned on", onTurnOn, "second-factor on", "old", always(swallow(onTurnOn, nil)), wire.Tampered, "says that it is changed, and does not show it", nil, nil},
+	{"a second factor that is not turned off", onTurnOff, "second-factor off", "old", func(s *liesScene, home string) []told {
+		return []told{swallow(onTurnOff, nil), alter(onFactor, func(_ *exchange, r *wire.SecondFactorReply) { r.Kinds = []wire.FactorKind{wire.FactorTOTP} })}
+	}, wire.Tampered, "says that it is changed, and does not show it", nil, nil},
+	{"new backup codes that are not kept, and one of the old ones gone", onBackup, "second-factor codes", "old", func(*liesScene, string) []told {
+		swallowed := false
+		return []told{{route: onBackup, before: func(x *exchange) { x.status, swallowed = http.StatusNoContent, true }}, alter(onFactor, func(_ *exchange, r *wire.SecondFactorReply) {
+			if swallowed {
+				r.Backup--
+			}
+		})}
+	}, wire.Tampered, "says that it is changed, and does not show it", nil, nil},
+	{"new backup codes that are not kept, and as many as there should be", onBackup, "second-factor codes", "old", always(swallow(onBackup, nil)), "", "", func(honest string) string { return honest }, nil},
 	{"a deletion said to be made", onTombstone, "delete-account --yes", "old", always(swallow(onTombstone, nil)), wire.Tampered, "still serves its session", nil, []string{onTombstone}},
 	{"a deletion that is not made, and a session said to have ended", onSession, "delete-account --yes", "old",
 		always(swallow(onTombstone, nil), refuse(onSession, wire.Unauthenticated)), "", "", func(honest string) string { return honest }, nil},
@@ -424,6 +457,7 @@ var accountLies = []lie{
 	{"keys that a thief has made up, to who has the recovery code", onKeys, recovers, "", one(onKeys, func(s *liesScene, r *wire.KeysReply) { r.Statements = s.keys["eve"].Statements }),
 		wire.Tampered, "another person's keys", nil, nil},
 	{"a recovery said to be kept", onPutVault, recovers, "", always(swallow(onPutVault, nil)), wire.Tampered, "has the new recovery code, and does not show it", nil, []string{onPutVault}},
+	{"new keys said to be kept", onPutVault, newKeys, "", always(swallow(onPutVault, nil)), wire.Tampered, "has the new recovery code, and does not show it", nil, []string{onPutVault}},
 	{"a new recovery code said to be kept", onPutVault, renewsCode, "old", always(swallow(onPutVault, nil)), wire.Tampered, "has the new recovery code, and does not show it", nil, []string{onPutVault}},
 	{"a new recovery code said to be late", onPutVault, renewsCode, "old", always(refuse(onPutVault, wire.Conflict)), wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
 	{"a new recovery code kept without its vault", onPutVault, renewsCode, "old", func(s *liesScene, _ string) []told {
@@ -438,6 +472,60 @@ var accountLies = []lie{
 		r.Head = s.vaultOf("eve").Heads[0]
 	}), "", "none of your friends' nodes could be asked", nil, nil},
 	{"no vault head, to a friend's new device", onHeads, "login ada@", "", always(refuse(onHeads, wire.NotExist)), "", "none of your friends' nodes could be asked", nil, nil},
+}
+
+// cosigned answers kay, whose friends' nodes are witnesses, with what it makes of the
+// cosigned checkpoint: the bytes of the checkpoint, and the line of each witness.
+func cosigned(change func(s *liesScene, top []byte, by func(*server) []byte) []byte) func(*liesScene, string) []told {
+	return func(s *liesScene, _ string) []told {
+		text, _, _ := bytes.Cut(s.cosigned, []byte("\n\n"))
+		rest := bytes.SplitAfter(s.cosigned[len(text)+2:], []byte("\n"))
+		by := func(n *server) []byte {
+			i := slices.IndexFunc(rest, func(line []byte) bool { return bytes.Contains(line, []byte(n.name+"/v1/witness ")) })
+			return rest[i]
+		}
+		answer := change(s, slices.Concat(text, []byte("\n\n"), rest[0]), by)
+		return []told{{route: onCosigned, after: func(x *exchange) { x.answer = answer }}}
+	}
+}
+
+// notConfirmed shows keys as pinned that are confirmed otherwise.
+func notConfirmed(honest string) string {
+	return strings.Replace(honest, "keys confirmed", "keys pinned", 1)
+}
+
+// They come first: the witnesses remember what the log of the right node grew to in others.
+var witnessLies = []lie{
+	{"a cosigned checkpoint that no witness has signed", onCosigned, "friend list", "kay", cosigned(func(s *liesScene, top []byte, by func(*server) []byte) []byte {
+		return slices.Concat(top, by(s.third)[:len(by(s.third))-12], []byte("AAAAAAAAAAA="), []byte("\n"), by(s.left))
+	}), "", "", notConfirmed, nil},
+	{"the cosignature of one witness twice", onCosigned, "friend list", "kay", cosigned(func(s *liesScene, top []byte, by func(*server) []byte) []byte {
+		return slices.Concat(top, by(s.third), by(s.third))
+	}), "", "", notConfirmed, nil},
+	{"the cosignatures of one witness and of one's own home", onCosigned, "friend list", "kay", cosigned(func(s *liesScene, top []byte, by func(*server) []byte) []byte {
+		return slices.Concat(top, by(s.third), by(s.left))
+	}), "", "", notConfirmed, nil},
+	{"the cosignatures of one witness and of a node of nobody", onCosigned, "friend list", "kay", cosigned(func(s *liesScene, top []byte, by func(*server) []byte) []byte {
+		made := must(keyservice.Cosign(top, "localhost:1", wire.NewNodeWitnessSecret([32]byte{1}), time.Now()))
+		return slices.Concat(top, by(s.fourth), made)
+	}), "", "", notConfirmed, nil},
+	{"the cosignatures of one witness, and of the liar itself", onCosigned, "friend list", "kay", cosigned(func(s *liesScene, top []byte, by func(*server) []byte) []byte {
+		made := must(keyservice.Cosign(top, wire.NodeName(s.right.name), wire.NewNodeWitnessSecret([32]byte{1}), time.Now()))
+		return slices.Concat(top, by(s.fourth), made)
+	}), "", "", notConfirmed, nil},
+	{"nothing cosigned", onCosigned, "friend list", "kay", always(refuse(onCosigned, wire.NotExist)), "", "", notConfirmed, nil},
+	{"a cosigned checkpoint of another log", onCosigned, "friend list", "kay", cosigned(func(s *liesScene, top []byte, by func(*server) []byte) []byte {
+		return bytes.ReplaceAll(s.cosigned, []byte(s.right.name), []byte(s.left.name))
+	}), "", "what is shown as cosigned is not of it", notConfirmed, nil},
+	{"a second log that others have cosigned", onCosigned, "friend add dan@", "kay", func(s *liesScene, _ string) []told {
+		if s.forked == nil {
+			s.grows("fay")
+			s.forked = s.untilCosigned(s.third, s.fourth)
+		}
+		s.restore(s.right)
+		s.grows("gus")
+		return []told{{route: onCosigned, after: func(x *exchange) { x.status, x.answer = http.StatusOK, s.forked }}}
+	}, wire.Tampered, "has signed two that contradict each other: one was shown to you", nil, nil},
 }
 
 var vaultLies = []lie{

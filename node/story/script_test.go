@@ -2,6 +2,7 @@ package story_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 //	status N peerbrain ...             expects exactly this exit status
 //	until PATTERN peerbrain ...        types it again and again until it prints the pattern
 //	untilnot PATTERN peerbrain ...     the same, until it succeeds without printing it
+//	protect                            turns the second factor on; $SPARE1 to $SPARE10 are the backup codes
 //	set NAME PATTERN                   $NAME is the group of the pattern in the last standard output
 func TestScripts(t *testing.T) {
 	bin := built(t)
@@ -38,6 +40,7 @@ func TestScripts(t *testing.T) {
 			"until":     until,
 			"untilnot":  untilNot,
 			"set":       set,
+			"protect":   protect,
 		},
 	})
 }
@@ -110,6 +113,16 @@ func status(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("%q: got status %d, want %s", args[1:], got, args[0])
+	}
+}
+
+func protect(ts *testscript.TestScript, _ bool, _ []string) {
+	p, errs, err := turnsOn(binaries.dir, ts.Getenv("PEERBRAIN_HOME"))
+	if err != nil || len(p.backup) != 10 {
+		ts.Fatalf("second-factor on: %v, %s", err, errs)
+	}
+	for i, code := range p.backup {
+		ts.Setenv(fmt.Sprintf("SPARE%d", i+1), code)
 	}
 }
 

@@ -270,30 +270,32 @@ type command struct {
 // arrange, which may put something in front of it.
 func newWorld(t testing.TB, arrange ...func(*server) error) *world {
 	w := &world{TB: t, dir: t.TempDir(), bin: built(t)}
-	for _, to := range []struct {
-		server **server
-		name   string
-	}{{&w.left, "left"}, {&w.right, "right"}} {
-		s, err := newServer(w.bin, w.dir, to.name)
-		for _, do := range append(arrange, (*server).start) {
-			if err == nil {
-				err = do(s)
-			}
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		*to.server = s
-		t.Cleanup(func() {
-			if err := s.kill(); err != nil {
-				t.Error(err)
-			}
-			if t.Failed() {
-				t.Logf("log of %s:\n%s", s.name, s.tail())
-			}
-		})
-	}
+	w.left, w.right = w.node("left", arrange...), w.node("right", arrange...)
 	return w
+}
+
+// node starts a node, which lies in a folder of that name and ends with the test.
+func (w *world) node(name string, arrange ...func(*server) error) *server {
+	w.Helper()
+	s, err := newServer(w.bin, w.dir, name)
+	for _, do := range append(slices.Clone(arrange), (*server).start) {
+		if err == nil {
+			err = do(s)
+		}
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
+	t := w.TB // that of the whole test, whatever is set later
+	t.Cleanup(func() {
+		if err := s.kill(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", s.name, s.tail())
+		}
+	})
+	return s
 }
 
 // address is where a person of the stories is found.
