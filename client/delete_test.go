@@ -138,4 +138,13 @@ func TestTombstoneLies(t *testing.T) {
 			t.Errorf("%s: got %+v", name, list)
 		}
 	}
+	// Nor does who has signed other keys than those that were confirmed.
+	s := copies(bob)[0]
+	s.vault.friend(ada.me()).PinHash[0]++
+	lie(s, "GET", wire.PathFriends, func(_ *Request, r *wire.FriendsReply) { r.Friends[0].Tombstone = stone(ada, ada) })
+	list, err := s.Friends(ctx)
+	s.must(err)
+	if len(list) != 1 || list[0].Deleted || !strings.Contains(list[0].Problem, "not those that were confirmed") {
+		t.Errorf("under other keys: got %+v", list)
+	}
 }

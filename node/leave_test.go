@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -139,8 +140,11 @@ func TestDelete(t *testing.T) {
 			_, err = p.as().Tell(t.Context(), p.offer(ann))
 			kind(t, err, wire.NotExist)
 		}
+		late := ann.home.person("late") // who has never heard of ann
+		_, err := late.as().Tell(t.Context(), late.offer(ann))
+		kind(t, err, wire.NotExist)
 		ben.posts(1) // goes on
-		_, err := ann.home.any().Register(t.Context(), ann.register)
+		_, err = ann.home.any().Register(t.Context(), ann.register)
 		kind(t, err, wire.Exist)
 		_, err = ann.home.any().Register(t.Context(), ann.home.newPerson("ann").register)
 		kind(t, err, wire.Exist)
@@ -494,5 +498,39 @@ func (c *cutTown) tombstones(t *testing.T, p *testPerson, all bool) {
 	}
 	if err := c.office.own.Apply(t.Context(), changes...); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// blindStore cannot read records of one kind.
+type blindStore struct {
+	store.Store
+	kind string
+}
+
+func (s blindStore) Scan(ctx context.Context, q store.Query) iter.Seq2[store.Record, error] {
+	if strings.HasPrefix(q.From, s.kind) {
+		return func(yield func(store.Record, error) bool) {
+			yield(store.Record{}, errors.New("canary: not read"))
+		}
+	}
+	return s.Store.Scan(ctx, q)
+}
+
+// TestDeletionIsNotOver while something of the account cannot be removed, however long
+// that lasts.
+func TestDeletionIsNotOver(t *testing.T) {
+	own := storetest.NewMemory()
+	n := newWorld(t).open(north, blindStore{own, "sealed/"}, nil)
+	ann := n.person("ann")
+	ann.delete()
+	for range 5 {
+		n.world.clock.advance(leaveAgain)
+		mark := leavingRecord{Version: recordVersion, Handle: ann.address.Handle}
+		if done, err := n.leave(t.Context(), ann.account, mark); done || err == nil {
+			t.Fatalf("done: %v, %v", done, err)
+		}
+	}
+	if len(keysOf(t, own, leavingPrefix)) != 1 || len(keysOf(t, own, "sealed/")) == 0 {
+		t.Errorf("got %q", keysOf(t, own, ""))
 	}
 }

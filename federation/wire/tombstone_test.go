@@ -43,6 +43,8 @@ func TestTombstone(t *testing.T) {
 	wantKind(t, "by the recovery key, and says the identity key", err, Tampered)
 	_, err = open(must(tombstone().Sign(bobKey)))
 	wantKind(t, "by another person", err, Tampered)
+	_, err = open(must(s.Sign(bobKey)))
+	wantKind(t, "by another person, and says the recovery key", err, Tampered)
 	s.Handle = ""
 	_, err = s.Sign(aliceKey)
 	wantKind(t, "signed without a handle", err, Invalid)
@@ -63,5 +65,8 @@ func tombstoneVectors() *vectorFile {
 	r := maker{"tombstone", LabelTombstone, aliceRecovery.seed, keys}
 	f.Accepted = append(f.Accepted, r.good("by the recovery key", s))
 	f.Refused = append(f.Refused, r.bad("by the recovery key, and says the identity key", "signer is not the key that signed", Tampered, EncodeCBOR(tombstone())))
+	foreign := r.vector("by another key, and says the recovery key", EncodeCBOR(s), bobKey.seed)
+	foreign.Error, foreign.Why = Tampered, "the signature is another person's"
+	f.Refused = append(f.Refused, foreign)
 	return f
 }
