@@ -507,7 +507,7 @@ func (s *liesScene) changes(ctx context.Context, p *client.Person) error {
 }
 
 // changing are the routes by which something is written, but for sessions.
-var changing = []string{"PUT " + wire.PathVault, "POST " + wire.PathFriends, "POST " + wire.PathWraps, "POST " + wire.PathEntries, "POST " + wire.PathRegister}
+var changing = []string{"PUT " + wire.PathVault, "POST " + wire.PathTombstone, "POST " + wire.PathFriends, "POST " + wire.PathWraps, "POST " + wire.PathEntries, "POST " + wire.PathRegister}
 
 // TestLies tells each lie to the command line and to the SDK. A lie is refused
 // with the error and the words of its row, and nothing is written; or it does no

@@ -431,7 +431,7 @@ var accountLies = []lie{
 	{"new backup codes that are not kept, and as many as there should be", onBackup, "second-factor codes", "old", always(swallow(onBackup, nil)), "", "", func(honest string) string { return honest }, nil},
 	{"a deletion said to be made", onTombstone, "delete-account --yes", "old", always(swallow(onTombstone, nil)), wire.Tampered, "still serves its session", nil, []string{onTombstone}},
 	{"a deletion that is not made, and a session said to have ended", onSession, "delete-account --yes", "old",
-		always(swallow(onTombstone, nil), refuse(onSession, wire.Unauthenticated)), "", "", func(honest string) string { return honest }, nil},
+		always(swallow(onTombstone, nil), refuse(onSession, wire.Unauthenticated)), "", "", func(honest string) string { return honest }, []string{onTombstone}},
 	{"a new password said to be kept", onPutVault, "passwd", "old", always(swallow(onPutVault, nil)), wire.Tampered, "has the new password, and does not show it", nil, []string{onPutVault}},
 	{"a new password said to be late", onPutVault, "passwd", "old", always(refuse(onPutVault, wire.Conflict)), wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
 	{"a new password said to be late that was kept", onPutVault, "passwd", "old", always(deny(onPutVault, wire.Conflict)), "", "", nil, nil},
