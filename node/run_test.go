@@ -329,7 +329,7 @@ func TestLogIsRationed(t *testing.T) {
 	a := &api{node: n, log: slog.New(slog.DiscardHandler)}
 	taken := 0
 	for i := range 1300 {
-		r := &incoming{from: someAddress, target: []string{"/v1/log/1/checkpoint", "/v1/log/1/tile/0/000"}[i%2]}
+		r := &incoming{from: someAddress, target: []string{"/v1/log/1/checkpoint", "/v1/log/1/cosigned", "/v1/log/1/tile/0/000"}[i%3]}
 		_, err := serveLogFile(t.Context(), a, r)
 		if errors.Is(err, wire.NotExist) {
 			taken++
