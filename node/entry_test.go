@@ -3,12 +3,14 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
 	"github.com/peerbrain/peerbrain/node/store/storetest"
 )
 
@@ -338,4 +340,30 @@ func (p *testPerson) replaceKeys() {
 	p.t.Helper()
 	identity := wire.NewIdentitySecret(random32())
 	p.renews(p.renewal(&identity))
+}
+
+// A lateStore answers what is got from it in turn.
+type lateStore struct {
+	store.Store
+	answers []func() error
+}
+
+func (s *lateStore) Get(context.Context, string) (store.Record, error) {
+	next := s.answers[0]
+	s.answers = s.answers[1:]
+	return store.Record{}, next()
+}
+
+// TestPostWhileStarting: what was not found while a start finished what was interrupted
+// is looked for once more, also where that ended meanwhile.
+func TestPostWhileStarting(t *testing.T) {
+	n := &Node{warmed: make(chan struct{}), copies: storetest.NewMemory()}
+	found := errors.New("it was looked for again")
+	n.own = &lateStore{answers: []func() error{
+		func() error { close(n.warmed); return store.ErrNotExist },
+		func() error { return found },
+	}}
+	if _, err := n.As(random32(), "ann").Post(t.Context(), random32()); !errors.Is(err, found) {
+		t.Errorf("got %v, want %v", err, found)
+	}
 }

@@ -12,14 +12,13 @@ import (
 // others. Soon after a start, one that is not found may still get the record that
 // finds it by its id: that is waited for.
 func (p *Person) Post(ctx context.Context, id wire.EntryID) (wire.FeedItem, error) {
+	all := p.node.isWarm() // before it is looked for: what is found meanwhile counts
 	item, err := p.postNow(ctx, id)
 	if !errors.Is(err, wire.NotExist) {
 		return item, err
 	}
-	select {
-	case <-p.node.warmed:
+	if all {
 		return item, p.orNotKept(ctx, err)
-	default:
 	}
 	defer waiting(ctx)()
 	select {
@@ -84,4 +83,14 @@ func (p *Person) postNow(ctx context.Context, id wire.EntryID) (wire.FeedItem, e
 
 func (r *entryRecord) item(s streamName) wire.FeedItem {
 	return wire.FeedItem{Author: s.author, Audience: s.audience, Entry: r.entry(), Position: r.position()}
+}
+
+// isWarm reports whether what is left of interrupted work has been looked through.
+func (n *Node) isWarm() bool {
+	select {
+	case <-n.warmed:
+		return true
+	default:
+		return false
+	}
 }
