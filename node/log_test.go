@@ -359,6 +359,7 @@ func TestLogOfRestored(t *testing.T) {
 		if proof := r.proofOf(t, ann); proof.Number != 0 || proof.Checkpoint.Size != 1 || proof.Checkpoint.Root != d.Log.Root {
 			t.Errorf("%+v of %+v", proof, d.Log)
 		}
+		r.asksNobody()
 		cid := r.person("cid")
 		if proof := r.proofOf(t, cid); proof.Number != 1 {
 			t.Errorf("leaf %d", proof.Number)
