@@ -21,11 +21,4 @@
 // with the keys. OpenProof and Proof.InLog verify it, a LogReader that the log is
 // still what it was, and what else is in it. Package golang.org/x/mod/sumdb/tlog
 // does the hashing, on both sides.
-//
-// # What is not there yet
-//
-// Nobody witnesses a log: a node can show one to some people and another to
-// others. Whoever needs to be sure at first contact has to compare the account id
-// (the hash of the first statement) in person. Chains that fork are refused,
-// whichever branch the recovery key signed.
 package keyservice
