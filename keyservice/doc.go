@@ -21,4 +21,15 @@
 // with the keys. OpenProof and Proof.InLog verify it, a LogReader that the log is
 // still what it was, and what else is in it. Package golang.org/x/mod/sumdb/tlog
 // does the hashing, on both sides.
+//
+// # Witnesses
+//
+// A node could keep one log for some people and another for others. So others
+// cosign its checkpoints (C2SP tlog-cosignature), and none that contradicts what
+// they saw before: an AddCheckpoint is what a witness is asked, Cosign what it
+// answers, and a Witness verifies that. How many have to agree, and whose word
+// counts, is the client's to say. Whoever needs to be sure at first contact
+// compares safety numbers in person. A chain is one branch: where keys fork, a
+// node goes on with the one that the recovery key signed, and who has pinned the
+// other refuses it.
 package keyservice

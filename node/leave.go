@@ -269,26 +269,7 @@ func (n *Node) leave(ctx context.Context, account wire.AccountID, mark leavingRe
 
 // shut ends all sessions of an account that is deleted.
 func (n *Node) shut(ctx context.Context, account wire.AccountID) error {
-	p := n.As(account, "")
-	for from, more := "", true; more; {
-		var gone []store.Change
-		var hashes []wire.Hash
-		seen, err := p.shelf(ctx, from, sweepBatch, func(s *session) {
-			gone, hashes = append(gone, store.Change{Key: s.key()}), append(hashes, s.hash)
-		})
-		if err == nil && len(gone) > 0 {
-			err = n.own.Apply(ctx, gone...)
-		}
-		for _, hash := range hashes {
-			n.door.cache.forget(hash)
-			n.live.ended(hash)
-		}
-		if err != nil {
-			return fmt.Errorf("end sessions: %w", err)
-		}
-		from, more = seen.next, seen.count == sweepBatch
-	}
-	return nil
+	return n.As(account, "").endThose(ctx, func(*session) bool { return true })
 }
 
 // part ends all that there was between an account that is deleted and others.

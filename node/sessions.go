@@ -163,12 +163,20 @@ const maxEraTries = 8
 // endEarlier deletes the sessions that r, which is in the store, does not admit, and
 // drops what is remembered of them.
 func (p *Person) endEarlier(ctx context.Context, r *vaultRecord) error {
+	if r.Era == 0 {
+		return nil
+	}
+	return p.endThose(ctx, func(s *session) bool { return s.Era < r.Era && s.hash != r.Keeper })
+}
+
+// endThose deletes some of the person's sessions, and drops what is remembered of them.
+func (p *Person) endThose(ctx context.Context, those func(*session) bool) error {
 	n := p.node
-	for from, more := "", r.Era > 0; more; {
+	for from, more := "", true; more; {
 		var gone []store.Change
 		var hashes []wire.Hash
 		seen, err := p.shelf(ctx, from, sweepBatch, func(s *session) {
-			if s.Era < r.Era && s.hash != r.Keeper {
+			if those(s) {
 				gone, hashes = append(gone, store.Change{Key: s.key()}), append(hashes, s.hash)
 			}
 		})
