@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -146,20 +148,43 @@ func replies[T any](good func(T) bool) func([]byte) error {
 	}
 }
 
-// storedIn tells what was written to the two stores of a data folder: each write
-// is in their logs first, so not even the same value was written again where these
-// are the same.
+// storedIn counts how often it found something else written to the two stores of a data
+// folder: each write is in their logs first, so not even the same value was written again
+// where the count is the same. A log that is gone has been moved into its file, whenever
+// the store comes to that.
 func storedIn(t *testing.T, folder string) func() string {
+	seen, writes := map[string][]byte{}, 0
 	return func() string {
-		var logs strings.Builder
 		for _, name := range []string{"own.db.log0", "own.db.log1", "copies.db.log0", "copies.db.log1"} {
 			b, err := os.ReadFile(filepath.Join(folder, name))
-			if err != nil && !errors.Is(err, os.ErrNotExist) { // nothing was written to it
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				t.Fatal(err)
 			}
-			logs.Write(b)
+			if len(b) > 0 && !bytes.Equal(b, seen[name]) {
+				writes++
+			}
+			seen[name] = b
 		}
-		return logs.String()
+		return strconv.Itoa(writes)
+	}
+}
+
+// TestStoredIn: each write counts, the same value again too, and a look does not.
+func TestStoredIn(t *testing.T) {
+	folder := t.TempDir()
+	own := must(bolt.Open(filepath.Join(folder, ownFile), bolt.Options{}))
+	t.Cleanup(func() { own.Close() })
+	state := storedIn(t, folder)
+	before := state()
+	for range 3 {
+		if err := own.Apply(t.Context(), store.Change{Key: "name", Value: []byte("value")}); err != nil {
+			t.Fatal(err)
+		}
+		now := state()
+		if now == before || now != state() {
+			t.Fatalf("after a write it is %s, and was %s", now, before)
+		}
+		before = now
 	}
 }
 
