@@ -251,6 +251,9 @@ func (a *app) listFriends(friends []client.Friend) error {
 }
 
 func stateWords(f client.Friend) string {
+	if f.Deleted {
+		return "has deleted their account"
+	}
 	mark := ""
 	switch {
 	case f.KeysChanged:
@@ -259,9 +262,6 @@ func stateWords(f client.Friend) string {
 		mark = ", verified"
 	case f.Keys != "":
 		mark = ", keys " + string(f.Keys)
-	}
-	if f.Deleted {
-		return "has deleted their account" + mark
 	}
 	switch f.State {
 	case wire.StateFriend:
