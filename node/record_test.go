@@ -8,6 +8,7 @@ import (
 	"math"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ func TestDamagedKeys(t *testing.T) {
 		if err := n.own.Apply(t.Context(), put(key, &entryRecord{Version: recordVersion})); err != nil {
 			t.Fatal(err)
 		}
-		_, err := n.world.tryOpen(n.name, &scanLimit{Store: n.own, left: 100}, n.copies)
+		_, err := n.world.tryOpen(n.name, scanLimited(n.own, 100), n.copies)
 		if err == nil && starts {
 			err = n.loadHead(t.Context(), newStream(streamName{wire.AccountID{1}, wire.AudienceID{2}}, false))
 		}
@@ -118,14 +119,14 @@ func TestStartsWithDamage(t *testing.T) {
 		if err := n.own.Apply(t.Context(), change(key, []byte{0xff})); err != nil {
 			t.Fatal(err)
 		}
-		scans := &scanLimit{Store: n.own, left: 1000}
+		scans := scanLimited(n.own, 1000)
 		again, err := w.tryOpen(n.name, scans, n.copies)
 		if err != nil {
 			t.Fatalf("%s: %v", key, err)
 		}
 		ben.home = again
-		if got := ben.reads(ben); len(got) != 1 || scans.left < 0 {
-			t.Errorf("%s: got %d, %d scans left", key, got, scans.left)
+		if got := ben.reads(ben); len(got) != 1 || scans.left.Load() < 0 {
+			t.Errorf("%s: got %d, %d scans left", key, got, scans.left.Load())
 		}
 		if list, _ := again.follows.of(south); len(list) != 1 || len(list[0].readers) == 0 {
 			t.Errorf("%s: got %v", key, list)
@@ -177,11 +178,17 @@ func TestDamagedElsewhere(t *testing.T) {
 // scanLimit is a store that is scanned left times, and fails from then on.
 type scanLimit struct {
 	store.Store
-	left int
+	left atomic.Int64
+}
+
+func scanLimited(of store.Store, scans int64) *scanLimit {
+	s := &scanLimit{Store: of}
+	s.left.Store(scans)
+	return s
 }
 
 func (s *scanLimit) Scan(ctx context.Context, q store.Query) iter.Seq2[store.Record, error] {
-	if s.left--; s.left < 0 {
+	if s.left.Add(-1) < 0 {
 		return func(yield func(store.Record, error) bool) { yield(store.Record{}, errors.New("too many scans")) }
 	}
 	return s.Store.Scan(ctx, q)

@@ -442,7 +442,7 @@ func TestOneLeads(t *testing.T) {
 func TestStoreAway(t *testing.T) {
 	o := newOffice(t, usualPace)
 	n := o.opens()
-	n.news.own = &scanLimit{n.own, 0}
+	n.news.own = scanLimited(n.own, 0)
 	err := n.hear(t.Context())
 	kind(t, err, wire.Unavailable)
 	if p := wire.ProblemOf(err); p.Retry != 1 {
@@ -580,7 +580,7 @@ func TestDamagedNews(t *testing.T) {
 func TestHealthIsDeaf(t *testing.T) {
 	o := newOffice(t, usualPace)
 	n := o.opens()
-	n.news.own = &scanLimit{n.own, 0}
+	n.news.own = scanLimited(n.own, 0)
 	a := &api{node: n.Node, log: n.log}
 	for _, rt := range routes() {
 		r := &incoming{method: rt.method, pattern: rt.pattern, headers: [][2]string{{"Authorization", "Bearer " + wire.NewToken(random32()).Reveal()}}}
