@@ -345,14 +345,28 @@ func TestFsckFindsRootChanges(t *testing.T) {
 // once.
 type between struct {
 	store.Store
+
+	mu  sync.Mutex
 	key string
 	f   func()
 }
 
+// after lets f happen after the next look at key. The loops of a node look, too.
+func (b *between) after(key string, f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.key, b.f = key, f
+}
+
 func (b *between) Get(ctx context.Context, key string) (store.Record, error) {
 	rec, err := b.Store.Get(ctx, key)
-	if f := b.f; key == b.key && f != nil {
+	b.mu.Lock()
+	f := b.f
+	if key == b.key {
 		b.f = nil
+	}
+	b.mu.Unlock()
+	if key == b.key && f != nil {
 		f()
 	}
 	return rec, err
@@ -373,13 +387,14 @@ func TestRootChangesWhileRead(t *testing.T) {
 	} {
 		for _, key := range []string{keysKey, documentKey} {
 			w := newWorld(t)
-			n := w.open(north, nil, nil)
-			own, first := n.Node.own, n.roots()[0]
-			n.Node.own = &between{own, key, func() {
+			own := &between{Store: storetest.NewMemory()}
+			n := w.open(north, own, nil)
+			first := n.roots()[0]
+			own.after(key, func() {
 				if _, err := rotateRoot(t.Context(), own, north, w.clock.now()); err != nil {
 					t.Error(err)
 				}
-			}}
+			})
 			if err := does(n); err != nil {
 				t.Errorf("%s, after %s was read: %v", what, key, err)
 			}
