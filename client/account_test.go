@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/peerbrain/peerbrain/client/internal/seal"
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
@@ -62,6 +64,39 @@ func TestRegisterRefusals(t *testing.T) {
 	}
 	if err := register(s, ok); !errors.Is(err, wire.Tampered) {
 		t.Errorf("another account: %v", err)
+	}
+}
+
+// TestResumedRegistration: what this device has kept of a registration is looked at again
+// before anything of it is shown or sent.
+func TestResumedRegistration(t *testing.T) {
+	w := newWorld(t)
+	for name, plain := range map[string][]byte{
+		"no secrets":       {0xff},
+		"in another form":  slices.Insert(wire.EncodeCBOR(&foundingSecrets{Code: wire.Hide(seal.NewRecoveryCode().Reveal())}), 1, 0x18),
+		"another code":     wire.EncodeCBOR(&foundingSecrets{Code: wire.Hide("no recovery code")}),
+		"the code is gone": wire.EncodeCBOR(&foundingSecrets{}),
+	} {
+		s := w.device("ada@one.example")
+		c := s.client()
+		_, file, err := c.found(RegisterOptions{Address: s.address, Password: password(t, secretWord)})
+		s.must(err)
+		_, slot, err := c.derive([]byte(secretWord), s.address, file.Argon2, file.Random)
+		s.must(err)
+		wrapper, err := seal.OpenPasswordSlot(slot, file.Account, file.Slot)
+		s.must(err)
+		key, err := seal.CacheKeyFromBytes(wrapper.Bytes())
+		s.must(err)
+		file.Sealed, err = seal.SealCache(key, foundingName, plain)
+		s.must(err)
+		s.must(c.save(knownName(fileFounded, s.address), wire.EncodeCBOR(file)))
+		shown := false
+		_, err = c.Register(context.Background(), RegisterOptions{
+			Address: s.address, Password: password(t, secretWord), Device: "test", ShowCode: func(string) error { shown = true; return nil },
+		})
+		if !errors.Is(err, wire.Invalid) || shown || len(s.line.calls) > 0 {
+			t.Errorf("%s: %v; a code was shown: %v; asked: %v", name, err, shown, s.line.calls)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/node/store"
 )
 
 func TestRegister(t *testing.T) {
@@ -145,5 +146,25 @@ func TestRegisterRace(t *testing.T) {
 				t.Fatalf("here: %t, %v", here, err)
 			}
 		}
+	}
+}
+
+// TestRegisterTooLate: who finds the name free, and is overtaken before it is theirs, is
+// told that it is taken.
+func TestRegisterTooLate(t *testing.T) {
+	n := newOffice(t, still).opens()
+	first, late := n.newPerson("ann"), n.newPerson("ann")
+	n.interrupts(func(c store.Change) bool { return c.Key == handleKey("ann") }, func() {
+		if _, err := n.Register(t.Context(), first.register); err != nil {
+			t.Error(err)
+		}
+	})
+	_, err := n.Register(t.Context(), late.register)
+	kind(t, err, wire.Exist)
+	if holder, err := n.account(t.Context(), "ann"); err != nil || holder != first.account {
+		t.Errorf("got %v, %v, want %v", holder, err, first.account)
+	}
+	if here, err := n.isHere(t.Context(), late.account); err != nil || here {
+		t.Errorf("who came too late is here: %t, %v", here, err)
 	}
 }

@@ -393,6 +393,47 @@ func TestTombstoneLies(t *testing.T) {
 	}
 }
 
+// TestGoneIsToldNothing: nothing that is said to somebody who has deleted their account is
+// taken, not even while their records are being removed.
+func TestGoneIsToldNothing(t *testing.T) {
+	w := newWorld(t)
+	n, m := w.open(north, nil, nil), w.open(south, nil, nil)
+	ann, ben, cid := n.person("ann"), m.person("ben"), m.person("cid")
+	ann.befriend(ben)
+	offer, end := cid.offer(ann), ben.end(ann)
+	ann.delete()
+	for name, f := range map[*testPerson]wire.FriendRequest{cid: offer, ben: end} {
+		_, err := (worldPeers{w, south}).To(north).Deliver(t.Context(), wire.PeerFriendRequest{
+			From: name.address, FromAccount: name.account, To: ann.address, ToAccount: ann.account, FriendStatement: f.FriendStatement,
+		})
+		kind(t, err, wire.NotExist)
+	}
+	n.leavesFor(ann.account)
+	if left := leftBehind(t, ann); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+// TestTombstoneIsVerified: a home that shows keys with a tombstone that their owner did not
+// sign is not believed.
+func TestTombstoneIsVerified(t *testing.T) {
+	w := newWorld(t)
+	n := w.open(north, nil, nil)
+	ann, eve := n.person("ann"), n.person("eve")
+	stone := must(ann.tombstone().Sign(eve.identity))
+	w.lies = map[wire.NodeName]Peers{south: &liar{API: worldPeer{w, south, north}, keys: func(r *wire.KeysReply) { r.Tombstone = stone }}}
+	ben := w.open(south, nil, nil).person("ben")
+	for range 2 {
+		_, err := ben.as().Keys(t.Context(), wire.KeysRequest{Address: ann.address, Account: &ann.account})
+		kind(t, err, wire.Tampered)
+	}
+	stone = must(ann.tombstone().Sign(ann.identity))
+	reply, err := ben.as().Keys(t.Context(), wire.KeysRequest{Address: ann.address, Account: &ann.account})
+	if err != nil || string(reply.Tombstone) != string(stone) {
+		t.Errorf("a true one: got %x, %v", reply.Tombstone, err)
+	}
+}
+
 // TestLateWriter: what was under way when an account was deleted, and writes later,
 // leaves nothing.
 func TestLateWriter(t *testing.T) {

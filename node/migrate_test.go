@@ -225,3 +225,13 @@ func TestOtherSchemas(t *testing.T) {
 		}
 	}
 }
+
+// TestRaiseSchema: the record of schema 1 becomes that of this release, and no other.
+func TestRaiseSchema(t *testing.T) {
+	for schema, whole := range map[uint64]bool{0: false, 1: true, recordSchema: false, recordSchema + 1: false} {
+		got, err := raiseSchema(store.Record{Key: "schema", Value: wire.EncodeCBOR(&schemaRecord{recordVersion, schema})})
+		if whole != (err == nil) || whole && !bytes.Equal(got, wire.EncodeCBOR(&schemaRecord{recordVersion, recordSchema})) {
+			t.Errorf("of schema %d: got %x, %v", schema, got, err)
+		}
+	}
+}

@@ -207,6 +207,11 @@ func TestRenewKeysRefuses(t *testing.T) {
 	}
 	ann.putVault()
 	ann.renews(ann.renewal(nil))
+	old, before := *ann, *ann.newest // a device that does not know of it yet
+	before.Seq--
+	old.newest = &before
+	kind(t, ann.as().PutVault(t.Context(), old.nextVault()), wire.Conflict)
+	ann.putVault()
 }
 
 // TestRenewalsRace: of many renewals at once, one is taken, with the vault that came with it.

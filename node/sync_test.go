@@ -666,8 +666,16 @@ func TestPeerKeys(t *testing.T) {
 			t.Error(name)
 		}
 	}
-	if _, err := home.peer("west.example").Keys(t.Context(), wire.KeysRequest{Address: ann.address, Account: &ann.account}); err != nil {
+	mine := wire.KeysRequest{Address: ann.address, Account: &ann.account}
+	if _, err := home.peer("west.example").Keys(t.Context(), mine); err != nil {
 		t.Error(err)
+	}
+	// Somebody who has left is found only by who says whom they mean.
+	ann.delete()
+	_, err := home.any().peer("west.example").Keys(t.Context(), wire.KeysRequest{Address: ann.address})
+	kind(t, err, wire.NotExist)
+	if r, err := home.any().peer("west.example").Keys(t.Context(), mine); err != nil || len(r.Tombstone) == 0 {
+		t.Errorf("who has left: a tombstone of %d bytes, %v", len(r.Tombstone), err)
 	}
 }
 

@@ -339,3 +339,19 @@ func TestDocumentIsKept(t *testing.T) {
 		t.Errorf("document %d is kept for longer than %v", old.Number, documentYoung)
 	}
 }
+
+// TestDamagedDocument: what another process is said to have signed is shown to nobody
+// unless the node's root key signed it.
+func TestDamagedDocument(t *testing.T) {
+	n := newWorld(t).open(north, nil, nil)
+	first := n.Document()
+	var r documentRecord
+	must(read(t.Context(), n.own, documentKey, &r))
+	r.Document[len(r.Document)/2] ^= 1
+	if err := n.own.Apply(t.Context(), put(documentKey, &r)); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.loadDocument(t.Context()); err == nil || !bytes.Equal(n.Document(), first) {
+		t.Errorf("got %v, and another document is shown: %t", err, !bytes.Equal(n.Document(), first))
+	}
+}
