@@ -28,40 +28,79 @@ func (p *Person) DeleteAccount(ctx context.Context, present Password) error {
 		if err != nil {
 			return err
 		}
-		now, err := p.c.stamp()
-		if err != nil {
-			return err
-		}
-		newest := p.chain.Newest()
-		t := &wire.Tombstone{
-			Version: wire.Version, Suite: wire.Suite, Account: p.me(), KeySeq: newest.Seq, Statement: p.chain.NewestHash(),
-			Handle: newest.Handle, Node: newest.Node, Signer: wire.ByIdentity, Created: now,
-		}
-		signed, err := t.Sign(p.vault.identity)
-		if err != nil {
-			return err
-		}
-		if err := p.home(ctx, "POST", wire.PathTombstone, &wire.DeleteRequest{Tombstone: signed}, nil); err != nil {
-			return err
-		}
-		err = p.get(ctx, wire.PathSession, new(wire.SessionReply))
-		if err == nil {
-			return wire.Errorf(wire.Tampered, "account", "the node says that the account is deleted, and still serves its session")
-		}
-		if !errors.Is(err, wire.Unauthenticated) {
-			return err
-		}
-		return p.leave()
+		return p.bury(ctx, wire.ByIdentity, func(t *wire.Tombstone) (wire.Signed, error) { return t.Sign(p.vault.identity) })
 	})
 }
 
-// leave removes everything of the person from this device.
-func (p *Person) leave() error {
-	if err := p.c.wipe(); err != nil {
+// DeleteOptions say whose account is deleted with the recovery code.
+type DeleteOptions struct {
+	Address wire.Address
+	Code    RecoveryCode
+	Device  string // name of the session that is opened for it, 1 to wire.MaxDeviceName bytes
+}
+
+// DeleteByCode deletes an account as Person.DeleteAccount does, for who has lost the
+// password: the recovery key signs the tombstone. The vault is not needed, so whatever
+// somebody has made of it is no hindrance. A second factor is not asked for, and is off from
+// the first moment on. ErrWrongCode for a wrong name or code, also where the account is
+// deleted already.
+func (c *Client) DeleteByCode(ctx context.Context, o DeleteOptions) (Whoami, error) {
+	code := newByCode(o.Code)
+	l := &login{c: c, with: code, at: o.Address, device: o.Device}
+	p, _, err := l.begin(ctx)
+	if err != nil {
+		return Whoami{}, err
+	}
+	if err = l.takeKeys(ctx, p); err == nil && !code.fits(p.chain) {
+		err = errOtherAccount
+	}
+	if err == nil {
+		err = p.bury(ctx, wire.ByRecovery, func(t *wire.Tombstone) (wire.Signed, error) { return t.SignRecovery(code.signs) })
+	}
+	if err != nil {
+		p.giveUp(ctx)
+	}
+	return p.Whoami(), err
+}
+
+// bury hands in the tombstone of the person, and removes everything from this device once
+// the node does not serve the session any more.
+func (p *Person) bury(ctx context.Context, signer wire.Signer, sign func(*wire.Tombstone) (wire.Signed, error)) error {
+	now, err := p.c.stamp()
+	if err != nil {
 		return err
 	}
+	newest := p.chain.Newest()
+	signed, err := sign(&wire.Tombstone{
+		Version: wire.Version, Suite: wire.Suite, Account: p.me(), KeySeq: newest.Seq, Statement: p.chain.NewestHash(),
+		Handle: newest.Handle, Node: newest.Node, Signer: signer, Created: now,
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.home(ctx, "POST", wire.PathTombstone, &wire.DeleteRequest{Tombstone: signed}, nil); err != nil {
+		return err
+	}
+	err = p.get(ctx, wire.PathSession, new(wire.SessionReply))
+	if err == nil {
+		return wire.Errorf(wire.Tampered, "account", "the node says that the account is deleted, and still serves its session")
+	}
+	if !errors.Is(err, wire.Unauthenticated) {
+		return err
+	}
+	return p.leave()
+}
+
+// leave removes everything of the person from this device. Where nobody is logged in,
+// that leaves alone what there is of other addresses.
+func (p *Person) leave() error {
+	if _, err := p.c.loadSession(); err != error(ErrNoSession) {
+		if err := p.c.wipe(); err != nil {
+			return err
+		}
+	}
 	at := p.session.Address
-	for _, prefix := range []string{fileKnown, fileFounded} {
+	for _, prefix := range []string{fileKnown, fileFounded, fileNewCode} {
 		if err := p.c.drop(knownName(prefix, at)); err != nil {
 			return err
 		}

@@ -37,6 +37,137 @@ func TestDeleteAccount(t *testing.T) {
 	}
 }
 
+// byCode deletes the account with a recovery code.
+func (s *someone) byCode(code string) error {
+	c, err := ParseRecoveryCode([]byte(code))
+	s.must(err)
+	who, err := s.client().DeleteByCode(context.Background(), DeleteOptions{Address: s.address, Code: c, Device: "test"})
+	if err == nil && (who.Address != s.address || who.Account.IsZero()) {
+		s.t.Errorf("got %+v", who)
+	}
+	return err
+}
+
+// TestDeleteByCode: the recovery code deletes the account on any device, signed by the
+// recovery key and without the vault, whatever there is of that, and leaves nothing there.
+func TestDeleteByCode(t *testing.T) {
+	ctx := context.Background()
+	for name, where := range map[string]func(ada *someone) *someone{
+		"on a new device":             (*someone).beside,
+		"where the person logged in":  func(ada *someone) *someone { return ada },
+		"where they have logged out":  func(ada *someone) *someone { ada.must(ada.Logout(ctx)); return ada },
+		"where a recovery was begun":  begunRecovery,
+		"where the vault is not told": func(ada *someone) *someone { return vaultless(ada.beside()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			ada, bob := w.newPerson("ada@one.example"), w.newPerson("bob@two.example")
+			ada.befriends(bob)
+			bob.reads()
+			s := where(ada)
+			if err := s.byCode(bob.code); err != error(ErrWrongCode) {
+				t.Fatalf("with another code: %v", err)
+			}
+			s.must(s.client().save(knownName(fileFounded, bob.address), []byte("somebody else's")))
+			_, err := s.client().loadSession()
+			loggedIn := err == nil
+			s.must(s.byCode(ada.code))
+			if names, _ := s.device.List(""); len(names) > 1 || loggedIn && len(names) > 0 || !loggedIn && names[0] != knownName(fileFounded, bob.address) {
+				t.Errorf("left on the device: %q", names)
+			}
+			stone, err := w.people[ada.me()].chain.OpenTombstone(w.people[ada.me()].gone)
+			if err != nil || stone.Signer != wire.ByRecovery {
+				t.Errorf("got %+v, %v", stone, err)
+			}
+			if err := s.byCode(ada.code); err != error(ErrWrongCode) {
+				t.Errorf("again: %v", err)
+			}
+			bob.restart()
+			list, err := bob.Friends(ctx)
+			if bob.must(err); len(list) != 1 || !list[0].Deleted {
+				t.Errorf("a friend is shown %+v", list)
+			}
+		})
+	}
+}
+
+// begunRecovery is a device on which a recovery of the account was interrupted.
+func begunRecovery(ada *someone) *someone {
+	s := ada.beside()
+	s.line.before = func(_ int, r *Request) error {
+		if r.Method == "PUT" {
+			return errors.New("cut")
+		}
+		return nil
+	}
+	if _, err := s.tryRecover(ada.code); err == nil {
+		ada.t.Fatal("a recovery went through")
+	}
+	s.line.before = nil
+	return s
+}
+
+// vaultless is a device that no vault is shown to.
+func vaultless(s *someone) *someone {
+	s.line.before = func(_ int, r *Request) error {
+		if strings.HasPrefix(r.Path, wire.PathVault) {
+			return errors.New("cut")
+		}
+		return nil
+	}
+	return s
+}
+
+// TestDeleteByCodeLies: whatever account the node shows, nothing but that of the code is
+// deleted, nor said to be; and the session that was opened for it has ended.
+func TestDeleteByCodeLies(t *testing.T) {
+	w := newWorld(t)
+	ada, eve := w.newPerson("ada@one.example"), w.newPerson("eve@one.example")
+	theirs := func(w *world) *resident { return w.people[eve.me()] }
+	for name, tell := range map[string]func(s *someone){
+		"another account": func(s *someone) {
+			lie(s, "POST", wire.PathLogin, func(_ *Request, r *wire.LoginReply) { r.Account = eve.me() })
+		},
+		"somebody else's keys": func(s *someone) {
+			lie(s, "POST", wire.PathKeys, func(_ *Request, r *wire.KeysReply) { r.Statements = theirs(s.w).chain.Statements() })
+		},
+		"a deletion that is not made": func(s *someone) {
+			s.line.before = func(_ int, r *Request) error {
+				if r.Path == wire.PathTombstone {
+					r.Method, r.Path, r.Body = "GET", wire.PathFriends, nil
+				}
+				return nil
+			}
+		},
+	} {
+		s := copies(ada)[0].beside()
+		before := len(s.w.sessions)
+		tell(s)
+		if err := s.byCode(ada.code); !errors.Is(err, wire.Tampered) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(s.device.files) > 0 || len(s.w.people[ada.me()].gone)+len(theirs(s.w).gone) > 0 || len(s.w.sessions) != before {
+			t.Errorf("%s: left are %d files, and %d sessions of %d; or an account is deleted", name, len(s.device.files), len(s.w.sessions), before)
+		}
+	}
+
+	// A false account of the same name, into which the code logs in.
+	other := newWorld(t)
+	false1 := other.newPerson("ada@one.example")
+	c, err := ParseRecoveryCode([]byte(ada.code))
+	ada.must(err)
+	record := &other.people[false1.me()].record
+	slots, err := wire.DecodeSlots(record.Slots)
+	ada.must(err)
+	slots.RecoveryLogin = newByCode(c).login.Public()
+	record.Slots, err = slots.Encode()
+	ada.must(err)
+	s := false1.beside()
+	if err := s.byCode(ada.code); err != error(errOtherAccount) || len(other.people[false1.me()].gone) > 0 || len(other.sessions) != 1 {
+		t.Errorf("a false account: %v; %d sessions are open", err, len(other.sessions))
+	}
+}
+
 // TestDeleteAccountLies: the word of the node that an account is deleted counts for
 // nothing while it serves the session.
 func TestDeleteAccountLies(t *testing.T) {

@@ -73,27 +73,42 @@ func (c *Client) Login(ctx context.Context, o LoginOptions) (*Person, LoginRepor
 	return (&login{c: c, with: &byPassword{password: o.Password}, at: o.Address, device: o.Device}).enter(ctx)
 }
 
-// enter opens the session, and keeps it on the device.
-func (l *login) enter(ctx context.Context) (*Person, LoginReport, error) {
+// begin opens a session, of which nothing is on the device yet.
+func (l *login) begin(ctx context.Context) (*Person, wire.Token, error) {
 	cacheKey, err := l.c.place(l.at)
 	if err != nil {
-		return nil, LoginReport{}, err
+		return nil, wire.Token{}, err
 	}
 	if err := checkDevice(l.device); err != nil {
-		return nil, LoginReport{}, err
+		return nil, wire.Token{}, err
 	}
 	if l.known, err = l.c.loadKnown(l.at); err != nil {
-		return nil, LoginReport{}, err
+		return nil, wire.Token{}, err
 	}
 	answer, err := l.authenticate(ctx)
 	if err != nil && err == l.with.refused() && l.foundAgain(ctx, cacheKey) {
 		answer, err = l.authenticate(ctx)
 	}
 	if err != nil {
-		return nil, LoginReport{}, err
+		return nil, wire.Token{}, err
 	}
 	s := session{Token: answer.Token, Address: l.at, Account: answer.Account, Device: l.device, CacheKey: cacheKey}
-	p := newPerson(l.c, s, nil)
+	return newPerson(l.c, s, nil), answer.DeviceToken, nil
+}
+
+// giveUp ends a session that is not kept.
+func (p *Person) giveUp(ctx context.Context) {
+	parting, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+	defer cancel()
+	p.home(parting, "DELETE", wire.PathSession, nil, nil) // best effort: nobody will use it
+}
+
+// enter opens the session, and keeps it on the device.
+func (l *login) enter(ctx context.Context) (*Person, LoginReport, error) {
+	p, device, err := l.begin(ctx)
+	if err != nil {
+		return nil, LoginReport{}, err
+	}
 	report, err := l.open(ctx, p)
 	if err == nil {
 		report.Foreign, err = p.watch(ctx, l.shown)
@@ -102,12 +117,10 @@ func (l *login) enter(ctx context.Context) (*Person, LoginReport, error) {
 		err = wire.Errorf(wire.Unavailable, "session", "%s does not know the session that it opened", l.at.Node)
 	}
 	if err == nil {
-		err = l.keep(p, answer.DeviceToken)
+		err = l.keep(p, device)
 	}
 	if err != nil {
-		parting, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
-		defer cancel()
-		p.home(parting, "DELETE", wire.PathSession, nil, nil) // best effort: nobody will use it
+		p.giveUp(ctx)
 		return nil, report, err
 	}
 	if !report.Behind {

@@ -19,6 +19,8 @@ import (
 // ErrWrongCode is for a name or code that a node or an account does not know.
 var ErrWrongCode = wire.Errorf(wire.Unauthenticated, "recovery code", "name or recovery code is wrong")
 
+var errOtherAccount = wire.Errorf(wire.Tampered, "login", "the account that the node shows is not the one that the recovery code was made for")
+
 // A RecoveryCode is what a person has on paper. It does not print, and never leaves the
 // device.
 type RecoveryCode struct{ code seal.RecoveryCode }
@@ -148,7 +150,7 @@ func (b *byCode) names(k *wire.KeyStatement) bool {
 
 func (b *byCode) unlock(_ *login, chain *keyservice.Chain, slots *wire.Slots) (seal.VaultKey, error) {
 	if !b.fits(chain) || slots.RecoveryLogin != b.login.Public() {
-		return seal.VaultKey{}, wire.Errorf(wire.Tampered, "login", "the account that the node shows is not the one that the recovery code was made for")
+		return seal.VaultKey{}, errOtherAccount
 	}
 	key, err := seal.OpenRecoverySlot(b.opens, chain.Account(), slots.RecoverySlot)
 	if err != nil {

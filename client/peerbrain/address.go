@@ -16,7 +16,7 @@ func oneAddress(cmd *cobra.Command, args []string) error {
 	case len(args) == 0:
 		return usage("whose address is missing", cmd.CommandPath()+" bob@node.example")
 	case len(args) > 1:
-		return usage("one address was expected, and nothing after it", quoted([]string{cmd.CommandPath()})+" --help")
+		return usage("one address was expected, and nothing after it", cmd.CommandPath()+" --help")
 	}
 	_, err := addressOf(cmd, args[0])
 	return err

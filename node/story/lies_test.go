@@ -409,6 +409,15 @@ func (s *liesScene) sdk(home, who, command string) error {
 		}
 		_, _, err = c.Recover(ctx, client.RecoverOptions{Address: s.at(who), Code: code, Password: pass, Device: "test", NewKeys: newKeys, ShowCode: func(string) error { return nil }})
 		return err
+	case "delete-account":
+		if words[1] == "--yes" {
+			break
+		}
+		code, err := client.ParseRecoveryCode(must(os.ReadFile(s.codeFile())))
+		if err == nil {
+			_, err = c.DeleteByCode(ctx, client.DeleteOptions{Address: s.at(who), Code: code, Device: "test"})
+		}
+		return err
 	case "register":
 		a, err := wire.ParseAddress(words[1])
 		if err == nil {

@@ -357,6 +357,7 @@ const (
 	recovers   = "recover bob@ --recovery-code-file CODE"
 	renewsCode = "recover --renew --recovery-code-file CODE"
 	newKeys    = "recover bob@ --new-keys --recovery-code-file CODE"
+	byCode     = "delete-account bob@ --yes --recovery-code-file CODE"
 )
 
 var accountLies = []lie{
@@ -432,6 +433,11 @@ var accountLies = []lie{
 	{"a deletion said to be made", onTombstone, "delete-account --yes", "old", always(swallow(onTombstone, nil)), wire.Tampered, "still serves its session", nil, []string{onTombstone}},
 	{"a deletion that is not made, and a session said to have ended", onSession, "delete-account --yes", "old",
 		always(swallow(onTombstone, nil), refuse(onSession, wire.Unauthenticated)), "", "", func(honest string) string { return honest }, []string{onTombstone}},
+	{"a deletion said to be made, to who has the recovery code", onTombstone, byCode, "", always(swallow(onTombstone, nil)), wire.Tampered, "still serves its session", nil, []string{onTombstone}},
+	{"keys that a thief has made up, to who deletes the account with its recovery code", onKeys, byCode, "", one(onKeys, func(s *liesScene, r *wire.KeysReply) { r.Statements = s.keys["eve"].Statements }),
+		wire.Tampered, "another person's keys", nil, nil},
+	{"the account of somebody else, to who deletes theirs with the recovery code", onLogin, byCode, "", one(onLogin, func(s *liesScene, r *wire.LoginReply) { r.Account = s.ids["eve"] }),
+		wire.Tampered, "a session of another account than that of", nil, nil},
 	{"a new password said to be kept", onPutVault, "passwd", "old", always(swallow(onPutVault, nil)), wire.Tampered, "has the new password, and does not show it", nil, []string{onPutVault}},
 	{"a new password said to be late", onPutVault, "passwd", "old", always(refuse(onPutVault, wire.Conflict)), wire.Tampered, "as late, but shows no newer one than", nil, []string{onPutVault}},
 	{"a new password said to be late that was kept", onPutVault, "passwd", "old", always(deny(onPutVault, wire.Conflict)), "", "", nil, nil},
