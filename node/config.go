@@ -38,6 +38,8 @@ type Config struct {
 	Limits       LimitsConfig
 	Timeouts     TimeoutsConfig
 	TLS          TLSConfig
+
+	Site Site // what browsers are served, by the program that runs the node; nil for nothing
 }
 
 // Registration says who may found an account.

@@ -93,6 +93,9 @@ func newServer(a *api, table []route, o serverOptions) *server {
 		} else {
 			s.app.Add(rt.method, path, s.handler(rt))
 		}
+		if rt.head {
+			s.app.Add("HEAD", path, s.handler(rt))
+		}
 	}
 	routed := s.app.Handler()
 	s.app.Server().Handler = func(c *fasthttp.RequestCtx) { s.serve(c, routed) }
@@ -297,7 +300,8 @@ var headersOfAll = [][2][]byte{
 	{[]byte("Cache-Control"), []byte("no-store")},
 	{[]byte("X-Content-Type-Options"), []byte("nosniff")},
 	{[]byte("Referrer-Policy"), []byte("no-referrer")},
-	{[]byte("Content-Security-Policy"), []byte("default-src 'none'; frame-ancestors 'none'")},
+	{[]byte("Content-Security-Policy"), []byte("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; img-src 'self' blob:; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'")},
+	{[]byte("Cross-Origin-Opener-Policy"), []byte("same-origin")},
 	{[]byte("Cross-Origin-Resource-Policy"), []byte("same-origin")},
 }
 
@@ -314,6 +318,9 @@ func send(c *fasthttp.RequestCtx, r reply) {
 	}
 	if r.cache != "" {
 		h.SetCanonical(headersOfAll[0][0], []byte(r.cache))
+	}
+	for _, own := range r.headers {
+		h.Set(own[0], own[1])
 	}
 	if r.retryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(r.retryAfter, 10))
