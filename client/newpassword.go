@@ -79,6 +79,8 @@ type locks struct {
 // with the same two passwords, after any failure: until it succeeds, one of them opens the
 // account. ErrPresentPassword where present is not the password, Invalid for a new one that
 // nobody should choose, Tampered where the node says it is done and shows otherwise.
+// A new epoch follows, whose entry takes the new version of the vault to the nodes of
+// friends: a new device that is shown an older one, as by who had the old password, is told.
 func (p *Person) ChangePassword(ctx context.Context, present, next Password) error {
 	if err := next.CheckNew(); err != nil {
 		return err
@@ -90,12 +92,16 @@ func (p *Person) ChangePassword(ctx context.Context, present, next Password) err
 		if err := p.refreshVault(ctx); err != nil {
 			return err
 		}
-		return p.change(ctx, func() (*accountChange, error) {
+		err := p.change(ctx, func() (*accountChange, error) {
 			if done, err := p.hasChanged(present, next); err != nil || done {
 				return nil, err
 			}
 			return p.prepareChange(locks{password: &next})
 		})
+		if err != nil {
+			return err
+		}
+		return p.ready(ctx)
 	})
 }
 
@@ -193,6 +199,9 @@ func (p *Person) newChange(next locks, slots *wire.Slots) (*accountChange, error
 		}
 	}
 	v, k, err := p.vault.clone(), p.chain.Newest(), error(nil)
+	if next.password != nil {
+		v.forgetEpochs()
+	}
 	if next.code != nil {
 		slots.RecoveryLogin = next.code.login.Public()
 		if next.keys {

@@ -81,6 +81,83 @@ func TestChangePassword(t *testing.T) {
 	}
 }
 
+// TestPasswordIsHeardOf: the nodes of friends hear of a new password at once, so that who
+// logs in on a new device, at a node that has gone back to the old one, is told; also where
+// the command was interrupted after the change, by whatever comes next.
+func TestPasswordIsHeardOf(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	ada, bob, cid := w.newPerson("ada@one.example"), w.newPerson("bob@two.example"), w.newPerson("cid@one.example")
+	ada.befriends(bob)
+	ada.befriends(cid)
+	ada.writes("hello")
+	cid.reads("hello")
+	for name, change := range map[string]func(s *someone){
+		"at once": func(s *someone) { s.must(s.tryNewPassword()) },
+		"interrupted, and run again": func(s *someone) {
+			s.interruptedChange()
+			s.must(s.tryNewPassword())
+		},
+		"interrupted, and then a post": func(s *someone) {
+			s.interruptedChange()
+			s.restart()
+			s.writes("after")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := copies(ada, bob, cid)
+			s, friend := all[0], all[2]
+			old := s.w.clone()
+			before := s.w.people[s.me()].epochs()
+			change(s)
+			if got := s.w.people[s.me()].epochs(); got != before+1 {
+				t.Errorf("%d epochs have begun, want one", got-before)
+			}
+			friend.restart()
+			if got := friend.feedTexts(); got[len(got)-1] != "hello" {
+				t.Errorf("a friend reads %q", got)
+			}
+			streams := s.w.people[s.me()].streams
+			s.w.rollBack(old)
+			s.w.people[s.me()].streams = streams // which the nodes of friends have copies of
+			d := s.w.device(s.address.String())
+			_, _, err := d.client().Login(ctx, LoginOptions{Address: s.address, Password: password(t, secretWord), Device: "new"})
+			if !errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), "an old or forked vault") {
+				t.Errorf("a new device, with the old password: %v", err)
+			}
+		})
+	}
+}
+
+// interruptedChange loses all that follows the new password.
+func (s *someone) interruptedChange() {
+	s.t.Helper()
+	put := false
+	s.line.before = func(_ int, r *Request) error {
+		if put {
+			return errors.New("cut")
+		}
+		put = r.Method == "PUT"
+		return nil
+	}
+	if err := s.tryNewPassword(); err == nil {
+		s.t.Fatal("nothing was cut")
+	}
+	s.line.before = nil
+}
+
+// epochs counts those that have begun.
+func (r *resident) epochs() (n int) {
+	for _, entries := range r.streams {
+		for _, e := range entries {
+			if e.h.Kind == wire.KindEpoch {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 func TestChangePasswordRefuses(t *testing.T) {
 	ctx := context.Background()
 	ada := newWorld(t).newPerson("ada@one.example")
@@ -261,6 +338,7 @@ func TestPasswordLies(t *testing.T) {
 		"said to be late that was kept": {true, wire.Conflict, ""},
 	} {
 		s := copies(ada)[0]
+		told := false
 		s.line.before = func(_ int, r *Request) error {
 			if r.Method == "PUT" && !test.arrives {
 				r.Body = nil
@@ -268,9 +346,10 @@ func TestPasswordLies(t *testing.T) {
 			return nil
 		}
 		s.line.after = func(_ int, r *Request, a *Response) error {
-			if r.Method != "PUT" {
+			if r.Method != "PUT" || told {
 				return nil
 			}
+			told = true
 			if a.Status, a.Body = 204, nil; test.kind != "" {
 				a.refuse(test.kind)
 			}

@@ -308,8 +308,17 @@ func (v *vault) forgetEpochsOf(id wire.AccountID) {
 	}
 }
 
-// propose notes an epoch that is about to be made, beside the newest one.
+// forgetEpochs forgets who may open each audience, so that a new epoch begins.
+func (v *vault) forgetEpochs() {
+	for i := range v.Audiences {
+		v.Audiences[i].Epochs = nil
+	}
+}
+
+// propose notes an epoch that is about to be made, beside the newest one. It may be there
+// already, in a version of the vault that the node has taken without saying so.
 func (a *audience) propose(e epochMembers, newest wire.Commitment) {
+	a.Epochs = slices.DeleteFunc(a.Epochs, func(o epochMembers) bool { return o.Content == e.Content })
 	a.Epochs = append(a.Epochs, e)
 	for i := 0; len(a.Epochs) > maxEpochs; {
 		if a.Epochs[i].Content == newest {

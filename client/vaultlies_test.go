@@ -338,3 +338,52 @@ func TestSpoiledMark(t *testing.T) {
 		}
 	}
 }
+
+// TestProposedTwice: a version of the vault that is said to be late, and was kept, is not
+// made again; nor, where another device has gone on from it, is the epoch noted twice that
+// is about to be made.
+func TestProposedTwice(t *testing.T) {
+	w := newWorld(t)
+	ada, bob, cid, dan := w.newPerson("ada@one.example"), w.newPerson("bob@one.example"), w.newPerson("cid@one.example"), w.newPerson("dan@one.example")
+	ada.befriends(bob)
+	ada.befriends(cid)
+	phone := ada.again()
+	honest := 0 // versions that a removal makes
+	for _, goesOn := range []bool{false, true} {
+		for late := 0; ; late++ {
+			all := copies(ada, bob, cid, dan, phone)
+			s, puts := all[0], 0
+			s.line.after = func(_ int, r *Request, a *Response) error {
+				if r.Method != "PUT" {
+					return nil
+				}
+				if puts++; puts != late {
+					return nil
+				}
+				if goesOn {
+					_, err := all[4].AddFriend(context.Background(), dan.address, true)
+					s.must(err)
+				}
+				a.refuse(wire.Conflict)
+				return nil
+			}
+			s.removes(all[1])
+			once := puts
+			s.restart()
+			s.writes("hello")
+			all[2].reads("hello")
+			if puts < late {
+				if late < 2 {
+					t.Errorf("%d versions of the vault were sent", puts)
+				}
+				break
+			}
+			if late == 0 {
+				honest = once
+			}
+			if !goesOn && once != honest {
+				t.Errorf("said to be late at number %d: %d versions of the vault were sent", late, once)
+			}
+		}
+	}
+}

@@ -248,6 +248,9 @@ func (p *Person) updateVault(ctx context.Context, change func(v *vault) (bool, e
 		if err := p.refreshVault(ctx); err != nil {
 			return err
 		}
+		if p.vault.hash == next.hash { // it was not late
+			return nil
+		}
 		if p.vault.counter() == before {
 			return wire.Errorf(wire.Tampered, "vault", "the node refuses version %d as late, but shows no newer one than %d", before+1, before)
 		}
