@@ -50,10 +50,11 @@ func (s *pastStream) add(node wire.NodeName, v verified) error {
 
 // misfit says why an entry does not stand beside another.
 func (s *pastStream) misfit(other placedEntry, node wire.NodeName, err error) error {
-	if other.node == "" || other.node == node {
-		return s.tampered(wire.Errorf(wire.Tampered, "entry", "%s", reason(err)))
+	why := reason(err)
+	if other.node != "" && other.node != node {
+		why = fmt.Sprintf("it does not fit what %s shows: %s", other.node, why)
 	}
-	return s.tampered(wire.Errorf(wire.Tampered, "entry", "it does not fit what %s shows: %s", other.node, reason(err)))
+	return s.tampered(wire.Errorf(wire.Tampered, "entry", "%s", why))
 }
 
 // gaps are the entries before the newest that nobody has shown.
@@ -71,7 +72,7 @@ func (s *pastStream) gaps() (list []PastGap) {
 // open opens the posts, the oldest first, and tells which do not open.
 func (s *pastStream) open(selfs []seal.SelfKey) (posts []Post, problems []error) {
 	keys, problems := s.epochKeys(selfs)
-	var closed []uint64 // epochs of which nothing opens
+	closed := make(map[uint64]bool) // epochs that nothing opens
 	for _, seq := range slices.Sorted(maps.Keys(s.entries)) {
 		v := s.entries[seq].verified
 		if v.Kind != wire.KindPost {
@@ -79,10 +80,7 @@ func (s *pastStream) open(selfs []seal.SelfKey) (posts []Post, problems []error)
 		}
 		k := keys[v.Epoch]
 		if k == nil {
-			if !slices.Contains(closed, v.Epoch) {
-				closed = append(closed, v.Epoch)
-				problems = append(problems, s.tampered(wire.Errorf(wire.Tampered, "epoch", "nothing that was shown opens the posts of epoch %d", v.Epoch)))
-			}
+			closed[v.Epoch] = true
 			continue
 		}
 		post, err := s.openPost(v, k)
@@ -91,6 +89,9 @@ func (s *pastStream) open(selfs []seal.SelfKey) (posts []Post, problems []error)
 			continue
 		}
 		posts = append(posts, post)
+	}
+	for _, epoch := range slices.Sorted(maps.Keys(closed)) {
+		problems = append(problems, s.tampered(wire.Errorf(wire.Tampered, "epoch", "nothing that was shown opens the posts of epoch %d", epoch)))
 	}
 	return posts, problems
 }
@@ -147,10 +148,7 @@ func (s *pastStream) epochBody(v verified) (*wire.EpochBody, error) {
 	before := s.entries[v.Seq-1].Epoch
 	if _, ok := s.entries[v.Seq-1]; !ok && v.Seq > 1 {
 		var b wire.EpochBody
-		if err := wire.DecodeCBOR("epoch", v.entry.Body, &b); err != nil {
-			return nil, err
-		}
-		if len(b.Links) > 0 {
+		if wire.DecodeCBOR("epoch", v.entry.Body, &b) == nil && len(b.Links) > 0 {
 			before = b.Links[0].Epoch
 		}
 	}

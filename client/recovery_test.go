@@ -342,6 +342,58 @@ func TestRecoverPastLies(t *testing.T) {
 	}
 }
 
+// TestPastStream: entries have to fit those beside them, whoever has shown these.
+func TestPastStream(t *testing.T) {
+	left := newScene(t)
+	right := left.copy()
+	for _, c := range []scene{left, right} {
+		c.ada.writes("four")
+		c.ada.writes("five")
+	}
+	id := left.ada.ownStream().streamID
+	entry := func(c scene, seq int) verified {
+		v, err := left.ada.ownStream().open(c.ada.w.people[id.Author].streams[id.Audience][seq-1].Entry)
+		left.ada.must(err)
+		return v
+	}
+	for _, test := range []struct {
+		first, then verified
+		node        wire.NodeName
+		says        string // "" where it fits
+	}{
+		{entry(left, 6), entry(left, 7), "two.example", ""},
+		{entry(left, 7), entry(left, 6), "two.example", ""},
+		{entry(left, 6), entry(left, 6), "two.example", ""},
+		{entry(left, 5), entry(right, 7), "two.example", ""}, // what lies between will tell
+		{entry(left, 6), entry(right, 6), "two.example", "one.example shows another entry 6, and both are signed"},
+		{entry(left, 6), entry(right, 7), "two.example", "it does not fit what one.example shows: entry 7 does not follow entry 6"},
+		{entry(left, 7), entry(right, 6), "two.example", "it does not fit what one.example shows: entry 7 does not follow entry 6"},
+		{entry(left, 6), entry(right, 7), "one.example", "ada@one.example: entry 7 does not follow entry 6"},
+	} {
+		s := newPastStream(left.ada.ownStream())
+		left.ada.must(s.add("one.example", test.first))
+		err := s.add(test.node, test.then)
+		if test.says == "" && err != nil || test.says != "" && (!errors.Is(err, wire.Tampered) || !strings.Contains(err.Error(), test.says)) {
+			t.Errorf("%d and %d: got %v, want %q", test.first.Seq, test.then.Seq, err, test.says)
+		}
+	}
+
+	// A beginning that is none, and what is no post, signed by the author.
+	a := left.ada
+	a.tricks(func(*wire.EntryHeader) {}, encodePost(""))
+	post := entry(left, 2)
+	s := newPastStream(left.ada.ownStream())
+	post.Seq, post.Prev = 1, wire.EntryID{}
+	if err := s.add("two.example", post); !errors.Is(err, wire.Tampered) {
+		t.Errorf("a stream that begins with a post: %v", err)
+	}
+	p, err := a.beside().tryPast(a.code, "two.example")
+	a.must(err)
+	if got := texts(FeedPage{Posts: p.Posts}); len(got) != 5 || len(p.Problems) != 1 || !strings.Contains(p.Problems[0].Error(), "entry 8: there is nothing to post") {
+		t.Errorf("got %q, %v", got, p.Problems)
+	}
+}
+
 func flippedBit(b []byte) []byte {
 	b = slices.Clone(b)
 	b[len(b)/2] ^= 1

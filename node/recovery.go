@@ -37,7 +37,7 @@ func (n *Node) Recovery(ctx context.Context, r wire.RecoveryRequest) (wire.Recov
 	if err != nil {
 		return wire.RecoveryReply{}, err
 	}
-	if s == nil || !s.copy {
+	if s == nil {
 		return wire.RecoveryReply{}, none
 	}
 	reply.Entries, err = n.copiedRun(ctx, s, r.Stream.After)
