@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/peerbrain/peerbrain/client/internal/seal"
@@ -59,6 +60,17 @@ type Past struct {
 	Nodes      []PastNode         // as they were named
 	Missing    []PastGap          // that no node has shown
 	Problems   []error            // what was refused of an answer, and what does not open
+}
+
+// Half is the person's half of each safety number that friends of theirs see: six groups
+// of digits. Where a friend sees others, the node has made the account up.
+func (p *Past) Half() string {
+	digits := appendHalf(nil, fingerprint(p.Account, p.Keys))
+	var groups []string
+	for group := range slices.Chunk(digits, numberGroup) {
+		groups = append(groups, string(group))
+	}
+	return strings.Join(groups, " ")
 }
 
 // A PastNode is what became of one node.

@@ -44,6 +44,7 @@ type (
 		Address  wire.Address   `json:"address"`
 		Account  wire.AccountID `json:"account"`
 		File     string         `json:"file"`
+		Half     string         `json:"safety_number_half"`
 		Posts    int            `json:"posts"`
 		Nodes    []pastNodeJSON `json:"nodes"`
 		Missing  []pastGapJSON  `json:"missing"`
@@ -125,7 +126,7 @@ func (a *app) tellNodes(p *client.Past) {
 
 // tellPast says what was found, and what was not.
 func (a *app) tellPast(p *client.Past, file string) error {
-	out := pastJSON{p.Address, p.Account, file, len(p.Posts), []pastNodeJSON{}, []pastGapJSON{}, []string{}}
+	out := pastJSON{p.Address, p.Account, file, p.Half(), len(p.Posts), []pastNodeJSON{}, []pastGapJSON{}, []string{}}
 	for _, n := range p.Nodes {
 		one := pastNodeJSON{Node: n.Node, Entries: n.Entries}
 		if !n.AsOf.IsZero() {
@@ -152,7 +153,7 @@ func (a *app) tellPast(p *client.Past, file string) error {
 		return a.object(out)
 	}
 	a.say("%s: %s, with the keys in the first line, in %s", p.Address, counted(len(p.Posts), "post"), oneLine(file))
-	a.say("The account is %s.\nFriends who compared a safety number with you can tell whether it is yours: one\nnode alone could have made it up. What was newer than the copies is not here, nor\nare private keys and the list of friends: they were at %s alone.", p.Account, p.Address.Node)
+	a.say("One node alone could have made all of it up. In the safety number that a friend has\nwith you (peerbrain friend verify %s) stands, if it is yours:\n  %s\nWhat was newer than the copies is not here, nor are private keys and the list of\nfriends: they were at %s alone.", p.Address, p.Half(), p.Address.Node)
 	return nil
 }
 

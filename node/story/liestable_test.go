@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/peerbrain/peerbrain/client"
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/keyservice"
 )
@@ -327,6 +328,23 @@ func onlyBob(honest string) string {
 
 func nothing(string) string { return "" }
 
+// madeUpPast shows an account that the recovery code fits, and that is not ada's: her half of
+// safety numbers is another one.
+func madeUpPast() lie {
+	var half string
+	return lie{"keys that a thief has made up, to who has lost the home", onRecovery, findsPast, "", one(onRecovery, func(s *liesScene, r *wire.RecoveryReply) {
+		r.Statements = s.thiefsKeys("ada")
+		k, account, err := wire.OpenFirstKeyStatement(r.Statements[0])
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+		half = (&client.Past{Account: account, Keys: k}).Half()
+	}), "", "the self key in key statement 0 of", func(honest string) string {
+		return safetyHalf.ReplaceAllString(posts(0)(honest), half)
+	}, nil}
+}
+
 // posts is what is printed of a past with so many posts.
 func posts(n int) func(string) string {
 	return func(honest string) string {
@@ -483,8 +501,7 @@ var accountLies = []lie{
 	{"no vault head, to a friend's new device", onHeads, "login ada@", "", always(refuse(onHeads, wire.NotExist)), "", "none of your friends' nodes could be asked", nil, nil},
 	{"the keys of somebody else, to who has lost the home", onRecovery, findsPast, "", one(onRecovery, func(s *liesScene, r *wire.RecoveryReply) { r.Statements = s.keys["eve"].Statements }),
 		wire.Tampered, "shows the keys of", nil, nil},
-	{"keys that a thief has made up, to who has lost the home", onRecovery, findsPast, "", one(onRecovery, func(s *liesScene, r *wire.RecoveryReply) { r.Statements = s.thiefsKeys("ada") }),
-		"", "the self key in key statement 0 of", posts(0), nil},
+	madeUpPast(),
 	{"another past than was signed", onRecovery, findsPast, "", one(onRecovery, func(_ *liesScene, r *wire.RecoveryReply) {
 		for i := range r.Entries {
 			r.Entries[i].Body = flipped(r.Entries[i].Body)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -48,6 +49,8 @@ func (w *world) pastIn(file string) (p keptPast) {
 	return p
 }
 
+var safetyHalf = regexp.MustCompile(`[0-9]{5}( [0-9]{5}){5}`)
+
 // TestRecoverPast: the home of ada is gone, process and data. With her recovery code alone,
 // on a device that knows nothing, the nodes of her friends give her keys and her past back:
 // what she wrote before there was any friend, and after a friendship ended. None of them
@@ -72,6 +75,13 @@ func TestRecoverPast(t *testing.T) {
 		"ada: friend add bob@", "bob: friend accept ada@", "ada: friend add eve@", "eve: friend accept ada@", "ada: post with-bob",
 		"ada: friend remove eve@", "ada: post without-eve", "ada: friend add "+cleo, "cleo: friend accept ada@", "ada: post with-cleo")
 	w.sees("cleo", "ada", "with-cleo", "without-eve", "with-bob", "before-all")
+	var compared struct {
+		Number string `json:"safety_number"`
+	}
+	out, errs, err = w.types("bob", "friend", "verify", w.address("ada"), "--json")
+	if err != nil || json.Unmarshal([]byte(out), &compared) != nil || len(compared.Number) < 60 {
+		t.Fatalf("friend verify: %v, %s%s", err, out, errs)
+	}
 	if err := far.kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +118,8 @@ func TestRecoverPast(t *testing.T) {
 	} {
 		into := filepath.Join(t.TempDir(), "past.jsonl")
 		out, errs, err := recovers(made.Code, test.from, into)
-		if err != nil || !strings.Contains(out, made.Account) || !strings.Contains(errs, test.says) || strings.Contains(errs, "missing") {
+		half := safetyHalf.FindString(out)
+		if err != nil || half == "" || !strings.Contains(compared.Number, half) || !strings.Contains(errs, test.says) || strings.Contains(errs, "missing") {
 			t.Fatalf("from %s: %v, %s%s", test.from, err, out, errs)
 		}
 		p := w.pastIn(into)
@@ -135,6 +146,7 @@ func TestRecoverPast(t *testing.T) {
 	out, errs, err = recovers(made.Code, far.name+","+w.right.name, into, "--json")
 	var said struct {
 		Account, File string
+		Half          string `json:"safety_number_half"`
 		Posts         int
 		Nodes         []struct {
 			Node, Problem string
@@ -142,7 +154,7 @@ func TestRecoverPast(t *testing.T) {
 		}
 		Missing, Problems []any
 	}
-	if err != nil || json.Unmarshal([]byte(out), &said) != nil || said.Account != made.Account || said.File != into || said.Posts != 5 ||
+	if err != nil || json.Unmarshal([]byte(out), &said) != nil || said.Account != made.Account || said.File != into || said.Posts != 5 || !strings.Contains(compared.Number, said.Half) || said.Half == "" ||
 		len(said.Nodes) != 2 || said.Nodes[0].Problem == "" || said.Nodes[1].Entries != 7 || len(said.Missing)+len(said.Problems) > 0 {
 		t.Errorf("got %v, %s%s", err, out, errs)
 	}
