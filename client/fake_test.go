@@ -139,6 +139,8 @@ func (w *world) route(r *Request) (any, error) {
 		return decoded(r, func(in *wire.LoginRequest) (any, error) { return w.login(r.Node, in) })
 	case wire.PathHeads:
 		return decoded(r, w.headsOf)
+	case wire.PathRecovery:
+		return decoded(r, func(in *wire.RecoveryRequest) (any, error) { return w.recovery(r.Node, in) })
 	}
 	if path == wire.PathKeys {
 		return decoded(r, w.keys)
@@ -252,6 +254,41 @@ func (w *world) headsOf(in *wire.HeadsRequest) (any, error) {
 		return nil, wire.Errorf(wire.NotExist, "head", "")
 	}
 	return &wire.HeadsReply{Head: head}, nil
+}
+
+// recovery gives somebody's past to their recovery code, at nodes where friends of theirs
+// live; on short pages.
+func (w *world) recovery(node wire.NodeName, in *wire.RecoveryRequest) (any, error) {
+	none := wire.Errorf(wire.NotExist, "address", "nothing of this account is here")
+	r := w.people[w.handles[in.Address]]
+	if r == nil || in.Address.Node == node {
+		return nil, none
+	}
+	q, err := r.chain.OpenRecoveryQuery(in.Query)
+	if err != nil || q.Node != node || w.clock.Sub(time.UnixMilli(q.Created)).Abs() > 5*time.Minute {
+		return nil, none
+	}
+	has := false
+	for other, b := range r.friends {
+		has = has || w.people[other].address.Node == node && b.Friendship.State() == wire.StateFriend
+	}
+	if !has {
+		return nil, none
+	}
+	reply := &wire.RecoveryReply{Statements: []wire.Signed{}, Streams: []wire.RecoveryStream{}, Entries: []wire.Entry{}}
+	if in.Stream != nil {
+		for _, e := range r.streams[in.Stream.Audience] {
+			if e.h.Seq > in.Stream.After && len(reply.Entries) < 2 {
+				reply.Entries = append(reply.Entries, e.Entry)
+			}
+		}
+		return reply, nil
+	}
+	reply.Statements = r.chain.Statements()
+	for audience, entries := range r.streams {
+		reply.Streams = append(reply.Streams, wire.RecoveryStream{Audience: audience, Head: uint64(len(entries)), AsOf: w.clock.UnixMilli()})
+	}
+	return reply, nil
 }
 
 func (w *world) keys(in *wire.KeysRequest) (any, error) {

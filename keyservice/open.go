@@ -149,3 +149,16 @@ func (c *Chain) OpenHeadQuery(s wire.Signed) (*wire.HeadQuery, error) {
 	}
 	return q, nil
 }
+
+// OpenRecoveryQuery verifies a question of this person, under the newest recovery key: an
+// older code asks for nothing.
+func (c *Chain) OpenRecoveryQuery(s wire.Signed) (*wire.RecoveryQuery, error) {
+	q, err := wire.OpenRecoveryQuery(s, c.Newest().Recovery)
+	if err != nil {
+		return nil, err
+	}
+	if q.Address() != c.Address() {
+		return nil, wire.Errorf(wire.Tampered, "recovery query", "it names another person than the one who signed it")
+	}
+	return q, nil
+}

@@ -249,3 +249,19 @@ func TestOpenOldEpoch(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestOpenRecoveryQuery(t *testing.T) {
+	o := newOwner(t)
+	o.rotate()
+	c := must(ParseChain(o.chain))
+	a := c.Address()
+	q := &wire.RecoveryQuery{Version: wire.Version, Suite: wire.Suite, Handle: a.Handle, Home: a.Node, Node: "other.example"}
+	if _, err := c.OpenRecoveryQuery(must(q.SignRecovery(o.recovery))); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.OpenRecoveryQuery(must(q.SignRecovery(wire.NewRecoverySecret(seed()))))
+	kind(t, err, wire.Tampered)
+	q.Home = "another.example"
+	_, err = c.OpenRecoveryQuery(must(q.SignRecovery(o.recovery)))
+	kind(t, err, wire.Tampered)
+}

@@ -346,11 +346,11 @@ func TestBudgetsAreSeparate(t *testing.T) {
 	n := w.open(north, nil, nil)
 	proxied, direct := n.serves(behindProxy), n.serves(nil)
 	ann, ben := bearer(proxied.logsIn(n.person("ann")).Token), bearer(proxied.logsIn(n.person("ben")).Token)
-	budgets := map[string]int{wire.PathChallenge: 60, wire.PathLogin: 60, wire.PathRegister: 10, wire.PathHeads: 60, wire.PathKeys: 120}
+	budgets := map[string]int{wire.PathChallenge: 60, wire.PathLogin: 60, wire.PathRegister: 10, wire.PathHeads: 60, wire.PathRecovery: 120, wire.PathKeys: 120}
 	bodies := map[string][]byte{
 		wire.PathChallenge: []byte(`{"handle":"ann","purpose":"login"}`),
 		wire.PathLogin:     []byte(`{"handle":"ann","purpose":"login","device":"x"}`),
-		wire.PathRegister:  []byte(`{}`), wire.PathHeads: []byte(`{}`), wire.PathKeys: []byte(`{"address":"nobody@north.example"}`),
+		wire.PathRegister:  []byte(`{}`), wire.PathHeads: []byte(`{}`), wire.PathRecovery: []byte(`{}`), wire.PathKeys: []byte(`{"address":"nobody@north.example"}`),
 	}
 	ask := func(s *served, path, token, address string) bool {
 		return s.sends("POST", path, bodies[path], token, from(address)).status != 429

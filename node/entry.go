@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	maxStreams = 1000 // of one account
-	maxEndings = 100  // friendships that one entry ends
+	maxStreams = wire.MaxStreams // of one account
+	maxEndings = 100             // friendships that one entry ends
 )
 
 func idKey(id wire.EntryID) string { return keyOf("id/", id) }

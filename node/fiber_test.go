@@ -706,7 +706,7 @@ func TestRoutes(t *testing.T) {
 	}
 	want := []string{
 		"GET " + wire.PathDocument, "GET " + wire.PathHealth, "GET " + wire.PathNodeInfoLinks, "GET " + wire.PathNodeInfo, "GET " + wire.PathWebFinger, "POST " + wire.PathRegister, "POST " + wire.PathChallenge,
-		"POST " + wire.PathLogin, "POST " + wire.PathHeads, "GET " + wire.PathLogTop, "GET " + wire.PathCosigned, "GET " + wire.PathLogFile, "POST " + wire.PathWitness, "* " + federationPrefix + "*",
+		"POST " + wire.PathLogin, "POST " + wire.PathHeads, "POST " + wire.PathRecovery, "GET " + wire.PathLogTop, "GET " + wire.PathCosigned, "GET " + wire.PathLogFile, "POST " + wire.PathWitness, "* " + federationPrefix + "*",
 		"GET " + wire.PathPage, "GET " + wire.PathPageSaved, "GET " + wire.PathPageFile, "GET " + wire.PathPageNode,
 	}
 	if !slices.Equal(open, want) {

@@ -64,6 +64,17 @@ func serveHeads(ctx context.Context, a *api, r *incoming) (any, error) {
 	return found(a.node.SeenHead(ctx, req))
 }
 
+func serveRecovery(ctx context.Context, a *api, r *incoming) (any, error) {
+	if err := a.node.door.throttle.take(ctx, askRecovery, network(r.from)); err != nil {
+		return nil, err
+	}
+	req, err := decode[wire.RecoveryRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	return found(a.node.Recovery(ctx, req))
+}
+
 // servePeer hands the request to package federation as it lay on the wire.
 func servePeer(ctx context.Context, a *api, r *incoming) (any, error) {
 	defer waiting(ctx)() // who asks may have to be found out from another node

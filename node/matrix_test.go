@@ -221,6 +221,14 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 			return request{at: x.other, body: wire.HeadsRequest{Account: account, Query: must(q.Sign(c.person.identity))}}
 		}
 	}
+	copied := func(account *testPerson, at *wire.RecoveryPlace) func(*caller) request {
+		return func(c *caller) request {
+			r := account.asksBack(x.other.testNode, at)
+			q := must(wire.OpenRecoveryQuery(r.Query, account.recovery.Public()))
+			r.Query = must(q.SignRecovery(c.person.recovery))
+			return request{at: x.other, body: r}
+		}
+	}
 	deliver := func(from *testPerson, f wire.FriendRequest) request {
 		return request{at: x.home, body: wire.PeerFriendRequest{
 			From: from.address, FromAccount: from.account, To: x.ann.address, ToAccount: x.ann.account, FriendStatement: f.FriendStatement,
@@ -297,6 +305,12 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 		"the newest head of ann's vault that was seen elsewhere": {
 			ask: head(x.ann.account), shows: holds(textOf(x.ann.heads[1])),
 			absent: func(c *caller) []request { return []request{head(random32())(c), head(x.sue.account)(c)} },
+		},
+		"what was copied of ann elsewhere, with the caller's recovery code": {
+			ask: copied(x.ann, nil), shows: holds(textOf(x.ann.keys[0])),
+			absent: func(c *caller) []request {
+				return []request{copied(x.ghost, nil)(c), copied(x.ann, &wire.RecoveryPlace{Audience: random32()})(c)}
+			},
 		},
 		"who is logged in": {ask: nothing, shows: holds(ann)},
 		"the end of a session": {ask: func(c *caller) request {

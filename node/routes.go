@@ -63,6 +63,7 @@ func routes() []route {
 		{method: "POST", pattern: wire.PathChallenge, open: true, serve: serveChallenge},
 		{method: "POST", pattern: wire.PathLogin, open: true, serve: serveLogin},
 		{method: "POST", pattern: wire.PathHeads, open: true, serve: serveHeads},
+		{method: "POST", pattern: wire.PathRecovery, open: true, serve: serveRecovery},
 		{method: "GET", pattern: wire.PathLogTop, open: true, serve: serveLogFile},
 		{method: "GET", pattern: wire.PathCosigned, open: true, serve: serveLogFile},
 		{method: "GET", pattern: wire.PathLogFile, open: true, deep: true, serve: serveLogFile},

@@ -297,7 +297,7 @@ func TestRoutesAreRationed(t *testing.T) {
 		method, path string
 		want         int
 	}{
-		{"POST", wire.PathRegister, 10}, {"POST", wire.PathHeads, 60}, {"POST", wire.PathKeys, 120},
+		{"POST", wire.PathRegister, 10}, {"POST", wire.PathHeads, 60}, {"POST", wire.PathRecovery, 120}, {"POST", wire.PathKeys, 120},
 		{"GET", wire.PathWebFinger, 60},
 	} {
 		for _, rt := range routes() {

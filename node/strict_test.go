@@ -36,6 +36,7 @@ func bodies(t *testing.T, home, west *served) (map[string]any, wire.Token) {
 		"POST " + wire.PathChallenge: wire.ChallengeRequest{Handle: "ann", Purpose: wire.PurposeLogin},
 		"POST " + wire.PathLogin:     login,
 		"POST " + wire.PathHeads:     wire.HeadsRequest{Account: wil.account, Query: must(query.Sign(wil.identity))},
+		"POST " + wire.PathRecovery:  wil.asksBack(home.testNode, &wire.RecoveryPlace{Audience: wil.audience, After: 1}),
 		"PUT " + wire.PathFactor:     newAppliance().request(ann.account, time.Now()),
 		"PUT " + wire.PathBackup:     wire.BackupRequest{Backup: newAppliance().hashes(ann.account)},
 		"PUT " + wire.PathVault:      ann.renewal(nil),
@@ -133,7 +134,7 @@ var values = []struct{ text, fits string }{
 // some may (200), others speak of nobody and nothing without it.
 var absences = map[string]int{
 	"POST /v1/login /expires": 401, "POST /v1/login /answer": 401, "POST /v1/login /tag": 401, "POST /v1/login /nonce": 401,
-	"POST /v1/login /device_token": 200, "POST /v1/login /code": 200, "PUT /v1/second-factor /kind": 426, "POST /v1/heads /account": 404, "POST /v1/heads /query": 404, "POST /v1/keys /account": 200,
+	"POST /v1/login /device_token": 200, "POST /v1/login /code": 200, "PUT /v1/second-factor /kind": 426, "POST /v1/heads /account": 404, "POST /v1/heads /query": 404, "POST /v1/recovery /address": 404, "POST /v1/recovery /query": 404, "POST /v1/recovery /stream": 200, "POST /v1/recovery /stream/audience": 404, "POST /v1/recovery /stream/after": 200, "POST /v1/keys /account": 200,
 	"POST /v1/entries /ends": 200, "POST /v1/entries /ends/0/address": 404,
 	"POST /federation/v1/keys /account": 200, "POST /federation/v1/keys /address": 404, "POST /federation/v1/friendship /from": 403,
 	"POST /federation/v1/friendship /to": 404, "POST /federation/v1/friendship /to_account": 404,

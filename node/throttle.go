@@ -32,6 +32,7 @@ const (
 	askLogin     budgetName = "log-ins from an address"
 	askRegister  budgetName = "registrations from an address"
 	askHeads     budgetName = "head queries from an address"
+	askRecovery  budgetName = "recovery queries from an address"
 	askKeys      budgetName = "key look-ups of an account"
 	askPeerKeys  budgetName = "key look-ups of another node"
 	askWebFinger budgetName = "WebFinger look-ups from an address"
@@ -66,6 +67,7 @@ var budgets = map[budgetName]budget{
 	askLogin:         {rates: [2]rate{{60, time.Minute}}},
 	askRegister:      {rates: [2]rate{{10, time.Minute}, {100, 24 * time.Hour}}},
 	askHeads:         {rates: [2]rate{{60, time.Minute}}},
+	askRecovery:      {rates: [2]rate{{120, time.Minute}}},
 	askKeys:          {rates: [2]rate{{120, time.Minute}}},
 	askPeerKeys:      {rates: [2]rate{{3000, time.Minute}}},
 	askLog:           {rates: [2]rate{{1200, time.Minute}}},

@@ -152,6 +152,7 @@ func TestBudgets(t *testing.T) {
 		{askLogin, false, 60, time.Second, 0},
 		{askRegister, false, 10, 6 * time.Second, 200},
 		{askHeads, false, 60, time.Second, 0},
+		{askRecovery, false, 120, time.Second / 2, 0},
 		{askKeys, false, 120, time.Second / 2, 0},
 		{askKeys, true, 12000, 5 * time.Millisecond, 0},
 		{askPeerKeys, false, 3000, 20 * time.Millisecond, 0},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -91,14 +92,17 @@ func postedOf(p client.Post) postedJSON {
 }
 
 // object prints v as one line of JSON.
-func (a *app) object(v any) error {
+func (a *app) object(v any) error { return writeLine(a.out, v) }
+
+// writeLine writes v as one line of JSON.
+func writeLine(w io.Writer, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := a.out.Write(escapeHarmful(b.Bytes()))
+	_, err := w.Write(escapeHarmful(b.Bytes()))
 	return err
 }
 

@@ -17,6 +17,8 @@ import (
 type recoverFlags struct {
 	sheet, chosen, device string // files of the code and of the new password, name
 	check, renew, keys    bool
+	from                  []string // nodes of friends
+	into                  string   // file for what they have
 }
 
 func (a *app) recover() *cobra.Command {
@@ -50,6 +52,15 @@ takes anything that is signed with them. What was written before, a thief may
 have read. Who has compared a safety number with you does it again. Where you
 are logged in, ADDRESS can be left out.
 
+Where the home node itself is gone, --from names nodes where friends of yours
+live, and --into a new file. They have copies of your public keys and of what
+you wrote to friends there; the code opens it. Nothing is changed anywhere, and
+ADDRESS is not asked. Each line of the file is JSON: the keys are in the first, each
+post has one. Name several nodes: what one of them has lost another may have, and
+what one of them makes up does not fit the others. Private keys and the list of
+friends were at the home alone and do not come back; nor does what was not copied
+yet when it went.
+
 The code is asked on the terminal, where it is not shown. A script gives it with
 --recovery-code-file FILE (- for standard input), and the new password with
 --password-file FILE or in PEERBRAIN_PASSWORD. Neither is ever an argument,
@@ -58,9 +69,12 @@ which other people could see.`,
   peerbrain recover ada@node.example --recovery-code-file code.txt --password-file new.txt
   peerbrain recover --check
   peerbrain recover --renew
-  peerbrain recover --new-keys`,
+  peerbrain recover --new-keys
+  peerbrain recover ada@node.example --from north.example,west.example --into past.jsonl`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
+			case len(f.from) > 0 || f.into != "":
+				return f.checkPast(cmd, args)
 			case f.check && f.renew:
 				return usage("a code is checked, or a new one is made", cmd.CommandPath()+" --check")
 			case f.keys && (f.check || f.renew):
@@ -75,6 +89,17 @@ which other people could see.`,
 			return oneAddress(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.into != "" {
+				addr, err := addressOf(cmd, args[0])
+				if err != nil {
+					return err
+				}
+				nodes, err := fromNodes(cmd.CommandPath(), f.from)
+				if err != nil {
+					return err
+				}
+				return a.runPast(cmd.Context(), addr, nodes, f)
+			}
 			if f.check {
 				return a.person(cmd.Context(), func(p *client.Person) error { return a.checkCode(cmd.Context(), p, f.sheet) })
 			}
@@ -99,9 +124,25 @@ which other people could see.`,
 	cmd.Flags().BoolVar(&f.check, "check", false, "only say whether a recovery code is the right one")
 	cmd.Flags().BoolVar(&f.renew, "renew", false, "replace the recovery code where you are logged in")
 	cmd.Flags().BoolVar(&f.keys, "new-keys", false, "replace all keys, which somebody may have stolen")
+	cmd.Flags().StringSliceVar(&f.from, "from", nil, "get keys and posts from these `NODES` of friends, as the home node is gone")
+	cmd.Flags().StringVar(&f.into, "into", "", "the new `FILE` for what they have")
 	deviceFlag(cmd, &f.device)
 	a.codeFlag(cmd)
 	return cmd
+}
+
+// checkPast refuses what makes no sense beside --from and --into.
+func (f recoverFlags) checkPast(cmd *cobra.Command, args []string) error {
+	example := cmd.CommandPath() + " ada@node.example --from north.example,west.example --into FILE"
+	switch {
+	case len(f.from) == 0:
+		return usage("which nodes to ask is missing: those where friends live", example)
+	case f.into == "":
+		return usage("the file that it is written to is missing", example)
+	case f.check || f.renew || f.keys || f.chosen != "" || f.device != "":
+		return usage("with --from nobody is logged in, and nothing is changed", example)
+	}
+	return oneAddress(cmd, args)
 }
 
 // recovered is whose account is recovered: where no address is typed, that of who is

@@ -22,6 +22,7 @@ const (
 	PathChallenge = "/v1/login/challenge"                 // POST ChallengeRequest: ChallengeReply
 	PathLogin     = "/v1/login"                           // POST LoginRequest: LoginReply
 	PathHeads     = "/v1/heads"                           // POST HeadsRequest: HeadsReply
+	PathRecovery  = "/v1/recovery"                        // POST RecoveryRequest: RecoveryReply
 	PathTombstone = "/v1/tombstone"                       // POST DeleteRequest
 	PathSession   = "/v1/session"                         // GET: SessionReply; DELETE
 	PathSessions  = "/v1/sessions"                        // GET: SessionsReply; DELETE: all but the caller's
@@ -172,6 +173,37 @@ type HeadsRequest struct {
 // HeadsReply holds the newest vault head this node has seen of the account.
 type HeadsReply struct {
 	Head Signed `json:"head"`
+}
+
+// RecoveryRequest carries a RecoveryQuery about Address. Without Stream it asks what the
+// node has, with it for entries of one stream.
+type RecoveryRequest struct {
+	Address Address        `json:"address"`
+	Query   Signed         `json:"query"`
+	Stream  *RecoveryPlace `json:"stream,omitempty"`
+}
+
+// RecoveryPlace is where a page of a stream begins.
+type RecoveryPlace struct {
+	Audience AudienceID `json:"audience"`
+	After    uint64     `json:"after"` // seq
+}
+
+// RecoveryReply is what a node has copied of an account: the whole chain of key
+// statements and which streams; or a run of one stream in order of seq, at most MaxPage
+// entries and MaxPageBytes. It begins with the first entry behind the place that is kept
+// there, whose seq tells what is not.
+type RecoveryReply struct {
+	Statements []Signed         `json:"statements"`
+	Streams    []RecoveryStream `json:"streams"` // at most MaxStreams
+	Entries    []Entry          `json:"entries"`
+}
+
+// RecoveryStream is one that a node has a copy of.
+type RecoveryStream struct {
+	Audience AudienceID `json:"audience"`
+	Head     uint64     `json:"head"`  // the newest seq
+	AsOf     int64      `json:"as_of"` // when the author's node was last heard, ms since 1970
 }
 
 // VaultReply holds the heads after the one the client knows, oldest first, and

@@ -128,6 +128,10 @@ func headQuery() *HeadQuery {
 	return &HeadQuery{Version: Version, Suite: Suite, Account: alice, Node: "other.example", Created: t0}
 }
 
+func recoveryQuery() *RecoveryQuery {
+	return &RecoveryQuery{Version: Version, Suite: Suite, Handle: "alice", Home: "node.example", Node: "other.example", Created: t0}
+}
+
 func tombstone() *Tombstone {
 	return &Tombstone{
 		Version: Version, Suite: Suite, Account: alice, KeySeq: 1, Statement: Hash(seedOf("newest key statement")),
@@ -188,6 +192,8 @@ func samples() []sample {
 			func(s Signed) (any, error) { return some(OpenChallenge(s, loginKey.Public())) }},
 		{"head query", LabelHeadQuery, aliceKey.seed, MaxStatement, func() checker { return headQuery() },
 			func(s Signed) (any, error) { return some(OpenHeadQuery(s, aliceKey.Public())) }},
+		{"recovery query", LabelRecoveryQuery, aliceRecovery.seed, MaxStatement, func() checker { return recoveryQuery() },
+			func(s Signed) (any, error) { return some(OpenRecoveryQuery(s, aliceRecovery.Public())) }},
 		{"tombstone", LabelTombstone, aliceKey.seed, MaxStatement, func() checker { return tombstone() },
 			func(s Signed) (any, error) {
 				return some(OpenTombstone(s, aliceKey.Public(), aliceRecovery.Public()))

@@ -10,20 +10,21 @@ type Label string
 
 // Labels of signed statements.
 const (
-	LabelKeyStatement Label = "peerbrain/v1/key-statement"
-	LabelEntry        Label = "peerbrain/v1/entry"
-	LabelOffer        Label = "peerbrain/v1/friend-offer"
-	LabelAccept       Label = "peerbrain/v1/friend-accept"
-	LabelEnd          Label = "peerbrain/v1/friend-end"
-	LabelVaultHead    Label = "peerbrain/v1/vault-head"
-	LabelLogin        Label = "peerbrain/v1/login-challenge"
-	LabelHeadQuery    Label = "peerbrain/v1/head-query"
-	LabelNodeDocument Label = "peerbrain/v1/node-document"
-	LabelRootChange   Label = "peerbrain/v1/root-change"
-	LabelTombstone    Label = "peerbrain/v1/tombstone"
-	LabelMove         Label = "peerbrain/v1/move"
-	LabelComment      Label = "peerbrain/v1/comment"
-	LabelReaction     Label = "peerbrain/v1/reaction-statement"
+	LabelKeyStatement  Label = "peerbrain/v1/key-statement"
+	LabelEntry         Label = "peerbrain/v1/entry"
+	LabelOffer         Label = "peerbrain/v1/friend-offer"
+	LabelAccept        Label = "peerbrain/v1/friend-accept"
+	LabelEnd           Label = "peerbrain/v1/friend-end"
+	LabelVaultHead     Label = "peerbrain/v1/vault-head"
+	LabelLogin         Label = "peerbrain/v1/login-challenge"
+	LabelHeadQuery     Label = "peerbrain/v1/head-query"
+	LabelRecoveryQuery Label = "peerbrain/v1/recovery-query"
+	LabelNodeDocument  Label = "peerbrain/v1/node-document"
+	LabelRootChange    Label = "peerbrain/v1/root-change"
+	LabelTombstone     Label = "peerbrain/v1/tombstone"
+	LabelMove          Label = "peerbrain/v1/move"
+	LabelComment       Label = "peerbrain/v1/comment"
+	LabelReaction      Label = "peerbrain/v1/reaction-statement"
 )
 
 // Labels of hashes.
@@ -78,7 +79,7 @@ const (
 func Labels() []Label {
 	return []Label{
 		LabelKeyStatement, LabelEntry, LabelOffer, LabelAccept, LabelEnd, LabelVaultHead, LabelLogin,
-		LabelHeadQuery, LabelNodeDocument, LabelRootChange, LabelTombstone, LabelMove, LabelComment, LabelReaction,
+		LabelHeadQuery, LabelRecoveryQuery, LabelNodeDocument, LabelRootChange, LabelTombstone, LabelMove, LabelComment, LabelReaction,
 		LabelBodyHash, LabelVaultHash, LabelSlotsHash, LabelContentCommit, LabelChainCommit, LabelLoginSalt,
 		LabelDirectAudience, LabelRecoveryCheck, LabelFakeSalt, LabelChallengeTag, LabelCursorTag, LabelToken, LabelDeviceToken, LabelBackupCode,
 		LabelLogAddress, LabelFingerprint, LabelSafetyNumber,

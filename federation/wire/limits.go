@@ -16,8 +16,9 @@ const (
 	MaxRootChanges  = 16            // of the root key of one node, ever
 	MaxVault        = 2<<20 + 4<<10 // sealed vault: 2 MiB of padded plaintext and what sealing adds (2,120 bytes)
 	MaxSlots        = 8 << 10
-	MaxKeyChain     = 256 // key statements of one account
-	MaxSyncStreams  = 200 // streams of one sync request
+	MaxKeyChain     = 256  // key statements of one account
+	MaxStreams      = 1000 // of one account
+	MaxSyncStreams  = 200  // streams of one sync request
 	MaxSyncReaders  = 2000
 	MaxDeviceName   = 64
 	MaxFriendQueue  = 16 // statements waiting for one friend's node

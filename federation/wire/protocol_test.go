@@ -62,6 +62,7 @@ func TestProtocolMembers(t *testing.T) {
 		{"### Key statement", 0, KeyStatement{}}, {"### Entry", 0, EntryHeader{}}, {"### Epoch body", 0, EpochBody{}}, {"### Vault head", 0, VaultHead{}},
 		{"### Vault head", 1, HeadQuery{}}, {"### Slots", 0, Slots{}}, {"### Log-in challenge", 0, Challenge{}}, {"### Node document", 0, NodeDocument{}},
 		{"### Root change", 0, RootChange{}}, {"### Tombstone", 0, Tombstone{}}, {"### Log leaf", 0, LogLeaf{}},
+		{"### Recovery query", 0, RecoveryQuery{}},
 	} {
 		var want, got []string
 		for i := range reflect.TypeOf(c.object).NumField() {

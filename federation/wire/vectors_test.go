@@ -80,7 +80,7 @@ func vectorFiles() map[string]*vectorFile {
 	return map[string]*vectorFile{
 		"names.json": nameVectors(), "ids.json": idVectors(), "cbor.json": cborVectors(), "signature.json": signatureVectors(), "json.json": jsonVectors(), "problem.json": problemVectors(),
 		"key-statement.json": keyStatementVectors(), "entry.json": entryVectors(), "epoch-body.json": epochBodyVectors(), "friendship.json": friendshipVectors(),
-		"vault-head.json": vaultHeadVectors(), "slots.json": slotsVectors(), "login.json": loginVectors(), "node-document.json": nodeDocumentVectors(), "root-change.json": rootChangeVectors(), "tombstone.json": tombstoneVectors(),
+		"vault-head.json": vaultHeadVectors(), "slots.json": slotsVectors(), "login.json": loginVectors(), "node-document.json": nodeDocumentVectors(), "root-change.json": rootChangeVectors(), "tombstone.json": tombstoneVectors(), "recovery-query.json": recoveryQueryVectors(),
 	}
 }
 
@@ -358,7 +358,8 @@ var openers = map[string]func(v vector) (any, error){
 		h, _, err := OpenVaultRecord(VaultRecord{v.signed(), unhex(v.With["slots"]), unhex(v.With["vault"])}, v.key())
 		return h, err
 	},
-	"head-query": func(v vector) (any, error) { return OpenHeadQuery(v.signed(), v.key()) },
+	"head-query":     func(v vector) (any, error) { return OpenHeadQuery(v.signed(), v.key()) },
+	"recovery-query": func(v vector) (any, error) { return OpenRecoveryQuery(v.signed(), RecoveryKey(v.key())) },
 	"tombstone": func(v vector) (any, error) {
 		return OpenTombstone(v.signed(), IdentityKey(unhex(v.With["identity"])), RecoveryKey(unhex(v.With["recovery"])))
 	},

@@ -68,9 +68,7 @@ func newLiesScene(t *testing.T) *liesScene {
 	s.third, s.fourth = s.world.node("third"), s.world.node("fourth")
 	for _, who := range []string{"ada", "bob", "carol", "dan", "eve", "kay", "cid", "dot"} {
 		out := s.types(who, "register "+who+"@")
-		if who == "bob" {
-			must(0, os.WriteFile(s.codeFile(), []byte(changes.FindString(out)), 0o600))
-		}
+		must(0, os.WriteFile(s.codeFile(who), []byte(changes.FindString(out)), 0o600))
 	}
 	s.types("ada", "post ada-one")
 	s.befriend("ada", "bob")
@@ -110,8 +108,15 @@ func newLiesScene(t *testing.T) *liesScene {
 	return s
 }
 
-// codeFile is where bob's recovery code lies.
-func (s *liesScene) codeFile() string { return filepath.Join(s.dir, "code") }
+// codeFile is where somebody's recovery code lies.
+func (s *liesScene) codeFile(who string) string { return filepath.Join(s.dir, "code-"+who) }
+
+// pastFile is where somebody's past is written to. It is not there before.
+func (s *liesScene) pastFile() string {
+	file := filepath.Join(s.dir, "past")
+	must(0, os.RemoveAll(file))
+	return file
+}
 
 // address is where somebody of the scene is found: most live with the liar.
 func (s *liesScene) address(who string) string {
@@ -302,8 +307,17 @@ func (s *liesScene) words(command string) []string {
 			name, _, _ := strings.Cut(words[i-2], "@")
 			words[i] = s.number("bob", name)
 		}
-		if word == "CODE" {
-			words[i] = s.codeFile()
+		switch word {
+		case "CODE":
+			who := "bob"
+			if words[0] == "recover" && strings.HasPrefix(words[1], "ada@") {
+				who = "ada"
+			}
+			words[i] = s.codeFile(who)
+		case "NODE":
+			words[i] = s.right.name
+		case "FILE":
+			words[i] = s.pastFile()
 		}
 		if word == "SESSION" {
 			words[i] = s.session.String()
@@ -400,8 +414,12 @@ func (s *liesScene) sdk(home, who, command string) error {
 			break
 		}
 		newKeys := slices.Contains(words, "--new-keys")
-		code, err := client.ParseRecoveryCode(must(os.ReadFile(s.codeFile())))
+		code, err := client.ParseRecoveryCode(must(os.ReadFile(s.codeFile(who))))
 		if err != nil {
+			return err
+		}
+		if slices.Contains(words, "--from") {
+			_, err = c.RecoverPast(ctx, client.RecoverPastOptions{Address: s.at(who), Code: code, From: []wire.NodeName{wire.NodeName(s.right.name)}})
 			return err
 		}
 		if pass, err = client.NewPassword([]byte(newPassword(who))); err != nil {
@@ -413,7 +431,7 @@ func (s *liesScene) sdk(home, who, command string) error {
 		if words[1] == "--yes" {
 			break
 		}
-		code, err := client.ParseRecoveryCode(must(os.ReadFile(s.codeFile())))
+		code, err := client.ParseRecoveryCode(must(os.ReadFile(s.codeFile(who))))
 		if err == nil {
 			_, err = c.DeleteByCode(ctx, client.DeleteOptions{Address: s.at(who), Code: code, Device: "test"})
 		}
@@ -489,7 +507,7 @@ func (s *liesScene) asks(ctx context.Context, p *client.Person, words []string) 
 		}
 	case "recover --renew":
 		var code client.RecoveryCode
-		if code, err = client.ParseRecoveryCode(must(os.ReadFile(s.codeFile()))); err == nil {
+		if code, err = client.ParseRecoveryCode(must(os.ReadFile(s.codeFile("bob")))); err == nil {
 			err = p.RenewCode(ctx, code, func(string) error { return nil })
 		}
 	default:

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/peerbrain/peerbrain/client"
 	"github.com/peerbrain/peerbrain/federation/wire"
 	"github.com/peerbrain/peerbrain/keyservice"
 )
@@ -20,6 +21,7 @@ const (
 	onChallenge = "POST " + wire.PathChallenge
 	onLogin     = "POST " + wire.PathLogin
 	onHeads     = "POST " + wire.PathHeads
+	onRecovery  = "POST " + wire.PathRecovery
 	onLogout    = "DELETE " + wire.PathSession
 	onTombstone = "POST " + wire.PathTombstone
 	onSession   = "GET " + wire.PathSession
@@ -326,6 +328,30 @@ func onlyBob(honest string) string {
 
 func nothing(string) string { return "" }
 
+// madeUpPast shows an account that the recovery code fits, and that is not ada's: her half of
+// safety numbers is another one.
+func madeUpPast() lie {
+	var half string
+	return lie{"keys that a thief has made up, to who has lost the home", onRecovery, findsPast, "", one(onRecovery, func(s *liesScene, r *wire.RecoveryReply) {
+		r.Statements = s.thiefsKeys("ada")
+		k, account, err := wire.OpenFirstKeyStatement(r.Statements[0])
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+		half = (&client.Past{Account: account, Keys: k}).Half()
+	}), "", "the self key in key statement 0 of", func(honest string) string {
+		return safetyHalf.ReplaceAllString(posts(0)(honest), half)
+	}, nil}
+}
+
+// posts is what is printed of a past with so many posts.
+func posts(n int) func(string) string {
+	return func(honest string) string {
+		return strings.Replace(honest, ": 3 posts, ", fmt.Sprintf(": %d posts, ", n), 1)
+	}
+}
+
 // verifyAda is what bob types after he has met ada.
 const verifyAda = "friend verify ada@ --safety-number NUMBER"
 
@@ -358,6 +384,7 @@ const (
 	renewsCode = "recover --renew --recovery-code-file CODE"
 	newKeys    = "recover bob@ --new-keys --recovery-code-file CODE"
 	byCode     = "delete-account bob@ --yes --recovery-code-file CODE"
+	findsPast  = "recover ada@ --from NODE --into FILE --recovery-code-file CODE" // from a node of friends, who lies
 )
 
 var accountLies = []lie{
@@ -478,6 +505,26 @@ var accountLies = []lie{
 		r.Head = s.vaultOf("eve").Heads[0]
 	}), "", "none of your friends' nodes could be asked", nil, nil},
 	{"no vault head, to a friend's new device", onHeads, "login ada@", "", always(refuse(onHeads, wire.NotExist)), "", "none of your friends' nodes could be asked", nil, nil},
+	{"the keys of somebody else, to who has lost the home", onRecovery, findsPast, "", one(onRecovery, func(s *liesScene, r *wire.RecoveryReply) { r.Statements = s.keys["eve"].Statements }),
+		wire.Tampered, "shows the keys of", nil, nil},
+	madeUpPast(),
+	{"another past than was signed", onRecovery, findsPast, "", one(onRecovery, func(_ *liesScene, r *wire.RecoveryReply) {
+		for i := range r.Entries {
+			r.Entries[i].Body = flipped(r.Entries[i].Body)
+		}
+	}), "", "the body is not the one that was signed", posts(0), nil},
+	{"the beginning of a past left out", onRecovery, findsPast, "", one(onRecovery, func(s *liesScene, r *wire.RecoveryReply) {
+		r.Entries = slices.DeleteFunc(r.Entries, func(e wire.Entry) bool { return s.header(e).Seq == 2 })
+	}), "", "entry 2 is missing", posts(2), nil},
+	{"less of a past than there is said to be", onRecovery, findsPast, "", one(onRecovery, func(s *liesScene, r *wire.RecoveryReply) {
+		r.Entries = slices.DeleteFunc(r.Entries, func(e wire.Entry) bool { return s.header(e).Seq > 4 })
+	}), "", "entries, and shows none after entry 4", posts(2), nil},
+	{"the newest of a past withheld", onRecovery, findsPast, "", one(onRecovery, func(s *liesScene, r *wire.RecoveryReply) {
+		r.Entries = slices.DeleteFunc(r.Entries, func(e wire.Entry) bool { return s.header(e).Seq > 4 })
+		for i := range r.Streams {
+			r.Streams[i].Head = 4
+		}
+	}), "", "", posts(2), nil},
 }
 
 // cosigned answers kay, whose friends' nodes are witnesses, with what it makes of the
