@@ -188,7 +188,7 @@ func (r *pastReader) list(ctx context.Context, node wire.NodeName) error {
 	}
 	chain, err := keyservice.ParseChain(reply.Statements)
 	if err != nil {
-		return wire.Errorf(untrue(err), "keys", "the keys that %s shows for %s do not verify: %s", node, r.o.Address, reason(err))
+		return wire.Errorf(wire.Tampered, "keys", "the keys that %s shows for %s do not verify: %s", node, r.o.Address, reason(err))
 	}
 	if chain.Address() != r.o.Address {
 		return wire.Errorf(wire.Tampered, "keys", "%s shows the keys of %s for %s", node, chain.Address(), r.o.Address)
