@@ -59,6 +59,33 @@ func listsFriends(bob *someone) ([]string, []error, error) {
 	return names, nil, err
 }
 
+// asksPast asks ada's node for the past of bob, as if his own were gone.
+func asksPast(bob *someone) ([]string, []error, error) {
+	d := bob.beside()
+	d.line = bob.line
+	p, err := d.tryPast(bob.code, "one.example")
+	if p == nil {
+		return nil, nil, err
+	}
+	return texts(FeedPage{Posts: p.Posts}), p.Problems, err
+}
+
+func firstStatement(_ *someone, r *wire.RecoveryReply) []byte {
+	if len(r.Statements) == 0 {
+		return nil
+	}
+	return r.Statements[0]
+}
+
+func firstEntry(part func(*wire.Entry) []byte) func(*someone, *wire.RecoveryReply) []byte {
+	return func(_ *someone, r *wire.RecoveryReply) []byte {
+		if len(r.Entries) == 0 {
+			return nil
+		}
+		return part(&r.Entries[0])
+	}
+}
+
 func inVault(part func(*wire.VaultRecord) []byte) func(*someone, func([]byte)) {
 	return answered("GET", wire.PathVault, func(_ *someone, r *wire.VaultReply) []byte {
 		if r.Record == nil {
@@ -119,6 +146,9 @@ var shownRecords = []shown{
 	{name: "the vault", hook: inVault(func(r *wire.VaultRecord) []byte { return r.Vault }), run: logsIn, kind: tampered},
 	{name: "an earlier head", hook: answered("GET", wire.PathVault, func(_ *someone, r *wire.VaultReply) []byte { return r.Heads[0] }), run: logsIn, kind: tampered},
 	{name: "a head at a friend's node", hook: answered("POST", wire.PathHeads, func(_ *someone, r *wire.HeadsReply) []byte { return r.Head }), run: logsIn, text: []string{"0 of 1 nodes agree"}},
+	{name: "a key statement at a friend's node", hook: answered("POST", wire.PathRecovery, firstStatement), run: asksPast, kind: tampered},
+	{name: "the header of an entry at a friend's node", hook: answered("POST", wire.PathRecovery, firstEntry(headerOf)), run: asksPast, kind: tampered},
+	{name: "the body of an epoch at a friend's node", hook: answered("POST", wire.PathRecovery, firstEntry(bodyOf)), run: asksPast, kind: tampered},
 	{name: "one's own key statement", hook: statementOf("bob"), run: logsIn, kind: tampered},
 	{name: "a friend's key statement", hook: statementOf("ada"), run: asksFeed, kind: tampered, text: []string{"bob's"}},
 	{name: "the header of a friend's epoch", hook: entry("ada", wire.KindEpoch, headerOf), run: asksFeed, kind: tampered, text: []string{"bob's"}},
@@ -138,7 +168,9 @@ var shownRecords = []shown{
 // EVERY_BIT=1 flips all bits, not one of 64.
 func TestEveryBit(t *testing.T) {
 	s := newScene(t)
+	code := s.bob.code
 	s.bob = s.bob.again()
+	s.bob.code = code
 	for _, r := range shownRecords {
 		t.Run(r.name, func(t *testing.T) { r.flips(t, s) })
 	}

@@ -275,7 +275,7 @@ func (w *world) recovery(node wire.NodeName, in *wire.RecoveryRequest) (any, err
 	if !has {
 		return nil, none
 	}
-	reply := &wire.RecoveryReply{Statements: []wire.Signed{}, Streams: []wire.RecoveryStream{}, Entries: []wire.Entry{}}
+	reply := &wire.RecoveryReply{Statements: []wire.Signed{}, Streams: []wire.RecoveryStream{}, Friends: []wire.RecoveryFriend{}, Entries: []wire.Entry{}}
 	if in.Stream != nil {
 		for _, e := range r.streams[in.Stream.Audience] {
 			if e.h.Seq > in.Stream.After && len(reply.Entries) < 2 {
@@ -283,6 +283,11 @@ func (w *world) recovery(node wire.NodeName, in *wire.RecoveryRequest) (any, err
 			}
 		}
 		return reply, nil
+	}
+	for other, b := range r.friends {
+		if w.people[other].address.Node == node && b.Friendship.State() == wire.StateFriend {
+			reply.Friends = append(reply.Friends, wire.RecoveryFriend{OfferMade: b.OfferGot, OfferGot: b.OfferMade, AcceptGot: b.AcceptMade})
+		}
 	}
 	reply.Statements = r.chain.Statements()
 	for audience, entries := range r.streams {

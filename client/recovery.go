@@ -57,6 +57,7 @@ type Past struct {
 	Statements []wire.Signed      // of keys, first to newest
 	Keys       *wire.KeyStatement // the newest of them
 	Posts      []Post             // the oldest first; of each, Audience is empty: its name was in the vault
+	Friends    []PastFriend       // at the nodes that were asked, as these say
 	Nodes      []PastNode         // as they were named
 	Missing    []PastGap          // that no node has shown
 	Problems   []error            // what was refused of an answer, and what does not open
@@ -79,6 +80,13 @@ type PastNode struct {
 	Entries int       // that were taken from it, or compared with the same of another one
 	AsOf    time.Time // when it last heard the home; zero where it shows no stream
 	Err     error     // why it shows nothing: NotExist where it has nothing for this code, or none that it says
+}
+
+// A PastFriend is somebody at a node that was asked, whom the person has asked for friendship
+// or accepted. That it has not ended is what the node says.
+type PastFriend struct {
+	Address wire.Address
+	Account wire.AccountID
 }
 
 // A PastGap are entries of a stream between those that were shown, or before them.
@@ -111,6 +119,7 @@ func (c *Client) RecoverPast(ctx context.Context, o RecoverPastOptions) (*Past, 
 		return r.past, r.past.Nodes[0].Err
 	}
 	r.past.Account, r.past.Statements, r.past.Keys = r.chain.Account(), r.chain.Statements(), r.chain.Newest()
+	r.friends()
 	selfs := r.selfKeys()
 	for _, audience := range r.audiences() {
 		s := newPastStream(stream{streamID{r.chain.Account(), audience}, o.Address, r.chain, true})
@@ -188,13 +197,16 @@ func (r *pastReader) list(ctx context.Context, node wire.NodeName) error {
 	}
 	chain, err := keyservice.ParseChain(reply.Statements)
 	if err != nil {
-		return wire.Errorf(untrue(err), "keys", "the keys that %s shows for %s do not verify: %s", node, r.o.Address, reason(err))
+		return wire.Errorf(wire.Tampered, "keys", "the keys that %s shows for %s do not verify: %s", node, r.o.Address, reason(err))
 	}
 	if chain.Address() != r.o.Address {
 		return wire.Errorf(wire.Tampered, "keys", "%s shows the keys of %s for %s", node, chain.Address(), r.o.Address)
 	}
 	if !r.by.fits(chain) {
 		return wire.Errorf(wire.Tampered, "keys", "the account that %s shows is not the one that the recovery code was made for", node)
+	}
+	if len(reply.Friends) > wire.MaxRecoveryFriends {
+		return wire.Errorf(wire.Tampered, "friends", "%s names more than %d friends", node, wire.MaxRecoveryFriends)
 	}
 	seen := make(map[wire.AudienceID]bool)
 	for _, s := range reply.Streams {
@@ -245,6 +257,40 @@ func recoveryWins(a, b *keyservice.Chain) bool {
 }
 
 func (r *pastReader) problem(err error) { r.past.Problems = append(r.past.Problems, err) }
+
+// friends takes the friends that nodes name and that the person has wanted.
+func (r *pastReader) friends() {
+	for _, n := range r.past.Nodes {
+		for _, f := range r.shown[n.Node].Friends {
+			friend, err := r.friend(f)
+			if err == nil && friend.Address.Node != n.Node {
+				err = wire.Errorf(wire.Tampered, "friend", "%s is at another node", friend.Address)
+			}
+			if err != nil {
+				r.problem(wire.Errorf(wire.Tampered, "friend", "%s names a friend who is none: %s", n.Node, reason(err)))
+			} else if !slices.Contains(r.past.Friends, friend) {
+				r.past.Friends = append(r.past.Friends, friend)
+			}
+		}
+	}
+}
+
+// friend opens what the person has signed about a friend: an offer, or the acceptance of
+// theirs.
+func (r *pastReader) friend(f wire.RecoveryFriend) (PastFriend, error) {
+	if o, err := r.chain.OpenOffer(f.OfferGot); err == nil {
+		return PastFriend{o.ToAddress(), o.To}, nil
+	}
+	a, err := r.chain.OpenAccept(f.AcceptGot)
+	if err != nil {
+		return PastFriend{}, err
+	}
+	o, err := wire.OpenAcceptedOffer(f.OfferMade, a)
+	if err != nil {
+		return PastFriend{}, err
+	}
+	return PastFriend{o.FromAddress(), o.From}, nil
+}
 
 // selfKeys opens the self keys of all statements that name the keys of the code, the
 // newest first.

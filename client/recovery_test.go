@@ -65,6 +65,12 @@ func TestRecoverPast(t *testing.T) {
 	if n := p.Nodes[0]; n.Node != "two.example" || n.Entries != 5 || !n.AsOf.After(time.Unix(0, 0)) || n.Err != nil {
 		t.Errorf("got %+v", n)
 	}
+	if want := (PastFriend{s.bob.address, s.bob.me()}); len(p.Friends) != 1 || p.Friends[0] != want {
+		t.Errorf("the friends are %v, want %v", p.Friends, want)
+	}
+	if other := s.bob.past("one.example"); len(other.Friends) != 1 || other.Friends[0] != (PastFriend{ada.address, ada.me()}) {
+		t.Errorf("the friends of who accepted are %v", other.Friends)
+	}
 	post := p.Posts[2]
 	if post.ID.IsZero() || post.Author != ada.address || post.AuthorAccount != ada.me() || post.AudienceID != ada.vault.friends().ID ||
 		post.Audience != "" || post.Seq != 5 || post.Created.IsZero() {
@@ -255,10 +261,18 @@ func TestRecoverPastLies(t *testing.T) {
 			}
 		}
 	}
+	friends := func(change func(s scene, f *wire.RecoveryFriend)) func(scene, *wire.RecoveryReply) {
+		return func(s scene, r *wire.RecoveryReply) {
+			for i := range r.Friends {
+				change(s, &r.Friends[i])
+			}
+		}
+	}
 	for name, l := range map[string]struct {
 		tell  func(s scene, r *wire.RecoveryReply)
 		says  string // as a problem, or about the node
 		alone []string
+		whole bool // all posts come from the liar alone, too
 		fatal bool // nothing is taken of anybody, where another node tells the truth
 	}{
 		"a bit of a header": {tell: entries(func(l []wire.Entry) []wire.Entry { l[0].Header = flippedBit(l[0].Header); return l }), says: "an entry is not as it was signed"},
@@ -300,6 +314,17 @@ func TestRecoverPastLies(t *testing.T) {
 			}
 			return l
 		}), says: "the list of streams that two.example shows is none"},
+		"a friend who is none":             {tell: friends(func(_ scene, f *wire.RecoveryFriend) { f.OfferGot = flippedBit(f.OfferGot) }), says: "two.example names a friend who is none", whole: true},
+		"an offer that was never accepted": {tell: friends(func(s scene, f *wire.RecoveryFriend) { *f = wire.RecoveryFriend{OfferMade: s.offerOf(s.eve)} }), says: "two.example names a friend who is none", whole: true},
+		"another offer than was accepted": {tell: friends(func(s scene, f *wire.RecoveryFriend) {
+			*f = wire.RecoveryFriend{OfferMade: s.offerOf(s.eve), AcceptGot: s.accepted()}
+		}), says: "it is not the one that was accepted", whole: true},
+		"a friend of another node": {tell: friends(func(s scene, f *wire.RecoveryFriend) { f.OfferGot = s.offered("cleo@three.example") }), says: "cleo@three.example is at another node", whole: true},
+		"too many friends": {tell: func(_ scene, r *wire.RecoveryReply) {
+			for len(r.Friends) > 0 && len(r.Friends) <= wire.MaxRecoveryFriends {
+				r.Friends = append(r.Friends, r.Friends[0])
+			}
+		}, says: "two.example names more than 1000 friends"},
 		"a head past all numbers": {tell: streams(func(l []wire.RecoveryStream) []wire.RecoveryStream { l[0].Head = 1 << 60; return l }), says: "the answer of two.example is not understood"},
 		"another stream":          {tell: streams(func(l []wire.RecoveryStream) []wire.RecoveryStream { l[0].Audience = random(); return l }), says: "says that it has 7 entries, and shows none after entry 0"},
 	} {
@@ -334,7 +359,10 @@ func TestRecoverPastLies(t *testing.T) {
 				if len(nodes) > 1 && !slices.Equal(got, all) && !slices.Equal(got, l.alone) {
 					t.Errorf("from %v: got %q, want %q", nodes, got, all)
 				}
-				if len(nodes) == 1 && len(got) > 1 && !slices.Equal(got, l.alone) {
+				if l.whole && (!slices.Equal(got, all) || len(p.Friends) != len(nodes)-1) {
+					t.Errorf("from %v: got %q and the friends %v", nodes, got, p.Friends)
+				}
+				if len(nodes) == 1 && len(got) > 1 && !slices.Equal(got, l.alone) && !l.whole {
 					t.Errorf("from the liar alone: got %q, want %q", got, l.alone)
 				}
 			}
@@ -398,6 +426,31 @@ func flippedBit(b []byte) []byte {
 	b = slices.Clone(b)
 	b[len(b)/2] ^= 1
 	return b
+}
+
+// offerOf is an offer to ada.
+func (s scene) offerOf(by *someone) wire.Signed {
+	o := &wire.Offer{
+		Version: wire.Version, Suite: wire.Suite, From: by.me(), FromHandle: by.address.Handle, FromNode: by.address.Node,
+		To: s.ada.me(), ToHandle: s.ada.address.Handle, ToNode: s.ada.address.Node, Audience: random(), Created: 1,
+	}
+	signed, err := o.Sign(by.vault.identity)
+	s.ada.must(err)
+	return signed
+}
+
+// accepted is an acceptance of ada's, of no offer of eve's.
+func (s scene) accepted() wire.Signed {
+	a := &wire.Accept{Version: wire.Version, Suite: wire.Suite, From: s.ada.me(), To: s.eve.me(), Offer: random(), Audience: random(), Created: 1}
+	signed, err := a.Sign(s.ada.vault.identity)
+	s.ada.must(err)
+	return signed
+}
+
+// offered is ada's offer to somebody.
+func (s scene) offered(to string) wire.Signed {
+	id := s.ada.w.handles[address(to)]
+	return s.ada.w.people[s.ada.me()].friends[id].OfferMade
 }
 
 // bobs are entries of bob.

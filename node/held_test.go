@@ -162,6 +162,12 @@ func (n *testNode) Register(ctx context.Context, q wire.RegisterRequest) (wire.R
 	return holdCall(n.world.t, "POST", wire.PathRegister, q, r, err)
 }
 
+// Recovery is Node's, held to the file.
+func (n *testNode) Recovery(ctx context.Context, q wire.RecoveryRequest) (wire.RecoveryReply, error) {
+	r, err := n.any().Recovery(ctx, q)
+	return holdCall(n.world.t, "POST", wire.PathRecovery, q, r, err)
+}
+
 // SeenHead is Node's, held to the file.
 func (n *testNode) SeenHead(ctx context.Context, q wire.HeadsRequest) (wire.HeadsReply, error) {
 	r, err := n.any().SeenHead(ctx, q)

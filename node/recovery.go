@@ -27,10 +27,10 @@ func (n *Node) Recovery(ctx context.Context, r wire.RecoveryRequest) (wire.Recov
 	if err != nil || q.Node != n.name || n.now().Sub(time.UnixMilli(q.Created)).Abs() > recoveryQueryLifetime {
 		return wire.RecoveryReply{}, none
 	}
-	reply := wire.RecoveryReply{Statements: []wire.Signed{}, Streams: []wire.RecoveryStream{}, Entries: []wire.Entry{}}
+	reply := wire.RecoveryReply{Statements: []wire.Signed{}, Streams: []wire.RecoveryStream{}, Friends: []wire.RecoveryFriend{}, Entries: []wire.Entry{}}
 	if r.Stream == nil {
 		reply.Statements = known.chain.Statements()
-		reply.Streams, err = n.copiesOf(ctx, known.chain.Account())
+		reply.Streams, reply.Friends, err = n.copiesOf(ctx, known.chain.Account())
 		return reply, err
 	}
 	s, err := n.stream(ctx, streamName{known.chain.Account(), r.Stream.Audience})
@@ -44,18 +44,27 @@ func (n *Node) Recovery(ctx context.Context, r wire.RecoveryRequest) (wire.Recov
 	return reply, err
 }
 
-// copiesOf lists the streams of somebody elsewhere.
-func (n *Node) copiesOf(ctx context.Context, author wire.AccountID) ([]wire.RecoveryStream, error) {
+// copiesOf lists the streams of somebody elsewhere, and their friends here.
+func (n *Node) copiesOf(ctx context.Context, author wire.AccountID) (list []wire.RecoveryStream, friends []wire.RecoveryFriend, err error) {
 	all, err := n.streamsOf(ctx, author)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	slices.SortFunc(all, func(a, b *stream) int { return a.name.compare(b.name) })
-	list := []wire.RecoveryStream{}
+	list, friends = []wire.RecoveryStream{}, []wire.RecoveryFriend{}
 	for _, s := range all {
 		list = append(list, wire.RecoveryStream{Audience: s.name.audience, Head: s.state().Seq, AsOf: s.asOf.Load()})
+		for _, reader := range n.follows.readers(s.name) {
+			f, _, err := n.friendship(ctx, pair{reader, author})
+			if err != nil {
+				return nil, nil, err
+			}
+			if f.Friendship.State() == wire.StateFriend && len(friends) < wire.MaxRecoveryFriends {
+				friends = append(friends, wire.RecoveryFriend{OfferMade: f.OfferMade, OfferGot: f.OfferGot, AcceptGot: f.AcceptGot})
+			}
+		}
 	}
-	return list, nil
+	return list, friends, nil
 }
 
 // copiedRun returns entries of a copy without a gap, from the first behind after that is

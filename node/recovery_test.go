@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -54,6 +55,7 @@ func TestRecovery(t *testing.T) {
 	ann, ben := home.person("ann"), other.person("ben")
 	ann.posts(2)
 	ann.befriend(ben)
+	ann.tell(ann.offer(other.person("bea"))) // who has not answered
 	ben.posts(3)
 	ann.posts(2)
 	ann.longPosts(2)
@@ -67,6 +69,10 @@ func TestRecovery(t *testing.T) {
 	asOf := other.copyOf(ann).asOf.Load()
 	if want := (wire.RecoveryStream{Audience: ann.audience, Head: ann.stream.Seq, AsOf: asOf}); len(reply.Streams) != 1 || reply.Streams[0] != want || asOf == 0 {
 		t.Errorf("got the streams %+v, want %+v", reply.Streams, want)
+	}
+	f := must(ben.as().Friends(t.Context())).Friends[0]
+	if want := (wire.RecoveryFriend{OfferMade: f.OfferMade, OfferGot: f.OfferGot, AcceptGot: f.AcceptGot}); len(reply.Friends) != 1 || !reflect.DeepEqual(reply.Friends[0], want) {
+		t.Errorf("got the friends %+v, want %+v", reply.Friends, want)
 	}
 	if got, want := ann.regained(other), ann.all(); !slices.Equal(got, want) {
 		t.Errorf("got %d entries, want %d", len(got), len(want))

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type (
 		RecoveryEncryption wire.Bytes       `json:"recovery_encryption"`
 		Created            string           `json:"created"`
 		Statements         []wire.Signed    `json:"statements"`
+		Friends            []wire.Address   `json:"friends"`
 	}
 	pastPostJSON struct {
 		ID       wire.EntryID    `json:"id"`
@@ -46,6 +48,7 @@ type (
 		File     string         `json:"file"`
 		Half     string         `json:"safety_number_half"`
 		Posts    int            `json:"posts"`
+		Friends  []wire.Address `json:"friends"`
 		Nodes    []pastNodeJSON `json:"nodes"`
 		Missing  []pastGapJSON  `json:"missing"`
 		Problems []string       `json:"problems"`
@@ -126,7 +129,7 @@ func (a *app) tellNodes(p *client.Past) {
 
 // tellPast says what was found, and what was not.
 func (a *app) tellPast(p *client.Past, file string) error {
-	out := pastJSON{p.Address, p.Account, file, p.Half(), len(p.Posts), []pastNodeJSON{}, []pastGapJSON{}, []string{}}
+	out := pastJSON{p.Address, p.Account, file, p.Half(), len(p.Posts), friendsOf(p), []pastNodeJSON{}, []pastGapJSON{}, []string{}}
 	for _, n := range p.Nodes {
 		one := pastNodeJSON{Node: n.Node, Entries: n.Entries}
 		if !n.AsOf.IsZero() {
@@ -153,8 +156,21 @@ func (a *app) tellPast(p *client.Past, file string) error {
 		return a.object(out)
 	}
 	a.say("%s: %s, with the keys in the first line, in %s", p.Address, counted(len(p.Posts), "post"), oneLine(file))
-	a.say("One node alone could have made all of it up. In the safety number that a friend has\nwith you (peerbrain friend verify %s) stands, if it is yours:\n  %s\nWhat was newer than the copies is not here, nor are private keys and the list of\nfriends: they were at %s alone.", p.Address, p.Half(), p.Address.Node)
+	for _, friend := range friendsOf(p) {
+		a.say("  a friend: %s", friend)
+	}
+	a.say("One node alone could have made all of it up. In the safety number that a friend has\nwith you (peerbrain friend verify %s) stands, if it is yours:\n  %s\nWhat was newer than the copies is not here, nor are private keys and friends at\nother nodes: they were at %s alone.", p.Address, p.Half(), p.Address.Node)
 	return nil
+}
+
+// friendsOf are the addresses of the friends, in order.
+func friendsOf(p *client.Past) []wire.Address {
+	list := []wire.Address{}
+	for _, f := range p.Friends {
+		list = append(list, f.Address)
+	}
+	slices.SortFunc(list, func(a, b wire.Address) int { return strings.Compare(a.String(), b.String()) })
+	return list
 }
 
 func counted(n int, what string) string {
@@ -169,7 +185,7 @@ func writePast(w io.Writer, p *client.Past) error {
 	k := p.Keys
 	keys := pastKeysJSON{
 		p.Address, p.Account, k.Identity, k.Encryption[:], wire.IdentityKey(k.Recovery), k.RecoveryBox[:],
-		time.UnixMilli(k.Created).UTC().Format(createdLayout), p.Statements,
+		time.UnixMilli(k.Created).UTC().Format(createdLayout), p.Statements, friendsOf(p),
 	}
 	if err := writeLine(w, keys); err != nil {
 		return err

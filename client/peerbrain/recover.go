@@ -57,9 +57,9 @@ live, and --into a new file. They have copies of your public keys and of what
 you wrote to friends there; the code opens it. Nothing is changed anywhere, and
 ADDRESS is not asked. Each line of the file is JSON: the keys are in the first, each
 post has one. Name several nodes: what one of them has lost another may have, and
-what one of them makes up does not fit the others. Private keys and the list of
-friends were at the home alone and do not come back; nor does what was not copied
-yet when it went.
+what one of them makes up does not fit the others. Friends at these nodes are
+named. Private keys were at the home alone and do not come back; nor does what
+was not copied yet when it went.
 
 The code is asked on the terminal, where it is not shown. A script gives it with
 --recovery-code-file FILE (- for standard input), and the new password with

@@ -196,6 +196,7 @@ type RecoveryPlace struct {
 type RecoveryReply struct {
 	Statements []Signed         `json:"statements"`
 	Streams    []RecoveryStream `json:"streams"` // at most MaxStreams
+	Friends    []RecoveryFriend `json:"friends"` // of the node's own people, at most MaxRecoveryFriends
 	Entries    []Entry          `json:"entries"`
 }
 
@@ -204,6 +205,14 @@ type RecoveryStream struct {
 	Audience AudienceID `json:"audience"`
 	Head     uint64     `json:"head"`  // the newest seq
 	AsOf     int64      `json:"as_of"` // when the author's node was last heard, ms since 1970
+}
+
+// RecoveryFriend is a friendship with one of the node's own people, as a FriendRecord of
+// theirs has it: what shows that the one who asks has wanted it, too.
+type RecoveryFriend struct {
+	OfferMade Signed `json:"offer_made"` // by the friend
+	OfferGot  Signed `json:"offer_got"`
+	AcceptGot Signed `json:"accept_got"`
 }
 
 // VaultReply holds the heads after the one the client knows, oldest first, and

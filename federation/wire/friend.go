@@ -144,6 +144,22 @@ func OpenAccept(s Signed, key IdentityKey) (*Accept, error) {
 	return a, nil
 }
 
+// OpenAcceptedOffer opens an offer by the acceptance that names it: whoever accepted has
+// verified who signed it.
+func OpenAcceptedOffer(s Signed, a *Accept) (*Offer, error) {
+	if len(s) > MaxStatement || s.Hash(LabelOffer) != a.Offer {
+		return nil, Errorf(Tampered, "offer", "it is not the one that was accepted")
+	}
+	o := new(Offer)
+	if err := decode(LabelOffer, s.payload(), o); err != nil {
+		return nil, err
+	}
+	if o.From != a.To || o.To != a.From {
+		return nil, Errorf(Tampered, "offer", "it is one of other people than the two who agreed")
+	}
+	return o, nil
+}
+
 // OpenEnd opens an end with the key of the one who ends.
 func OpenEnd(s Signed, key IdentityKey) (*End, error) {
 	e := new(End)

@@ -1,6 +1,9 @@
 package wire
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 func offerRules() []rule[Offer] {
 	return []rule[Offer]{
@@ -52,6 +55,36 @@ func TestAcceptRules(t *testing.T) {
 		_, err := OpenAccept(raw(LabelAccept, EncodeCBOR(a), bobKey.seed), bobKey.Public())
 		wantKind(t, c.name, err, c.want)
 	}
+}
+
+func TestOpenAcceptedOffer(t *testing.T) {
+	signed := must(offer().Sign(aliceKey))
+	a := accept()
+	if o, err := OpenAcceptedOffer(signed, a); err != nil || o.FromAddress().String() != "alice@node.example" {
+		t.Errorf("got %v, %v", o, err)
+	}
+	other := offer()
+	other.Created++
+	for name, s := range map[string]Signed{"another offer": must(other.Sign(aliceKey)), "none": nil, "too short a one": signed[:64], "a longer one": append(bytes.Clone(signed), 0)} {
+		_, err := OpenAcceptedOffer(s, a)
+		wantKind(t, name, err, Tampered)
+	}
+	spoiled := func(name string, want Kind, change func(a *Accept, o *Offer)) {
+		a, o := accept(), offer()
+		change(a, o)
+		s := raw(LabelOffer, EncodeCBOR(o), aliceKey.seed)
+		a.Offer = s.Hash(LabelOffer)
+		_, err := OpenAcceptedOffer(s, a)
+		wantKind(t, name, err, want)
+	}
+	spoiled("to somebody else", Tampered, func(a *Accept, _ *Offer) { a.From = AccountID{1} })
+	spoiled("from somebody else", Tampered, func(a *Accept, _ *Offer) { a.To = AccountID{1} })
+	spoiled("a later release", Update, func(_ *Accept, o *Offer) { o.Version = 2 })
+	spoiled("no address", Invalid, func(_ *Accept, o *Offer) { o.FromHandle = "Alice" })
+	long := raw(LabelOffer, make([]byte, MaxStatement), aliceKey.seed)
+	a.Offer = long.Hash(LabelOffer)
+	_, err := OpenAcceptedOffer(long, a)
+	wantKind(t, "too long", err, Tampered)
 }
 
 func endRules() []rule[End] {

@@ -53,7 +53,7 @@ func TestJSONNumbers(t *testing.T) {
 func apiTypes() []any {
 	return []any{
 		&NodeDocumentReply{}, &Health{}, &RegisterRequest{}, &RegisterReply{}, &ChallengeRequest{}, &ChallengeReply{}, &LoginRequest{}, &LoginReply{},
-		&SessionReply{}, &HeadsRequest{}, &HeadsReply{}, &VaultReply{}, &VaultRecord{}, &KeysRequest{}, &KeysReply{}, &FriendRecord{}, &FriendsReply{}, &FriendReply{},
+		&SessionReply{}, &HeadsRequest{}, &HeadsReply{}, &RecoveryRequest{}, &RecoveryReply{}, &VaultReply{}, &VaultRecord{}, &KeysRequest{}, &KeysReply{}, &FriendRecord{}, &FriendsReply{}, &FriendReply{},
 		&FriendRequest{}, &WrapsRequest{}, &Wrap{}, &PublishRequest{}, &PublishReply{}, &StreamReply{}, &FeedItem{}, &FeedReply{}, &Problem{},
 		&PeerFriendRequest{}, &PeerFriendReply{}, &SyncRequest{}, &SyncReply{},
 	}

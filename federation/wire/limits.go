@@ -4,31 +4,32 @@ import "time"
 
 // Limits that hold on the wire. Sizes are bytes, counts are items.
 const (
-	MaxStatement    = 16 << 10 // a signed statement, its signature included
-	MaxPost         = 65000    // the text of a post, UTF-8: with its structure it fits the largest padding bucket, 64 KiB
-	MaxSealedPost   = 64<<10 + SealOverhead
-	MaxEpochBody    = 16 << 10 // the public body of an epoch entry
-	MaxPage         = 100      // items of one page
-	MaxPageBytes    = 1 << 20  // sum of the items' sizes on one page
-	MaxWraps        = 5000     // wraps of one epoch
-	MaxWrapBatch    = 400      // wraps of one upload
-	MaxNodeDocument = 64 << 10
-	MaxRootChanges  = 16            // of the root key of one node, ever
-	MaxVault        = 2<<20 + 4<<10 // sealed vault: 2 MiB of padded plaintext and what sealing adds (2,120 bytes)
-	MaxSlots        = 8 << 10
-	MaxKeyChain     = 256  // key statements of one account
-	MaxStreams      = 1000 // of one account
-	MaxSyncStreams  = 200  // streams of one sync request
-	MaxSyncReaders  = 2000
-	MaxDeviceName   = 64
-	MaxFriendQueue  = 16 // statements waiting for one friend's node
-	MaxEnded        = 64 // ended offers that one friendship remembers
-	MaxEndOffers    = 4  // offers that one end names
-	MaxLinks        = 32
-	MaxHeads        = 1000    // vault heads of one answer
-	MaxSessions     = 1000    // sessions of one answer
-	MaxLogProof     = 8 << 10 // a proof that a key statement is in a log, with its checkpoint
-	LogBundle       = 256     // leaves of a log in one file, and hashes in one tile
+	MaxStatement       = 16 << 10 // a signed statement, its signature included
+	MaxPost            = 65000    // the text of a post, UTF-8: with its structure it fits the largest padding bucket, 64 KiB
+	MaxSealedPost      = 64<<10 + SealOverhead
+	MaxEpochBody       = 16 << 10 // the public body of an epoch entry
+	MaxPage            = 100      // items of one page
+	MaxPageBytes       = 1 << 20  // sum of the items' sizes on one page
+	MaxWraps           = 5000     // wraps of one epoch
+	MaxWrapBatch       = 400      // wraps of one upload
+	MaxNodeDocument    = 64 << 10
+	MaxRootChanges     = 16            // of the root key of one node, ever
+	MaxVault           = 2<<20 + 4<<10 // sealed vault: 2 MiB of padded plaintext and what sealing adds (2,120 bytes)
+	MaxSlots           = 8 << 10
+	MaxKeyChain        = 256  // key statements of one account
+	MaxStreams         = 1000 // of one account
+	MaxRecoveryFriends = 1000 // of one answer
+	MaxSyncStreams     = 200  // streams of one sync request
+	MaxSyncReaders     = 2000
+	MaxDeviceName      = 64
+	MaxFriendQueue     = 16 // statements waiting for one friend's node
+	MaxEnded           = 64 // ended offers that one friendship remembers
+	MaxEndOffers       = 4  // offers that one end names
+	MaxLinks           = 32
+	MaxHeads           = 1000    // vault heads of one answer
+	MaxSessions        = 1000    // sessions of one answer
+	MaxLogProof        = 8 << 10 // a proof that a key statement is in a log, with its checkpoint
+	LogBundle          = 256     // leaves of a log in one file, and hashes in one tile
 
 	WrapSize    = 1200 // HPKE MLKEM768-X25519: 1,120 encapsulated, 64 plaintext, 16 tag
 	SelfKeySize = 1168 // the same with 32 bytes of plaintext

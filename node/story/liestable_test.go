@@ -341,8 +341,13 @@ func madeUpPast() lie {
 		}
 		half = (&client.Past{Account: account, Keys: k}).Half()
 	}), "", "the self key in key statement 0 of", func(honest string) string {
-		return safetyHalf.ReplaceAllString(posts(0)(honest), half)
+		return safetyHalf.ReplaceAllString(posts(0)(friendless(honest)), half)
 	}, nil}
+}
+
+// friendless is what is printed of a past without friends.
+func friendless(honest string) string {
+	return regexp.MustCompile(`(?m)^  a friend: .*\n`).ReplaceAllString(honest, "")
 }
 
 // posts is what is printed of a past with so many posts.
@@ -513,6 +518,11 @@ var accountLies = []lie{
 			r.Entries[i].Body = flipped(r.Entries[i].Body)
 		}
 	}), "", "the body is not the one that was signed", posts(0), nil},
+	{"a friend who is none, to who has lost the home", onRecovery, findsPast, "", one(onRecovery, func(_ *liesScene, r *wire.RecoveryReply) {
+		for i := range r.Friends {
+			r.Friends[i].OfferGot = flipped(r.Friends[i].OfferGot)
+		}
+	}), "", "names a friend who is none", friendless, nil},
 	{"the beginning of a past left out", onRecovery, findsPast, "", one(onRecovery, func(s *liesScene, r *wire.RecoveryReply) {
 		r.Entries = slices.DeleteFunc(r.Entries, func(e wire.Entry) bool { return s.header(e).Seq == 2 })
 	}), "", "entry 2 is missing", posts(2), nil},

@@ -17,6 +17,7 @@ import (
 type keptPast struct {
 	Address, Account string
 	Statements       []string
+	Friends          []string
 	texts            []string
 }
 
@@ -108,13 +109,14 @@ func TestRecoverPast(t *testing.T) {
 	}
 	all := []string{"before-all", "with-bob", "without-eve", "with-cleo", "the-last"}
 	for _, test := range []struct {
-		from string
-		want []string
-		says string
+		from    string
+		want    []string
+		friends []string
+		says    string
 	}{
-		{w.right.name, all, w.right.name + " has 7 entries, as of "},
-		{far.name, all[:4], far.name + " has 6 entries, as of "},
-		{far.name + "," + w.right.name, all, ""},
+		{w.right.name, all, []string{w.address("bob")}, w.right.name + " has 7 entries, as of "},
+		{far.name, all[:4], []string{cleo}, far.name + " has 6 entries, as of "},
+		{far.name + "," + w.right.name, all, []string{w.address("bob"), cleo}, ""},
 	} {
 		into := filepath.Join(t.TempDir(), "past.jsonl")
 		out, errs, err := recovers(made.Code, test.from, into)
@@ -123,8 +125,8 @@ func TestRecoverPast(t *testing.T) {
 			t.Fatalf("from %s: %v, %s%s", test.from, err, out, errs)
 		}
 		p := w.pastIn(into)
-		if p.Address != w.address("ada") || p.Account != made.Account || len(p.Statements) != 1 || !slices.Equal(p.texts, test.want) {
-			t.Errorf("from %s: got %+v, want %q of %s", test.from, p, test.want, made.Account)
+		if p.Address != w.address("ada") || p.Account != made.Account || len(p.Statements) != 1 || !slices.Equal(p.texts, test.want) || !slices.Equal(p.Friends, test.friends) {
+			t.Errorf("from %s: got %+v, want %q of %s, friend of %q", test.from, p, test.want, made.Account, test.friends)
 		}
 		before, err := os.ReadFile(into)
 		if err != nil {
