@@ -33,6 +33,9 @@ const (
 	mark = "/web/HASH/" // in index.html and sw.js, what stands before the names of all others
 )
 
+// fixed are the files that have fixed paths, and know those of all others.
+var fixed = []string{"index.html", "sw.js"}
+
 // names are those that a file may have: they stand in URLs as they are.
 var names = regexp.MustCompile(`^([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.(html|css|js|json|svg|txt|wasm)$`)
 
@@ -49,10 +52,8 @@ func build() error {
 		return err
 	}
 	digest := sum([]byte(lines(files, func(name string) string { return sum(files[name]) + " " + name })))[:32]
-	for _, name := range []string{"index.html", "sw.js"} {
-		if text, ok := files[name]; ok {
-			files[name] = bytes.ReplaceAll(text, []byte(mark), []byte("/web/"+digest+"/"))
-		}
+	for _, name := range fixed {
+		files[name] = bytes.ReplaceAll(files[name], []byte(mark), []byte("/web/"+digest+"/"))
 	}
 	made := map[string][]byte{}
 	made[list] = []byte(digest + "\n" + lines(files, func(name string) string {
@@ -85,6 +86,11 @@ func gather() (map[string][]byte, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range fixed {
+		if files[name] == nil {
+			return nil, fmt.Errorf("static/%s is not there", name)
+		}
 	}
 	root, err := output("go", "env", "GOROOT")
 	if err != nil {

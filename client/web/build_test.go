@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -129,6 +130,66 @@ func TestBuilds(t *testing.T) {
 	}
 }
 
+// TestBuildsAreEqual builds the page of this module in two other folders, and wants the
+// same files, byte for byte, as those that are embedded here. What is equal before it is
+// compressed is taken over compressed: TestBuilds compresses twice.
+func TestBuildsAreEqual(t *testing.T) {
+	embedded, err := Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if embedded.Digest() == "" {
+		t.Skip("!! SKIPPED: the web client is not built; make web, or go generate ./client/web, builds it")
+	}
+	build := builder(t)
+	var made []map[string]string
+	for _, name := range []string{"one", "another place/with another/name"} {
+		dir := filepath.Join(t.TempDir(), name)
+		for _, from := range []string{"client", "federation", "keyservice", "go.mod", "go.sum"} {
+			copySources(t, filepath.Join("..", "..", from), filepath.Join(dir, from))
+		}
+		made = append(made, builds(t, build, filepath.Join(dir, "client", "web")))
+	}
+	wantEqual(t, made[0], made[1])
+	list, err := os.ReadFile(filepath.Join("dist", List))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made[0][List] != string(list) {
+		t.Errorf("what is embedded was built of other sources, or by another release of Go; make web builds it anew:\n%s\nwant\n%s", list, made[0][List])
+	}
+}
+
+// copySources copies a file or a folder, without tests.
+func copySources(t *testing.T, from, to string) {
+	t.Helper()
+	if err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		rel, err1 := filepath.Rel(from, path)
+		if err = errors.Join(err, err1); err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		switch {
+		case d.Name() == "testdata":
+			return fs.SkipDir
+		case d.IsDir():
+			return nil
+		case strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(target), 0o700)
+		}
+		if err == nil {
+			err = os.WriteFile(target, b, 0o600)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestBuildRefuses hands the builder what could not be served.
 func TestBuildRefuses(t *testing.T) {
 	build := builder(t)
@@ -137,10 +198,17 @@ func TestBuildRefuses(t *testing.T) {
 		{"static/notes.md", "x", "no such name"},
 		{"static/.hidden.js", "x", "no such name"},
 		{"static/100%.js", "x", "no such name"},
+		{"static/index.html", "", "static/index.html is not there"},
+		{"static/sw.js", "", "static/sw.js is not there"},
 		{"wasm/main.go", "package main\n\nfunc main() { nothing() }\n", "undefined: nothing"},
 	} {
 		dir := smallModule(t, "small")
 		put(t, filepath.Join(dir, test.file), test.text)
+		if test.text == "" {
+			if err := os.Remove(filepath.Join(dir, test.file)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		cmd := exec.Command(build)
 		cmd.Dir = dir
 		if said, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(said), test.want) {
