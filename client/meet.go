@@ -17,9 +17,10 @@ import (
 // visitTimeout is how long the node of somebody is waited for at first contact.
 const visitTimeout = 5 * time.Second
 
-// A meeting is what was found out about keys that are about to be pinned.
+// A meeting is what was found out about keys that are about to be pinned: nothing, where
+// their node cannot be asked at all. A device that can asks later (lookUp).
 type meeting struct {
-	at        loggedAt
+	at        loggedAt // zero: they were not looked up
 	confirmed bool // witnesses saw the same log
 }
 
@@ -27,6 +28,9 @@ type meeting struct {
 // in the log may say otherwise: of the newest maxLooked leaves, all are read.
 func (p *Person) meet(ctx context.Context, c shownChain) (met meeting, err error) {
 	who := c.Address()
+	if !p.c.reaches(who.Node) {
+		return meeting{}, nil
+	}
 	var r *keyservice.LogReader
 	var proof *keyservice.Proof
 	reached := true

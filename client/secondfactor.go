@@ -9,8 +9,6 @@ import (
 	"strings"
 	"unicode"
 
-	"rsc.io/qr/coding"
-
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
@@ -101,6 +99,9 @@ func (p *Person) NewAuthenticator() Authenticator {
 	return Authenticator{wire.NewTOTPSecret(random()), p.session.Address}
 }
 
+// IsZero reports whether it is none.
+func (a Authenticator) IsZero() bool { return a.at.IsZero() }
+
 // URI is what apps read (the key URI format of Google Authenticator):
 //
 //	otpauth://totp/PeerBrain:ada@node.example?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=PeerBrain
@@ -115,24 +116,13 @@ func (Authenticator) String() string             { return wire.Redacted }
 func (Authenticator) GoString() string           { return wire.Redacted }
 func (Authenticator) Format(f fmt.State, _ rune) { io.WriteString(f, wire.Redacted) }
 
-// QR returns the code that says the URI, of the smallest version that can, level L.
+// QR returns the code that says the URI.
 func (a Authenticator) QR() QR {
-	text := coding.String(a.URI())
-	for v := coding.Version(coding.MinVersion); v <= coding.MaxVersion; v++ {
-		plan, err := coding.NewPlan(v, coding.L, 0)
-		if err != nil {
-			panic("client: " + err.Error())
-		}
-		if text.Bits(v) > plan.DataBytes*8 {
-			continue
-		}
-		modules, err := plan.Encode(text)
-		if err != nil {
-			panic("client: " + err.Error())
-		}
-		return QR{modules}
+	code, err := TextQR(a.URI())
+	if err != nil {
+		panic("client: " + err.Error()) // of an address, always short enough
 	}
-	panic("client: an address is longer than a QR code can say") // of 2,953 bytes
+	return code
 }
 
 // BackupCodes are for when the app is lost, each once. They do not print, and no other

@@ -65,7 +65,7 @@ func (f *friend) pin(chain *keyservice.Chain, met meeting) {
 // keys is the state of the keys of f, which are not verified.
 func (p *Person) keys(f *friend) KeysState {
 	switch {
-	case p.vault.friend(f.Account) == nil:
+	case p.vault.friend(f.Account) == nil, f.Logged == loggedAt{}:
 		return KeysNew
 	case f.confirmed():
 		return KeysConfirmed
@@ -161,7 +161,7 @@ type question struct {
 
 // due are those of nodes that may be asked now, at most maxAsked, by chance.
 func (p *Person) due(nodes []wire.NodeName, witness bool) []wire.NodeName {
-	nodes = slices.DeleteFunc(nodes, func(n wire.NodeName) bool { return !p.longAgo(p.asked[question{n, witness}]) })
+	nodes = slices.DeleteFunc(nodes, func(n wire.NodeName) bool { return !p.c.reaches(n) || !p.longAgo(p.asked[question{n, witness}]) })
 	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	return nodes[:min(len(nodes), maxAsked)]
 }

@@ -546,7 +546,10 @@ func TestLies(t *testing.T) {
 }
 
 // unasked are the routes that no client of ours asks for.
-var unasked = []string{"GET " + wire.PathHealth, "POST " + wire.PathWitness}
+var unasked = []string{
+	"GET " + wire.PathHealth, "POST " + wire.PathWitness,
+	"GET " + wire.PathPage, "GET " + wire.PathPageSaved, "GET " + wire.PathPageFile, "GET " + wire.PathPageNode,
+}
 
 // TestEveryRouteLies demands a lie about each route of the client API, or that no
 // client asks for it.
