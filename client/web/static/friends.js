@@ -33,8 +33,7 @@ export async function act(app, method, params, trouble, said) {
   try {
     const friend = await app.port.call(method, params);
     app.say(said);
-    app.dispatchEvent(new Event("friends"));
-    app.countIncoming();
+    app.friendsChanged();
     return friend;
   } catch (error) {
     fill(trouble, box(error));

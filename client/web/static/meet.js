@@ -32,7 +32,7 @@ export function add(app, arg) {
           return;
         }
         const friend = await app.port.call("friend.add", { address, history: history.checked });
-        app.dispatchEvent(new Event("friends"));
+        app.friendsChanged();
         whom.input.value = "";
         fill(done, el("p.good", { "data-test": "asked" }, t(friend.state === "friend" ? "add.friend" : "add.asked", { who: address })),
           el("p", null, el("a", { href: link("safety", address) }, t("add.verify"))));

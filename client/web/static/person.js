@@ -75,7 +75,7 @@ export function person(app, address) {
       children: [history.root], button: t("add.go"), working: t("add.working"), test: "send-request",
       send: async () => {
         await app.port.call("friend.add", { address, history: history.checked });
-        app.dispatchEvent(new Event("friends"));
+        app.friendsChanged();
       },
     }));
   }
