@@ -39,6 +39,9 @@ func (f *feedReader) sendWaiting(ctx context.Context) {
 	if err = f.p.ready(ctx); err == nil {
 		_, err = f.p.flush(ctx, waiting, "")
 	}
+	if !slices.ContainsFunc(waiting, func(i *outboxItem) bool { return i.key == "" }) {
+		return // of drafts, p.Sent and p.Waiting tell
+	}
 	if err != nil {
 		f.page.Notices = append(f.page.Notices, "a post waits to be sent: "+err.Error())
 		return

@@ -184,4 +184,3 @@ func (b *fetchBody) Close() error {
 	}
 	return nil
 }
-

@@ -29,6 +29,7 @@ type Person struct {
 	asked       map[question]int64        // when nodes were asked in vain
 	logsChanged bool
 	notes       []string
+	drafts      []Sent // use Sent
 
 	// What is known for the length of one operation.
 	current  bool                                 // the own stream was asked for

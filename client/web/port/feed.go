@@ -68,6 +68,15 @@ func feed(ctx context.Context, p *client.Person, in *feeding) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if in.Kept {
+		page, err := p.Kept(ctx)
+		if err != nil {
+			return nil, err
+		}
+		shown := pageOf(page, nil)
+		shown.Kept = true
+		return shown, nil
+	}
 	page, err := p.Feed(ctx, o)
 	if err != nil {
 		return nil, err

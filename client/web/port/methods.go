@@ -10,10 +10,11 @@ var methods = map[string]method{
 	"recover":  taking(recoverAccount),
 	"logout":   taking(logout),
 
-	"feed":   asking(feed),
-	"read":   asking(read),
-	"follow": taking(follow),
-	"post":   taking(post),
+	"feed":    asking(feed),
+	"read":    asking(read),
+	"follow":  taking(follow),
+	"post":    asking(post),
+	"waiting": asking(waiting),
 
 	"friends":         asking(friends),
 	"friend.add":      befriending((*client.Person).AddFriend),

@@ -102,7 +102,7 @@ func (p *Port) with(ctx context.Context, code code, do func(*client.Client, Stor
 		return nil, err
 	}
 	defer store.Close()
-	return do(client.New(p.Transport, store, client.WithCodes(source)), store)
+	return do(client.New(p.Transport, store, client.WithCodes(source), client.WithKeptFeed()), store)
 }
 
 // asPerson resumes the session and runs do.
@@ -112,6 +112,7 @@ func (p *Port) asPerson(ctx context.Context, code code, do func(*client.Person) 
 		if err != nil {
 			return nil, err
 		}
+		defer p.tellSent(person)
 		return do(person)
 	})
 }

@@ -83,22 +83,16 @@ export function sayAt(error, at) {
 export function register(app) {
   const name = ownField(app, { label: t("register.name"), hint: t("register.name.hint") });
   const password = newPassword(t("register.password"));
-  const invite = field({ name: "invite", label: t("register.invite"), hint: t("register.invite.hint"), required: false, test: "invite" });
-  invite.root.hidden = true;
-  const view = outside(app, "register", t("register.title"), t("register.lead", { node: app.node }), form({
-    children: [name.root, password.root, invite.root], button: t("register.go"), working: t("register.working"), test: "register",
+  return outside(app, "register", t("register.title"), t("register.lead", { node: app.node }), form({
+    children: [name.root, password.root], button: t("register.go"), working: t("register.working"), test: "register",
     send: async () => {
       const address = name.address();
       if (!address || !password.good()) return;
-      const done = await app.port.call("register", { address, password: password.value, invite: invite.value.trim() || undefined });
+      const done = await app.port.call("register", { address, password: password.value });
       showCode(app, done.recovery_code, done.state.address, t("code.new.lead"), () => app.enter(done.state));
     },
-    wrong: (error) => {
-      if (error.code === "invite-wanted") invite.root.hidden = false;
-      return sayAt(error, { "name-taken": name, "weak-password": password, "invite-wanted": invite });
-    },
+    wrong: (error) => sayAt(error, { "name-taken": name, "weak-password": password }),
   }), el("p.hint", null, t("register.have"), " ", el("a", { href: link("login") }, t("welcome.login"))));
-  return view;
 }
 
 /** @param {App} app @returns {View} */
@@ -113,6 +107,7 @@ export function login(app) {
       if (!address) return;
       const done = await callWithCode(app.port, "login", { address, password: password.value, device: device.value.trim() });
       app.enter(done.state);
+      app.shell.tell(done.notices ?? []);
     },
     wrong: (error) => sayAt(error, { "wrong-password": password }),
   }), el("p.hint", null, el("a", { href: link("recover") }, t("login.lost"))), el("p.hint", null, t("login.none"), " ", el("a", { href: link("register") }, t("welcome.register"))));
@@ -129,8 +124,11 @@ export function recover(app) {
     send: async () => {
       const address = name.address();
       if (!address || !password.good()) return;
-      const done = await app.port.call("recover", { address, recovery_code: code.value.trim(), password: password.value, device: device.value.trim() });
-      showCode(app, done.recovery_code, done.state.address, t("code.replaced.lead"), () => app.enter(done.state));
+      const done = await callWithCode(app.port, "recover", { address, recovery_code: code.value.trim(), password: password.value, device: device.value.trim() });
+      showCode(app, done.recovery_code, done.state.address, t("code.replaced.lead"), () => {
+        app.enter(done.state);
+        app.shell.tell(done.notices ?? []);
+      });
     },
     wrong: (error) => sayAt(error, { "wrong-code": code, "weak-password": password }),
   }), el("p.hint", null, el("a", { href: link("login") }, t("recover.back"))));

@@ -59,7 +59,7 @@ export class App extends EventTarget {
     this.port.on("failed", (error) => this.#broken(error));
     this.port.on("ready", ({ state }) => this.#begin(state));
     this.port.on("news", (page) => this.timeline.news(page));
-    this.port.on("friends", () => this.#friendsChanged());
+    this.port.on("friends", () => this.friendsChanged());
     this.port.on("link", ({ up }) => this.shell.link(up));
     this.port.on("posted", ({ post }) => {
       this.timeline.news({ posts: [post], cursor: "" });
@@ -157,9 +157,11 @@ export class App extends EventTarget {
     this.dispatchEvent(new Event("waiting"));
   }
 
-  #friendsChanged() {
-    this.countIncoming();
+  /** Something about friends has changed: so has what they write for us. */
+  friendsChanged() {
     this.dispatchEvent(new Event("friends"));
+    this.countIncoming();
+    this.timeline.again();
   }
 
   /** Counts who asks for friendship. */

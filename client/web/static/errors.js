@@ -4,11 +4,11 @@ import { el } from "./el.js";
 import { oneLine } from "./text.js";
 import { has, t } from "./words.js";
 
-/** The codes that the worker has. Each has a sentence and a next step in the words. */
+/** All codes, of the worker and of this page. Each has a sentence and a next step in the words. */
 export const codes = [
   "wrong-password", "wrong-code", "name-taken", "bad-input", "weak-password", "second-factor", "second-factor-wrong", "session-ended",
   "node-away", "node-busy", "clock-wrong", "keys-changed", "split-view", "node-lies", "not-found", "not-friend", "too-long",
-  "storage-refused", "invite-wanted", "registration-closed", "internal", "no-wasm", "no-storage", "broken", "insecure",
+  "storage-refused", "registration-closed", "other-number", "internal", "no-wasm", "no-storage", "broken", "insecure",
 ];
 
 /**

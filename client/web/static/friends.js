@@ -14,7 +14,7 @@ import { has, t } from "./words.js";
 
 /** What is known of somebody's keys, as people say it. @param {Friend} friend */
 export function keysSaid(friend) {
-  const keys = friend.verified ? "verified" : friend.keys;
+  const keys = friend.keys_changed ? "changed" : friend.verified ? "verified" : friend.keys;
   return has(`keys.${keys}`) ? { mark: keys, words: t(`keys.${keys}`), why: t(`keys.${keys}.why`) } : null;
 }
 
@@ -33,8 +33,7 @@ export async function act(app, method, params, trouble, said) {
   try {
     const friend = await app.port.call(method, params);
     app.say(said);
-    app.dispatchEvent(new Event("friends"));
-    app.countIncoming();
+    app.friendsChanged();
     return friend;
   } catch (error) {
     fill(trouble, box(error));
@@ -87,9 +86,15 @@ export function asking(app, friend) {
       worker("button", t("friends.decline"), "decline", () => act(app, "friend.decline", { address }, trouble, t("friends.declined", { who: address })))));
 }
 
-/** What the SDK notes of somebody. @param {Friend} friend */
+/** What is still under way to somebody, and what the SDK notes of them. @param {Friend} friend */
 export function note(friend) {
-  return friend.note ? el("p.notice", { lang: "en" }, oneLine(friend.note)) : null;
+  if (!friend.note && !friend.undelivered) return null;
+  return el("div.notice", null, friend.undelivered && el("p", null, t("friends.undelivered")), friend.note && el("p", { lang: "en", dir: "auto" }, oneLine(friend.note)));
+}
+
+/** @param {App} _ @param {Friend} friend */
+function gone(_, friend) {
+  return el("li.row", { "data-test": "deleted", "data-address": friend.address }, el("div.person", null, face(friend.address), who(friend.address)));
 }
 
 /** @param {App} app @param {Friend} friend */
@@ -136,6 +141,7 @@ export function friends(app) {
         section(t("friends.incoming"), "", of("incoming"), asking),
         section(t("friends.outgoing"), t("friends.outgoing.why"), of("outgoing"), asked),
         section(t("friends.yours"), "", of("friend"), one),
+        section(t("friends.deleted"), t("friends.deleted.why"), of("deleted"), gone),
         all.length === 0 && el("div.empty", null, el("p", null, t("friends.none"))));
     } catch (error) {
       fill(lists, box(error, read));

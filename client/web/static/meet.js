@@ -32,7 +32,7 @@ export function add(app, arg) {
           return;
         }
         const friend = await app.port.call("friend.add", { address, history: history.checked });
-        app.dispatchEvent(new Event("friends"));
+        app.friendsChanged();
         whom.input.value = "";
         fill(done, el("p.good", { "data-test": "asked" }, t(friend.state === "friend" ? "add.friend" : "add.asked", { who: address })),
           el("p", null, el("a", { href: link("safety", address) }, t("add.verify"))));
@@ -80,10 +80,11 @@ export function safety(app, address) {
     body.setAttribute("aria-busy", "false");
   }
 
-  /** @param {{groups: string[], qr: import("./port.js").QR, verified: boolean}} number */
+  /** @param {{groups: string[], qr: import("./port.js").QR, verified: boolean, newer?: boolean}} number */
   function draw(number) {
     fill(body,
       number.verified && el("p.notice.good", { "data-test": "is-verified" }, icon("check"), t("safety.verified", { who: address })),
+      number.newer && el("p.notice", { "data-test": "newer-keys" }, t("safety.newer", { who: address })),
       el("div.card.number", null,
         el("ol.groups", { "data-test": "safety-number", "aria-label": t("safety.number") }, ...number.groups.map((group) => el("li", null, group))),
         qr(number.qr, t("safety.qr"))),

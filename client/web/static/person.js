@@ -59,6 +59,7 @@ export function person(app, address) {
       el("div.actions", null,
         el("a.button", { href: link("safety", address), "data-test": "verify" }, t(friend.verified ? "person.number" : "friends.verify")),
         worker("button.quiet", t("friends.remove"), "remove", () => remove(app, address, trouble))));
+    else if (friend?.state === "deleted") fill(standing, el("p", { "data-test": "state" }, t("person.deleted")));
     else fill(standing, stranger());
   }
 
@@ -75,7 +76,7 @@ export function person(app, address) {
       children: [history.root], button: t("add.go"), working: t("add.working"), test: "send-request",
       send: async () => {
         await app.port.call("friend.add", { address, history: history.checked });
-        app.dispatchEvent(new Event("friends"));
+        app.friendsChanged();
       },
     }));
   }

@@ -3,7 +3,7 @@
 /** @typedef {{address: string, account: string, device: string, node: string}} State */
 /** @typedef {{id: string, author: string, audience: string, seq: number, created: number, text: string, waiting?: boolean}} Post */
 /** @typedef {{posts: Post[], cursor: string, notices?: string[], problems?: Failure[], hidden?: number, kept?: boolean}} Page */
-/** @typedef {{address: string, state: "friend" | "incoming" | "outgoing", verified: boolean, keys: string, history?: boolean, note?: string}} Friend */
+/** @typedef {{address: string, state: "friend" | "incoming" | "outgoing" | "deleted", verified: boolean, keys: string, keys_changed?: boolean, undelivered?: boolean, note?: string}} Friend */
 /** @typedef {{size: number, rows: string[]}} QR */
 
 /** What the worker says where a call fails. */

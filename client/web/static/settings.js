@@ -89,7 +89,7 @@ export function sessions(app) {
     list.setAttribute("aria-busy", "false");
   }
 
-  /** @typedef {{id: string, device: string, created: number, used?: number, current: boolean}} Session */
+  /** @typedef {{id: string, device: string, created: number, current: boolean}} Session */
   /** @param {{sessions: Session[], more: boolean}} all */
   function draw(all) {
     fill(list, el("ul.people", null, ...all.sessions.map(one)), all.more && el("p.hint", null, t("sessions.more")),
@@ -100,7 +100,7 @@ export function sessions(app) {
   function one(s) {
     const device = oneLine(s.device) || t("device.browser");
     return el("li.row", { "data-test": "session" }, el("div.person", null, el("div", null, el("b", null, el("bdi", null, device)),
-      el("p.hint", null, el("time", { datetime: machineTime(s.created) }, t("sessions.since", { time: dayTime(s.created) })), s.used ? " · " + t("sessions.used", { time: dayTime(s.used) }) : ""))),
+      el("p.hint", null, el("time", { datetime: machineTime(s.created) }, t("sessions.since", { time: dayTime(s.created) }))))),
       s.current ? el("span.badge.confirmed", null, t("sessions.this"))
         : el("div.actions", null, worker("button", t("sessions.end"), "end-session", () => end("sessions.end", { id: s.id }, t("sessions.end.sure", { device })))));
   }
@@ -153,14 +153,14 @@ export function secondFactor(app) {
     try {
       const made = await app.port.call("secondFactor.begin");
       const first = field({ name: "code", label: t("factor.first"), hint: t("factor.first.hint"), autocomplete: "one-time-code", inputmode: "numeric", test: "first-code" });
-      fill(body, el("section.card", null, el("h2", null, t("factor.scan")), el("p", null, t("factor.scan.why")), el("div.share", null, qr(made.qr, t("factor.qr")),
+      fill(body, el("section.card", null, el("h2", { tabindex: "-1" }, t("factor.scan")), el("p", null, t("factor.scan.why")), el("div.share", null, qr(made.qr, t("factor.qr")),
         el("details", null, el("summary", null, t("factor.by.hand")), el("p.secret.small", { "data-test": "factor-secret", translate: "no" }, made.secret)))),
         el("section.card", null, form({
           children: [first.root], button: t("factor.turn.on"), working: t("factor.working"), test: "factor-turn-on",
           send: async () => shown((await app.port.call("secondFactor.on", { first: first.value.trim() })).codes),
           wrong: (error) => sayAt(error, { "bad-input": first, "second-factor-wrong": first, "second-factor": first }),
         })));
-      first.input.focus();
+      body.querySelector("h2")?.focus();
     } catch (error) {
       fill(trouble, box(error));
     }

@@ -4,6 +4,7 @@ import { el, fill } from "./el.js";
 import { explain } from "./errors.js";
 import { face, icon, mark, who } from "./marks.js";
 import { link } from "./router.js";
+import { oneLine } from "./text.js";
 import { t } from "./words.js";
 
 /** The frame of the page. Its parts stay in the document; views change in main. */
@@ -114,6 +115,15 @@ export class Shell {
     fill(this.banner, el("div.notice.bad", { role: "alert", "data-test": "banner", "data-code": code },
       el("p", null, el("strong", null, what), " ", next),
       detail && el("details", null, el("summary", null, t("error.details")), el("p.detail", { lang: "en", dir: "auto" }, detail)),
+      el("button", { type: "button", on: { click: () => this.quiet() } }, t("shell.close"))));
+  }
+
+  /** Shows what the SDK has found out, until it is closed. @param {string[]} notices */
+  tell(notices) {
+    if (notices.length === 0) return;
+    this.banner.hidden = false;
+    fill(this.banner, el("div.notice", { role: "status", "data-test": "notices" },
+      ...notices.map((notice) => el("p", { lang: "en", dir: "auto" }, oneLine(notice))),
       el("button", { type: "button", on: { click: () => this.quiet() } }, t("shell.close"))));
   }
 

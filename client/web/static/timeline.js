@@ -47,9 +47,16 @@ export class Timeline extends EventTarget {
     this.#tell();
   }
 
-  /** Gets the newest page. */
+  /** Gets the newest page. What is there stays until the pages that come have it not. */
   begin() {
+    for (const post of this.posts) this.#kept.add(post.id);
     return this.#load("");
+  }
+
+  /** Gets the newest page again, if it was there: who writes for us has changed. */
+  async again() {
+    await this.#loading;
+    if (this.fresh) await this.begin();
   }
 
   /** Gets the page behind the last. */
