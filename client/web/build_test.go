@@ -2,7 +2,9 @@ package web
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -107,6 +109,22 @@ func TestBuilds(t *testing.T) {
 		t.Error("the WebAssembly is none, or tells where it was built")
 	}
 
+	linked := filepath.Join(t.TempDir(), "linked.wasm")
+	link := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", linked, "./wasm")
+	link.Dir, link.Env = one, append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
+	if said, err := link.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	as, err := os.ReadFile(linked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, code, segments := moduleOf(t, as)
+	joined, same, few := moduleOf(t, core)
+	if !bytes.Equal(memory, joined) || code != same || few > 16 || segments < 100*few {
+		t.Errorf("the linker's module has %d segments and %d bytes of memory, the one that is served %d and %d; what is beside them is the same: %t", segments, len(memory), few, len(joined), code == same)
+	}
+
 	// What is there is left alone, whatever is damaged or too much is made good.
 	packed := filepath.Join(one, "dist", "peerbrain.wasm.br")
 	old := time.Unix(1e9, 0)
@@ -128,6 +146,48 @@ func TestBuilds(t *testing.T) {
 	if changed.Root() == s.Root() || len(changed.Paths()) != len(s.Paths()) {
 		t.Errorf("after a change the paths are %q", changed.Paths())
 	}
+}
+
+// moduleOf takes a module of WebAssembly apart: the memory that it begins with, without
+// the zeros at its end, everything but its data section, and how many segments that has.
+func moduleOf(t *testing.T, module []byte) (memory []byte, others string, segments int) {
+	t.Helper()
+	rest := bytes.NewBuffer(module[8:])
+	number := func(b *bytes.Buffer) int {
+		n, err := binary.ReadUvarint(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(n)
+	}
+	for rest.Len() > 0 {
+		id := rest.Next(1)[0]
+		section := bytes.NewBuffer(rest.Next(number(rest)))
+		if id != 11 {
+			others += fmt.Sprint(id) + section.String()
+			continue
+		}
+		segments = number(section)
+		for range segments {
+			if head := section.Next(2); head[0] != 0 || head[1] != 0x41 {
+				t.Fatalf("a segment begins with %x", head)
+			}
+			at, shift := 0, 0
+			for more := true; more; shift += 7 { // addresses here are below 2^31
+				b := section.Next(1)[0]
+				at, more = at|int(b&0x7f)<<shift, b&0x80 != 0
+			}
+			if end := section.Next(1)[0]; end != 0x0b {
+				t.Fatalf("an address ends with %x", end)
+			}
+			b := section.Next(number(section))
+			if need := at + len(b); need > len(memory) {
+				memory = append(memory, make([]byte, need-len(memory))...)
+			}
+			copy(memory[at:], b)
+		}
+	}
+	return bytes.TrimRight(memory, "\x00"), others, segments
 }
 
 // TestBuildsAreEqual builds the page of this module in two other folders, and wants the
