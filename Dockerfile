@@ -5,6 +5,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+RUN go generate ./client/web
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /out/ ./node/peerbrain-node
 
 FROM alpine:3.22.1

@@ -3,21 +3,24 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 20s
 
-.PHONY: help build demo test race lint fuzz forge sabotage exfriend bits slow simulate size crash mongo grow growth archive bench figures cover clean
+.PHONY: help web build demo test race lint fuzz forge sabotage exfriend bits slow simulate size crash mongo grow growth archive bench figures cover clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build bin/peerbrain-node and bin/peerbrain
+web: ## build the web client, which the node embeds
+	go generate ./client/web
+
+build: web ## build bin/peerbrain-node and bin/peerbrain
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/ ./node/peerbrain-node ./client/peerbrain
 
 demo: build ## run two nodes and a friendship on localhost (ONCE=1: end after the story)
 	bin/peerbrain-node demo $(if $(filter 1,$(ONCE)),--once)
 
-test: ## run all tests
+test: web ## run all tests
 	go test ./...
 
-race: ## run all tests with the race detector
+race: web ## run all tests with the race detector
 	CGO_ENABLED=1 go test -race -timeout 30m ./...
 
 lint: ## check format, vet and staticcheck
@@ -113,5 +116,6 @@ figures: ## print the sizes and rules that the house is held to, and where we ar
 cover: ## print the coverage of each package by all tests
 	go test -cover -coverpkg ./... ./...
 
-clean: ## remove what build and demo made
+clean: ## remove what web, build and demo made
 	rm -rf bin demo-data
+	git clean -fdXq client/web/dist

@@ -163,7 +163,8 @@ func wantHeaders(t *testing.T, response *http.Response) {
 		"Cache-Control":                "no-store",
 		"X-Content-Type-Options":       "nosniff",
 		"Referrer-Policy":              "no-referrer",
-		"Content-Security-Policy":      "default-src 'none'; frame-ancestors 'none'",
+		"Content-Security-Policy":      "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; img-src 'self' blob:; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+		"Cross-Origin-Opener-Policy":   "same-origin",
 		"Cross-Origin-Resource-Policy": "same-origin",
 	} {
 		if got := response.Header.Values(name); len(got) != 1 || got[0] != want {
@@ -706,6 +707,7 @@ func TestRoutes(t *testing.T) {
 	want := []string{
 		"GET " + wire.PathDocument, "GET " + wire.PathHealth, "GET " + wire.PathNodeInfoLinks, "GET " + wire.PathNodeInfo, "GET " + wire.PathWebFinger, "POST " + wire.PathRegister, "POST " + wire.PathChallenge,
 		"POST " + wire.PathLogin, "POST " + wire.PathHeads, "GET " + wire.PathLogTop, "GET " + wire.PathCosigned, "GET " + wire.PathLogFile, "POST " + wire.PathWitness, "* " + federationPrefix + "*",
+		"GET " + wire.PathPage, "GET " + wire.PathPageSaved, "GET " + wire.PathPageFile, "GET " + wire.PathPageNode,
 	}
 	if !slices.Equal(open, want) {
 		t.Errorf("open routes are %q, want %q", open, want)

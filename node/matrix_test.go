@@ -278,7 +278,11 @@ func (x *cast) trials(t *testing.T) map[string]trial {
 		"leaves of the node's log": {ask: func(*caller) request {
 			return request{at: x.home, params: []string{fmt.Sprint(x.home.logID.Number), "entries/000.p/1"}}
 		}, shows: func(_ *caller, a answer, _ bool) bool { return len(a.body) > 100 }},
-		"a cosignature of another log": {ask: send(x.home, x.log.request(0)), shows: holds("/v1/witness ")},
+		"the page for browsers":         {ask: nothing, shows: holds("<!doctype html>")},
+		"its service worker":            {ask: nothing, shows: holds("// keeps the page")},
+		"a file of the page":            {ask: func(*caller) request { return request{at: x.home, params: []string{"abc", "a/b.css"}} }, shows: holds("p {}"), absent: func(*caller) []request { return []request{{at: x.home, params: []string{"abd", "a/b.css"}}} }},
+		"which node the page came from": {ask: nothing, shows: holds(`{"node":"`)},
+		"a cosignature of another log":  {ask: send(x.home, x.log.request(0)), shows: holds("/v1/witness ")},
 		"a handle that is free": {ask: func(*caller) request {
 			handles++
 			return request{at: x.home, body: x.home.newPerson(wire.Handle("free" + strings.Repeat("x", handles))).register}

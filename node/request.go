@@ -188,7 +188,7 @@ func (r *incoming) checkTarget() error {
 		return malformed("the target is no path")
 	}
 	allowed := targetBytes
-	if path == wire.PathWebFinger {
+	if path == wire.PathWebFinger || path == wire.PathPage {
 		allowed = foreignBytes
 	}
 	if !allowed.hasAll(r.target) {

@@ -32,6 +32,8 @@ type api struct {
 	closed     bool // to registrations
 	draining   atomic.Bool
 	log        *slog.Logger
+	site       Site // nil for none
+	origins    Origins
 }
 
 // A route is one method of one path.
@@ -45,6 +47,7 @@ type route struct {
 	query   []string // parameters it knows
 	deep    bool     // the last parameter of the path may have slashes, and serve reads it
 	foreign bool     // another specification says what else the query may have, and serve reads it
+	head    bool     // HEAD is served as well, with the same headers
 	serve   func(context.Context, *api, *incoming) (any, error)
 }
 
@@ -66,6 +69,11 @@ func routes() []route {
 		{method: "GET", pattern: wire.PathLogFile, open: true, deep: true, serve: serveLogFile},
 		{method: "POST", pattern: wire.PathWitness, open: true, limit: witnessLimit, serve: serveAddCheckpoint},
 		{method: "*", pattern: federationPrefix + "*", open: true, limit: federation.MaxRequest, serve: servePeer},
+
+		{method: "GET", pattern: wire.PathPage, open: true, deaf: true, head: true, foreign: true, serve: servePage},
+		{method: "GET", pattern: wire.PathPageSaved, open: true, deaf: true, head: true, serve: servePage},
+		{method: "GET", pattern: wire.PathPageFile, open: true, deaf: true, head: true, deep: true, serve: servePage},
+		{method: "GET", pattern: wire.PathPageNode, open: true, deaf: true, head: true, serve: servePageNode},
 
 		{method: "POST", pattern: wire.PathTombstone, guarded: true, serve: serveDelete},
 		{method: "GET", pattern: wire.PathSession, serve: serveGetSession},
@@ -100,6 +108,7 @@ type reply struct {
 	value       any    // what the body is the JSON of, unless it is nil
 	retryAfter  int64  // s, 0 for none
 	cache       string // how long it may be kept; not at all if empty
+	headers     [][2]string
 
 	events func(net.Conn) // writes an endless body, in place of all others
 }

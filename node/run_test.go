@@ -33,6 +33,7 @@ type running struct {
 func devConfig(t *testing.T) Config {
 	c := DefaultConfig()
 	c.Dev, c.Listen, c.Data, c.SyncInterval = true, "127.0.0.1:0", filepath.Join(t.TempDir(), "data"), time.Hour
+	c.Site = testSite{}
 	return c
 }
 

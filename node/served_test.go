@@ -46,6 +46,7 @@ func (w *world) host() *served {
 func (n *testNode) serveAt(l net.Listener, change func(*Config)) *served {
 	s := &served{testNode: n, addr: l.Addr().String(), http: &http.Client{Transport: &http.Transport{}}}
 	c := DefaultConfig()
+	c.Site = testSite{}
 	if change != nil {
 		change(&c)
 	}

@@ -278,7 +278,7 @@ func (s *spec) find(method, target string) (op operation, parameters map[string]
 	for name, op := range s.operations {
 		of, pattern, _ := strings.Cut(name, " ")
 		words := strings.Split(pattern, "/")
-		if of != method || len(words) != len(parts) && (pattern != wire.PathLogFile || len(words) > len(parts)) {
+		if of != method || len(words) != len(parts) && (pattern != wire.PathLogFile && pattern != wire.PathPageFile || len(words) > len(parts)) {
 			continue
 		}
 		parameters, ok = map[string]string{}, true

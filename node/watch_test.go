@@ -36,6 +36,7 @@ func (s *served) watches(t *testing.T, token wire.Token, last string) *watch {
 	if response.StatusCode != 200 || response.Header.Get("Content-Type") != wire.MediaEvents || response.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("got %d with %v", response.StatusCode, response.Header)
 	}
+	wantHeaders(t, response)
 	return &watch{t: t, body: response.Body, lines: bufio.NewReader(response.Body)}
 }
 

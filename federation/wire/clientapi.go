@@ -42,6 +42,10 @@ const (
 	PathCosigned  = "/v1/log/:number/cosigned"            // GET: the newest checkpoint that two witnesses have cosigned, else that with most (MediaText)
 	PathLogFile   = "/v1/log/:number/tile/:file"          // GET: a tile or leaves (MediaOctets); slashes in file
 	PathWitness   = "/v1/witness/add-checkpoint"          // POST a checkpoint of another log: a cosignature (MediaText)
+	PathPage      = "/"                                   // GET: the page for browsers
+	PathPageFile  = "/web/:digest/:file"                  // GET: what it loads; slashes in file
+	PathPageSaved = "/sw.js"                              // GET: its service worker
+	PathPageNode  = "/node.json"                          // GET: PageNode
 )
 
 // Names of events. Their data is {}: what is new is asked for.
@@ -73,6 +77,12 @@ func (r *NodeDocumentReply) Open(name NodeName) (*NodeDocument, error) {
 type Health struct {
 	Status string   `json:"status"` // "ok"
 	Node   NodeName `json:"node"`
+}
+
+// PageNode tells a page whom it speaks with.
+type PageNode struct {
+	Node NodeName `json:"node"`
+	API  string   `json:"api"` // an origin; empty for that of the page
 }
 
 // RegisterRequest founds an account. It may be sent again with the same bytes.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/peerbrain/peerbrain/client/web"
 	"github.com/peerbrain/peerbrain/node"
 )
 
@@ -59,6 +60,9 @@ PEERBRAIN_STORE_MONGODB_URI.`,
 		defer signal.Stop(hups)
 		go reloadLevel(ctx, hups, load, &level, log)
 		go tuneMemory(ctx)
+		if c.Site, err = web.Embedded(); err != nil {
+			return err
+		}
 		return node.Run(ctx, c, log, nil)
 	}
 	return serve

@@ -353,6 +353,7 @@ func TestComposeGuards(t *testing.T) {
 		{"golang:1.26.8-alpine", "golang:latest", "not of one version"},
 		{"COPY go.mod go.sum", "COPY go.mod go.work", "go.work"},
 		{"CGO_ENABLED=0 ", "", "as `make build` builds"},
+		{"RUN go generate ./client/web\n", "", "does not build the web client"},
 		{"./node/peerbrain-node", "./node/peerbrain", "no command"},
 		{`ENTRYPOINT ["peerbrain-node"]`, `ENTRYPOINT ["peerbrain"]`, "and starts"},
 		{"USER peerbrain\n", "", "runs as root"},

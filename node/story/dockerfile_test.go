@@ -21,7 +21,7 @@ func dockerfileFaults(t *testing.T, text string) (faults []string) {
 	}
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	var env []string
-	seen, user, built := map[string]string{}, "", ""
+	seen, user, built, page := map[string]string{}, "", "", false
 	for line := range strings.Lines(text) {
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		seen[word] += rest + "\n"
@@ -35,6 +35,8 @@ func dockerfileFaults(t *testing.T, text string) (faults []string) {
 			user = rest
 		case word == "ENV":
 			env = append(env, rest)
+		case word == "RUN" && rest == "go generate ./client/web":
+			page = built == ""
 		case word == "RUN" && strings.Contains(rest, "go build"):
 			built = fields[len(fields)-1]
 			if !strings.Contains(rest, "CGO_ENABLED=0") || !strings.Contains(rest, `-trimpath -ldflags "-s -w"`) {
@@ -53,6 +55,9 @@ func dockerfileFaults(t *testing.T, text string) (faults []string) {
 	}
 	if binary := path.Base(built); !strings.Contains(seen["COPY"], "/out/"+binary+" ") || seen["ENTRYPOINT"] != `["`+binary+"\"]\n" || seen["CMD"] != "[\"serve\"]\n" {
 		fault("it builds %s and starts %s%s", binary, seen["ENTRYPOINT"], seen["CMD"])
+	}
+	if !page {
+		fault("it does not build the web client before the node")
 	}
 	if user == "" || user == "root" {
 		fault("it runs as root")

@@ -144,6 +144,10 @@ func TestGuards(t *testing.T) {
 		{"good names", nameFaults, []string{"node/a.go", "package node", "node/a_test.go", "package node_test", "client/peerbrain/a.go", "package main"}, ""},
 		{"a drawer", nameFaults, []string{"node/util/a.go", "package util"}, "package util says nothing"},
 		{"two names", nameFaults, []string{"node/store/a.go", "package storage"}, "package storage in folder node/store"},
+		{"a program that go generate runs", nameFaults, []string{"client/web/build.go", "//go:build ignore\n\npackage main"}, ""},
+		{"a program beside a package", nameFaults, []string{"client/web/build.go", "package main"}, "package main in folder client/web"},
+		{"another that go generate runs", nameFaults, []string{"client/web/more.go", "//go:build ignore\n\npackage main"}, "package main in folder client/web"},
+		{"a comment on what go generate runs", commentFaults, []string{"client/web/a.go", "// Package web is.\npackage web", "client/web/build.go", "//go:build ignore\n\n// Build builds.\npackage main"}, ""},
 		{"a third binary", nameFaults, []string{"node/tool/a.go", "package main"}, "package main in folder node/tool"},
 
 		{"formatted", formatFaults, []string{"p/a.go", "package p\n\nvar x = 1\n"}, ""},

@@ -545,8 +545,12 @@ func TestLies(t *testing.T) {
 	}
 }
 
-// unasked are the routes that no client of ours asks for.
-var unasked = []string{"GET " + wire.PathHealth, "POST " + wire.PathWitness}
+// unasked are the routes that no client of ours asks for, but browsers and peerbrain web,
+// to which TestPageLies lies.
+var unasked = []string{
+	"GET " + wire.PathHealth, "POST " + wire.PathWitness,
+	"GET " + wire.PathPage, "GET " + wire.PathPageSaved, "GET " + wire.PathPageFile, "GET " + wire.PathPageNode,
+}
 
 // TestEveryRouteLies demands a lie about each route of the client API, or that no
 // client asks for it.

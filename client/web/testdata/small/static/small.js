@@ -1,0 +1,1 @@
+document.title = "Small, and it runs"
