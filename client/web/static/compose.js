@@ -11,6 +11,7 @@ import { number, t } from "./words.js";
 export const maxPost = 65000;
 
 const counted = 500; // bytes, from which on the length is shown
+const measured = 4000; // characters: a longer text is as high as the field can be
 const draftKey = "draft";
 
 /** @typedef {{text: string, key: string}} Draft  key names the post, so that sending it twice makes one */
@@ -70,8 +71,9 @@ export function compose(app, posted) {
       el("div.below", null, el("span.private", { id: `${id}-private` }, icon("lock"), t("compose.private")), count, button)));
 
   function size() {
-    text.style.height = "auto";
-    text.style.height = `${Math.min(text.scrollHeight + 2, innerHeight * 0.6)}px`;
+    const most = innerHeight * 0.6;
+    text.style.height = draft.text.length > measured ? `${most}px` : "auto";
+    if (draft.text.length <= measured) text.style.height = `${Math.min(text.scrollHeight + 2, most)}px`;
   }
 
   function look() {
