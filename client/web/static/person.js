@@ -23,6 +23,14 @@ export function person(app, address) {
   const root = el("div.view.someone", null, el("div.hero", null, face(address), el("h1", null, who(address))), standing, trouble, posts.root);
   posts.root.hidden = true;
   let reading = false;
+  /** @type {(() => void)[]} */
+  let ends = [];
+
+  /** Posts of this person that have just come. @param {import("./port.js").Post[]} some */
+  function came(some) {
+    const theirs = some.filter((post) => post.author === address);
+    if (reading && theirs.length) timeline.news({ posts: theirs, cursor: "" });
+  }
 
   /** Shows the posts, where they are open to us. */
   function open() {
@@ -57,7 +65,7 @@ export function person(app, address) {
       el("div.actions", null, worker("button", t("friends.cancel"), "cancel", () => act(app, "friend.cancel", { address }, trouble, t("friends.cancelled", { who: address })))));
     else if (friend?.state === "friend") fill(standing, note(friend), keysOf(friend),
       el("div.actions", null,
-        el("a.button", { href: link("safety", address), "data-test": "verify" }, t(friend.verified ? "person.number" : "friends.verify")),
+        el("a.button", { href: link("safety", address), "data-test": "verify" }, t(friend.verified ? "person.number" : "safety.title")),
         worker("button.quiet", t("friends.remove"), "remove", () => remove(app, address, trouble))));
     else if (friend?.state === "deleted") fill(standing, el("p", { "data-test": "state" }, t("person.deleted")));
     else fill(standing, stranger());
@@ -85,10 +93,12 @@ export function person(app, address) {
     name: "person", title: address, root,
     shown() {
       app.addEventListener("friends", read);
+      ends = [app.port.on("news", (page) => came(page.posts)), app.port.on("posted", ({ post }) => came([post]))];
       read();
     },
     closed() {
       app.removeEventListener("friends", read);
+      for (const end of ends) end();
       if (reading) posts.closed();
     },
   };

@@ -8,7 +8,7 @@ import { box } from "./errors.js";
 import { field, form } from "./form.js";
 import { worker } from "./friends.js";
 import { face, icon, qr, who } from "./marks.js";
-import { link, replace } from "./router.js";
+import { link } from "./router.js";
 import { dayTime, machineTime, oneLine } from "./text.js";
 import { plural, t } from "./words.js";
 
@@ -158,7 +158,7 @@ export function secondFactor(app) {
         el("section.card", null, form({
           children: [first.root], button: t("factor.turn.on"), working: t("factor.working"), test: "factor-turn-on",
           send: async () => shown((await app.port.call("secondFactor.on", { first: first.value.trim() })).codes),
-          wrong: (error) => sayAt(error, { "bad-input": first, "second-factor-wrong": first, "second-factor": first }),
+          wrong: (error) => error.code === "bad-input" ? sayAt({ code: "second-factor-wrong" }, { "second-factor-wrong": first }) : sayAt(error, { "second-factor-wrong": first }),
         })));
       body.querySelector("h2")?.focus();
     } catch (error) {
@@ -215,7 +215,6 @@ export function deletion(app) {
         }
         await callWithCode(app.port, "deleteAccount", { password: pass.value });
         await app.leave();
-        replace("welcome");
         app.say(t("delete.done"));
       },
       wrong: (error) => sayAt(error, { "wrong-password": pass }),
