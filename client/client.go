@@ -14,6 +14,7 @@ type Client struct {
 	now       func() time.Time
 	derive    deriver
 	codes     CodeSource // nil for none
+	keeps     bool       // the newest posts, for Kept
 	skew      skew
 }
 

@@ -31,6 +31,9 @@ type events struct {
 	address  wire.Address // whose they are
 	token    wire.Token
 	last     string // id of the last event
+	link     func(up bool)
+	friends  func()
+	down     bool // as link was told last
 
 	body    io.ReadCloser // nil: not connected
 	lines   *bufio.Reader
@@ -74,6 +77,7 @@ func (e *events) connect(ctx context.Context) error {
 		if err == nil {
 			e.body, e.cancel, e.silence = body, cancel, silence
 			e.lines = bufio.NewReaderSize(body, maxEventLine)
+			e.linked(true)
 			return nil
 		}
 		silence.Stop()
@@ -84,10 +88,19 @@ func (e *events) connect(ctx context.Context) error {
 		if !passing(err) && !errors.Is(err, context.Canceled) {
 			return err // it would be the same again
 		}
+		e.linked(false)
 		if err := e.pause(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// linked tells of a connection that is there again, or not any more.
+func (e *events) linked(up bool) {
+	if e.down == up && e.link != nil {
+		e.link(up)
+	}
+	e.down = !up
 }
 
 func (e *events) refused(answer *Response) error {
@@ -159,6 +172,9 @@ func (e *events) block() (kind string, err error) {
 		if text == "" {
 			if kind != "" {
 				e.last = id
+			}
+			if kind == wire.EventFriends && e.friends != nil {
+				e.friends()
 			}
 			return kind, nil
 		}

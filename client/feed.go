@@ -59,10 +59,11 @@ func (p *Person) Feed(ctx context.Context, o FeedOptions) (page FeedPage, err er
 		if err != nil || f.less || len(f.page.Problems) > 0 {
 			p.cache.hear(wire.FeedReply{All: true}) // what was told may be wrong: everything is to be told again
 		}
-		if err == nil {
-			page = f.page
+		if err != nil {
+			return err
 		}
-		return err
+		page = f.page
+		return p.keep(o.Before, page)
 	})
 	return page, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -38,6 +37,9 @@ func (f *feedReader) sendWaiting(ctx context.Context) {
 	}
 	if err = f.p.ready(ctx); err == nil {
 		_, err = f.p.flush(ctx, waiting, "")
+	}
+	if !slices.ContainsFunc(waiting, func(i *outboxItem) bool { return i.key == "" }) {
+		return // of drafts, p.Sent and p.Waiting tell
 	}
 	if err != nil {
 		f.page.Notices = append(f.page.Notices, "a post waits to be sent: "+err.Error())
@@ -113,7 +115,7 @@ func (f *feedReader) read(ctx context.Context, o FeedOptions) error {
 func (f *feedReader) fetch(ctx context.Context, cursor string, ask int) (wire.FeedReply, error) {
 	path := wire.PathFeed + "?limit=" + number(uint64(ask))
 	if cursor != "" {
-		path += "&before=" + url.QueryEscape(cursor)
+		path += "&before=" + escape(cursor)
 	}
 	since := f.p.cache.state
 	if since != "" {

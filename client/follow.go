@@ -53,6 +53,12 @@ func (p *Person) Follow(ctx context.Context, o FeedOptions) (*Follower, FeedPage
 	return f, page, err
 }
 
+// Hear has functions called, while Wait runs: link when the node cannot be reached any more,
+// and when it can again, and friends when something about friends has changed.
+func (f *Follower) Hear(link func(up bool), friends func()) {
+	f.events.link, f.events.friends = link, friends
+}
+
 // Wait returns once there may be something new, and a while after News has failed
 // or missed something.
 // It reconnects by itself, for as long as the node cannot be reached.
@@ -70,6 +76,9 @@ func (f *Follower) Wait(ctx context.Context) error {
 	}
 	return err
 }
+
+// Close gives up the connection to the node, if there is one.
+func (f *Follower) Close() { f.events.close() }
 
 // event waits for an event about the feed.
 func (f *Follower) event(ctx context.Context) error {
@@ -107,7 +116,7 @@ func (f *Follower) News(ctx context.Context, p *Person) (page FeedPage, err erro
 			}
 		}
 		page = r.page
-		return nil
+		return p.keepNew(page.Posts)
 	})
 	f.looked = time.Now()
 	if err != nil || slices.ContainsFunc(page.Problems, passing) {

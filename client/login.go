@@ -30,7 +30,7 @@ type LoginReport struct {
 	Known      bool // this device remembers an earlier state of the account, and compared with it
 	HandedBack bool // the node had lost something, and has it again from this device
 	Behind     bool // the node has lost something, or hides it: reading goes on, and nothing can be written here
-	Friends    int  // nodes of friends, other than the home node
+	Friends    int  // nodes of friends, other than the home node, that can be asked
 	Asked      int  // of them, at most 5
 	Answered   int  // of those asked, with a vault head that agrees
 	Foreign    int  // key statements for this address in the log of the node that are not this person's, and were not told of before
@@ -328,7 +328,7 @@ func (l *login) askFriends(ctx context.Context, p *Person, report *LoginReport) 
 	var nodes []wire.NodeName
 	seen := map[wire.NodeName]bool{l.at.Node: true}
 	for i := range p.vault.Friends {
-		if f := &p.vault.Friends[i]; f.state() == wire.StateFriend && !seen[f.Node] {
+		if f := &p.vault.Friends[i]; f.state() == wire.StateFriend && !seen[f.Node] && l.c.reaches(f.Node) {
 			seen[f.Node] = true
 			nodes = append(nodes, f.Node)
 		}

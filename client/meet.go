@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
@@ -17,16 +19,20 @@ import (
 // visitTimeout is how long the node of somebody is waited for at first contact.
 const visitTimeout = 5 * time.Second
 
-// A meeting is what was found out about keys that are about to be pinned.
+// A meeting is what was found out about keys that are about to be pinned: nothing, where
+// their node cannot be asked at all. A device that can asks later (lookUp).
 type meeting struct {
-	at        loggedAt
-	confirmed bool // witnesses saw the same log
+	at        loggedAt // zero: they were not looked up
+	confirmed bool     // witnesses saw the same log
 }
 
 // meet is prove for keys that are about to be pinned. Nothing that stands behind them
 // in the log may say otherwise: of the newest maxLooked leaves, all are read.
 func (p *Person) meet(ctx context.Context, c shownChain) (met meeting, err error) {
 	who := c.Address()
+	if !p.c.reaches(who.Node) {
+		return meeting{}, nil
+	}
 	var r *keyservice.LogReader
 	var proof *keyservice.Proof
 	reached := true
@@ -113,4 +119,57 @@ func (p *Person) absent(ctx context.Context, node wire.NodeName, known *logPin, 
 	}
 	p.notes = append(p.notes, fmt.Sprintf("%s itself could not be asked for its log of keys: what your node passes on was taken for it", node))
 	return nil
+}
+
+// lookUp makes up for devices that could not ask the nodes of those whose keys they have
+// pinned: it looks these keys up now, at so many nodes. What cannot be known now is tried
+// again later.
+func (p *Person) lookUp(ctx context.Context) error {
+	waiting := make(map[wire.NodeName][]*friend)
+	for i := range p.vault.Friends {
+		if f := &p.vault.Friends[i]; f.state() != wire.StateNone && f.Logged == (loggedAt{}) {
+			waiting[f.Node] = append(waiting[f.Node], f)
+		}
+	}
+	looking, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	found := make(map[wire.AccountID]friend)
+	for _, node := range p.due(slices.Collect(maps.Keys(waiting)), false) {
+		for _, f := range waiting[node] {
+			now, err := p.lookUpOne(looking, *f)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil && !errors.Is(err, wire.Tampered) {
+				p.askedOf(node, false)
+				break
+			}
+			if err != nil {
+				p.problems[f.Account] = err
+				continue
+			}
+			found[f.Account] = now
+		}
+	}
+	return p.tookIn(ctx, found)
+}
+
+// lookUpOne returns what is known of f after a look at the log of their node.
+func (p *Person) lookUpOne(ctx context.Context, f friend) (friend, error) {
+	shown, err := p.knownChain(ctx, &f)
+	if err == nil {
+		_, err = p.followShown(ctx, &f, shown)
+	}
+	if err != nil {
+		return f, err
+	}
+	if now := p.vault.friend(f.Account); now != nil && now.PinHash != f.PinHash {
+		return *now, nil // newer ones, which were looked up
+	}
+	met, err := p.meet(ctx, shown)
+	f.Logged = met.at
+	if met.confirmed {
+		f.Confirmed = f.PinHash
+	}
+	return f, err
 }

@@ -29,6 +29,7 @@ type Person struct {
 	asked       map[question]int64        // when nodes were asked in vain
 	logsChanged bool
 	notes       []string
+	drafts      []Sent // use Sent
 
 	// What is known for the length of one operation.
 	current  bool                                 // the own stream was asked for
@@ -129,9 +130,14 @@ func (c *Client) load(name string) ([]byte, error) {
 	return b, nil
 }
 
+// ErrStorage says that the device does not keep what it was given, or give back what it
+// kept: it is full, damaged, or not allowed to this program.
+var ErrStorage = errors.New("this device cannot keep its files")
+
 // A storageError is a failure of the device. It keeps its cause.
 type storageError struct{ cause error }
 
-func deviceError(err error) error     { return &storageError{err} }
-func (e *storageError) Error() string { return "this device cannot keep its files: " + e.cause.Error() }
-func (e *storageError) Unwrap() error { return e.cause }
+func deviceError(err error) error            { return &storageError{err} }
+func (e *storageError) Error() string        { return ErrStorage.Error() + ": " + e.cause.Error() }
+func (e *storageError) Unwrap() error        { return e.cause }
+func (e *storageError) Is(target error) bool { return target == ErrStorage }

@@ -152,6 +152,26 @@ func (n SafetyNumber) QR() QR {
 	return QR{modules}
 }
 
+// TextQR returns the code that says text, of the smallest version that can, level L.
+// TooLarge where none can: they say at most 2,953 bytes.
+func TextQR(text string) (QR, error) {
+	for v := coding.Version(coding.MinVersion); v <= coding.MaxVersion; v++ {
+		plan, err := coding.NewPlan(v, coding.L, 0)
+		if err != nil {
+			return QR{}, wire.Errorf(wire.Internal, "qr", "version %d: %v", v, err)
+		}
+		if coding.String(text).Bits(v) > plan.DataBytes*8 {
+			continue
+		}
+		modules, err := plan.Encode(coding.String(text))
+		if err != nil {
+			return QR{}, wire.Errorf(wire.Internal, "qr", "version %d: %v", v, err)
+		}
+		return QR{modules}, nil
+	}
+	return QR{}, wire.Errorf(wire.TooLarge, "qr", "no code can say %d bytes", len(text))
+}
+
 // Size returns how many modules are in a row, and in a column.
 func (q QR) Size() int { return q.modules.Size }
 

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 	"unicode"
-
-	"rsc.io/qr/coding"
 
 	"github.com/peerbrain/peerbrain/federation/wire"
 )
@@ -101,11 +98,14 @@ func (p *Person) NewAuthenticator() Authenticator {
 	return Authenticator{wire.NewTOTPSecret(random()), p.session.Address}
 }
 
+// IsZero reports whether it is none.
+func (a Authenticator) IsZero() bool { return a.at.IsZero() }
+
 // URI is what apps read (the key URI format of Google Authenticator):
 //
 //	otpauth://totp/PeerBrain:ada@node.example?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=PeerBrain
 func (a Authenticator) URI() string {
-	return fmt.Sprintf("otpauth://totp/PeerBrain:%s?secret=%s&issuer=PeerBrain", url.PathEscape(a.at.String()), a.secret.Reveal())
+	return fmt.Sprintf("otpauth://totp/PeerBrain:%s?secret=%s&issuer=PeerBrain", a.at, a.secret.Reveal())
 }
 
 // Secret is what people type into an app that has no camera.
@@ -115,24 +115,13 @@ func (Authenticator) String() string             { return wire.Redacted }
 func (Authenticator) GoString() string           { return wire.Redacted }
 func (Authenticator) Format(f fmt.State, _ rune) { io.WriteString(f, wire.Redacted) }
 
-// QR returns the code that says the URI, of the smallest version that can, level L.
+// QR returns the code that says the URI.
 func (a Authenticator) QR() QR {
-	text := coding.String(a.URI())
-	for v := coding.Version(coding.MinVersion); v <= coding.MaxVersion; v++ {
-		plan, err := coding.NewPlan(v, coding.L, 0)
-		if err != nil {
-			panic("client: " + err.Error())
-		}
-		if text.Bits(v) > plan.DataBytes*8 {
-			continue
-		}
-		modules, err := plan.Encode(text)
-		if err != nil {
-			panic("client: " + err.Error())
-		}
-		return QR{modules}
+	code, err := TextQR(a.URI())
+	if err != nil {
+		panic("client: " + err.Error()) // of an address, always short enough
 	}
-	panic("client: an address is longer than a QR code can say") // of 2,953 bytes
+	return code
 }
 
 // BackupCodes are for when the app is lost, each once. They do not print, and no other

@@ -20,6 +20,8 @@ const (
 	fileCache      = "cache"   // cache.go
 	fileKeys       = "keys-"   // and an account: its key statements
 	fileOutbox     = "outbox-" // and a number: outbox.go
+	fileKept       = "feed"    // the newest posts: kept.go
+	fileDrafts     = "drafts"  // those that were sent: draft.go
 	fileSent       = "sent-"   // and a number: handback.go
 	fileKnown      = "known-"  // and a name of an address: known
 	fileFounded    = "founded-"

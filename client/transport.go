@@ -16,6 +16,20 @@ type Transport interface {
 	Do(ctx context.Context, r *Request) (*Response, error)
 }
 
+// A Homebound Transport cannot ask every node: that of a page asks the node it belongs to
+// alone. What a client would ask others is left out then, and keys that were not looked
+// up in the log of their node are KeysNew.
+type Homebound interface {
+	Transport
+	Reaches(node wire.NodeName) bool
+}
+
+// reaches reports whether a node can be asked at all.
+func (c *Client) reaches(node wire.NodeName) bool {
+	bound, ok := c.transport.(Homebound)
+	return !ok || bound.Reaches(node)
+}
+
 // A Request goes to the node called Node.
 type Request struct {
 	Method string

@@ -24,7 +24,7 @@ type KeysState string
 
 // The states of keys.
 const (
-	KeysNew       KeysState = "new"       // seen, and not trusted yet
+	KeysNew       KeysState = "new"       // seen, and not trusted yet, or not looked up in the log of their node
 	KeysPinned    KeysState = "pinned"    // the first that were seen: they are in the log of their node
 	KeysConfirmed KeysState = "confirmed" // and other nodes saw the same log
 	KeysVerified  KeysState = "verified"  // compared in person
@@ -65,7 +65,7 @@ func (f *friend) pin(chain *keyservice.Chain, met meeting) {
 // keys is the state of the keys of f, which are not verified.
 func (p *Person) keys(f *friend) KeysState {
 	switch {
-	case p.vault.friend(f.Account) == nil:
+	case p.vault.friend(f.Account) == nil, f.Logged == loggedAt{}:
 		return KeysNew
 	case f.confirmed():
 		return KeysConfirmed
@@ -161,7 +161,7 @@ type question struct {
 
 // due are those of nodes that may be asked now, at most maxAsked, by chance.
 func (p *Person) due(nodes []wire.NodeName, witness bool) []wire.NodeName {
-	nodes = slices.DeleteFunc(nodes, func(n wire.NodeName) bool { return !p.longAgo(p.asked[question{n, witness}]) })
+	nodes = slices.DeleteFunc(nodes, func(n wire.NodeName) bool { return !p.c.reaches(n) || !p.longAgo(p.asked[question{n, witness}]) })
 	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	return nodes[:min(len(nodes), maxAsked)]
 }
@@ -236,6 +236,9 @@ func (p *Person) confirmNow(ctx context.Context, node wire.NodeName, proof *keys
 // verified: at so many nodes, by one question for each. What contradicts what was seen is
 // a problem of the friends there.
 func (p *Person) confirmFriends(ctx context.Context) error {
+	if err := p.lookUp(ctx); err != nil {
+		return err
+	}
 	waiting := p.unconfirmed()
 	var nodes []wire.NodeName
 	for node := range waiting {
@@ -269,13 +272,19 @@ func (p *Person) confirmFriends(ctx context.Context) error {
 			p.confirmAt(looking, size, waiting[node], confirmed)
 		}
 	}
-	if len(confirmed) == 0 {
+	return p.tookIn(ctx, confirmed)
+}
+
+// tookIn writes into the vault what was found out about keys that are pinned: where they
+// stand, and whether they are confirmed.
+func (p *Person) tookIn(ctx context.Context, found map[wire.AccountID]friend) error {
+	if len(found) == 0 {
 		return ctx.Err()
 	}
 	err := p.updateVault(ctx, func(v *vault) (changed bool, err error) {
-		for id, now := range confirmed {
-			if f := v.friend(id); f != nil && f.PinHash == now.PinHash && !f.confirmed() {
-				f.Logged, f.Confirmed, changed = now.Logged, f.PinHash, true
+		for id, now := range found {
+			if f := v.friend(id); f != nil && f.PinHash == now.PinHash && !f.confirmed() && (f.Logged != now.Logged || now.confirmed()) {
+				f.Logged, f.Confirmed, changed = now.Logged, now.Confirmed, true
 			}
 		}
 		return changed, nil
@@ -310,6 +319,7 @@ func (p *Person) confirmAt(ctx context.Context, size uint64, friends []*friend, 
 			}
 		}
 		if size > now.Logged.Number {
+			now.Confirmed = now.PinHash
 			confirmed[f.Account] = now
 		}
 	}

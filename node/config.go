@@ -38,6 +38,7 @@ type Config struct {
 	Limits       LimitsConfig
 	Timeouts     TimeoutsConfig
 	TLS          TLSConfig
+	Web          WebConfig
 
 	Site Site // what browsers are served, by the program that runs the node; nil for nothing
 }
@@ -63,6 +64,9 @@ type KeysConfig struct{ Lifetime time.Duration }
 // knows (ParseWitnessedLogs), and which witnesses its own log has, beside nodes of friends
 // (ParseNamedWitnesses).
 type WitnessConfig struct{ Logs, Ask string }
+
+// A WebConfig says which pages may ask the node, beside its own (ParseOrigins).
+type WebConfig struct{ Origins string }
 
 // LimitsConfig bounds connections, and requests that are worked on at once.
 type LimitsConfig struct{ Connections, PerAddress, Requests int }
@@ -164,6 +168,7 @@ func workSettings() []Setting {
 		span("keys.lifetime", "`time` after which requests to other nodes are signed with another key, a tenth more or less", func(c *Config) *time.Duration { return &c.Keys.Lifetime }),
 		text("witness.logs", "verifier `keys` of other logs that the node cosigns, name+hash+key, with commas", func(c *Config) *string { return &c.Witness.Logs }),
 		text("witness.ask", "witnesses that cosign the log of this node, `name+hash+key URL`, with commas", func(c *Config) *string { return &c.Witness.Ask }),
+		text("web.origins", "`origins` of pages that may ask the node beside its own, such as http://127.0.0.1:8800, with commas", func(c *Config) *string { return &c.Web.Origins }),
 		count("limits.connections", "`number` of connections at once", func(c *Config) *int { return &c.Limits.Connections }),
 		count("limits.connections_per_address", "`number` of connections of one address, proxies aside", func(c *Config) *int { return &c.Limits.PerAddress }),
 		count("limits.requests", "`number` of requests that are worked on at once; others are told to try again", func(c *Config) *int { return &c.Limits.Requests }),
@@ -289,6 +294,9 @@ func (c *Config) checkRest() error {
 	}
 	if _, err := ParseNamedWitnesses(c.Witness.Ask, c.Dev); err != nil {
 		return fmt.Errorf("witness.ask: %w", err)
+	}
+	if _, err := ParseOrigins(c.Web.Origins); err != nil {
+		return fmt.Errorf("web.origins: %w", err)
 	}
 	switch {
 	case c.Data == "":

@@ -86,6 +86,9 @@ func TestConfigRefuses(t *testing.T) {
 		{"a witness in plain HTTP", named + "witness: {ask: " + someWitness + " http://w.example}", nil, nil, "witness.ask: "},
 		{"a witness with a password", named + "witness: {ask: '" + someWitness + " https://a:canary@w.example'}", nil, nil, "witness.ask: "},
 		{"a witness with a log's key", named + "witness: {ask: example.com/log+bf4e9b2a+ASGQqFHvBYOUuLOsZqDUhKPDCWgNyrFZWxBVM9AVbcCk https://w.example}", nil, nil, "witness.ask: witness: "},
+		{"an origin with a path", named + "web: {origins: 'https://a.example/'}", nil, nil, `web.origins: "https://a.example/" was found, an origin such as https://pb.example or http://127.0.0.1:8800 was expected`},
+		{"any origin", named + "web: {origins: '*'}", nil, nil, `web.origins: "*" was found`},
+		{"seventeen origins", named + "web: {origins: '" + manyOrigins(17) + "'}", nil, nil, "web.origins: at most 16 origins were expected"},
 		{"five witnesses", named + "witness: {ask: '" + strings.Repeat(someWitness+" https://w.example,", 5) + "'}", nil, nil, "witness.ask: 5 witnesses were found, at most 4"},
 		{"a network with host bits", named + "proxies: 10.0.0.1/8", nil, nil, `proxies: "10.0.0.1/8" was found`},
 		{"a name", "name: Node.Example", nil, nil, "name: node"},
@@ -174,6 +177,7 @@ func TestSettings(t *testing.T) {
 		"store.kind": "mongodb", "store.mongodb.uri": "mongodb://a:canary-password@b/", "store.mongodb.database": "b",
 		"tls.cert_file": "/cert", "tls.key_file": "/key", "tls.acme": "true", "tls.acme_directory": "https://ca.example/",
 		"copies.max_bytes": "7MiB", "peers.file": "/somewhere", "proxies": "10.0.0.0/8,192.0.2.1", "log.level": "error", "log.format": "json", "sync.interval": "7s", "sessions.lifetime": "1h", "keys.lifetime": "7h", "witness.ask": "other.example/v1/witness+9e6d576b+BDzt1qj8MdCNfhap8LCSrW8XwKO1ZVZt3cWNAHOb49w4 https://other.example/v1/witness", "witness.logs": "example.com/log+bf4e9b2a+ASGQqFHvBYOUuLOsZqDUhKPDCWgNyrFZWxBVM9AVbcCk",
+		"web.origins":        "http://127.0.0.1:8800",
 		"limits.connections": "7", "limits.connections_per_address": "7", "limits.requests": "7", "timeouts.read": "7s", "timeouts.write": "7s", "timeouts.idle": "7s",
 	}
 	changed := map[string]string{}

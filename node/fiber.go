@@ -98,7 +98,10 @@ func newServer(a *api, table []route, o serverOptions) *server {
 		}
 	}
 	routed := s.app.Handler()
-	s.app.Server().Handler = func(c *fasthttp.RequestCtx) { s.serve(c, routed) }
+	s.app.Server().Handler = func(c *fasthttp.RequestCtx) {
+		s.serve(c, routed)
+		s.share(c)
+	}
 	s.app.Server().CloseOnShutdown = true
 	return s
 }
@@ -125,6 +128,10 @@ func (s *server) serve(c *fasthttp.RequestCtx, routed fasthttp.RequestHandler) {
 	if err := s.receive(c, r); err != nil {
 		c.SetConnectionClose()
 		send(c, s.api.failure(r, err))
+		return
+	}
+	if headers := s.api.origins.preflight(r); headers != nil {
+		send(c, reply{status: fiber.StatusNoContent, headers: headers})
 		return
 	}
 	c.SetUserValue(requestKey{}, r)
@@ -173,6 +180,21 @@ func (s *server) receive(c *fasthttp.RequestCtx, r *incoming) (err error) {
 	return nil
 }
 
+// share adds to any answer what pages of other origins need to see it, those of a busy
+// node too.
+func (s *server) share(c *fasthttp.RequestCtx) {
+	if len(s.api.origins) == 0 {
+		return
+	}
+	var from []string
+	for _, value := range c.Request.Header.PeekAll("Origin") {
+		from = append(from, string(value))
+	}
+	for _, h := range s.api.origins.headers(string(c.Request.Header.RequestURI()), from) {
+		c.Response.Header.Add(h[0], h[1])
+	}
+}
+
 func addressBytes(a net.Addr) []byte {
 	if t, ok := a.(*net.TCPAddr); ok {
 		return t.IP
@@ -205,7 +227,7 @@ func (s *server) handler(rt route) fiber.Handler {
 		defer s.gate.leave()
 		answer := s.api.answer(until.inside, rt, r)
 		if answer.events != nil {
-			sendEvents(c, answer)
+			sendEvents(c, answer, s.api.origins.headers(r.target, r.all("Origin")))
 		} else {
 			send(c, answer)
 		}
@@ -338,10 +360,13 @@ func send(c *fasthttp.RequestCtx, r reply) {
 
 // sendEvents takes the connection over for an answer without an end, which closes
 // it.
-func sendEvents(c *fasthttp.RequestCtx, r reply) {
+func sendEvents(c *fasthttp.RequestCtx, r reply, shared [][2]string) {
 	head := "HTTP/1.1 200 OK\r\nDate: " + string(fasthttp.AppendHTTPDate(nil, time.Now())) + "\r\nConnection: close\r\nX-Accel-Buffering: no\r\nContent-Type: " + r.contentType + "\r\n"
 	for _, same := range headersOfAll {
 		head += string(same[0]) + ": " + string(same[1]) + "\r\n"
+	}
+	for _, h := range shared {
+		head += h[0] + ": " + h[1] + "\r\n"
 	}
 	c.HijackSetNoResponse(true)
 	c.Hijack(func(conn net.Conn) {

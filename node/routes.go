@@ -33,6 +33,7 @@ type api struct {
 	draining   atomic.Bool
 	log        *slog.Logger
 	site       Site // nil for none
+	origins    Origins
 }
 
 // A route is one method of one path.

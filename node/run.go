@@ -89,6 +89,10 @@ func Run(ctx context.Context, c Config, log *slog.Logger, ready func(addr string
 // serve serves until ctx ends; without secured, plain HTTP.
 func (n *Node) serve(ctx context.Context, c Config, l net.Listener, secured *secured, ready func(addr string)) error {
 	a := &api{node: n, federation: n.federationServer(), closed: c.Registration == RegistrationClosed, log: n.log, site: c.Site}
+	var err error
+	if a.origins, err = ParseOrigins(c.Web.Origins); err != nil {
+		return fmt.Errorf("web.origins: %w", err)
+	}
 	a.logSite()
 	s := newServer(a, routes(), serverOptions{
 		connections: c.Limits.Connections, requests: c.Limits.Requests, proxies: c.Proxies,

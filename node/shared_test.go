@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -580,7 +581,7 @@ func TestDamagedNews(t *testing.T) {
 }
 
 // TestHealthIsDeaf: while the store cannot be read, the node says that it is there, and
-// answers nothing else.
+// answers nothing else but the page, which lies in memory.
 func TestHealthIsDeaf(t *testing.T) {
 	o := newOffice(t, usualPace)
 	n := o.opens()
@@ -589,7 +590,7 @@ func TestHealthIsDeaf(t *testing.T) {
 	for _, rt := range routes() {
 		r := &incoming{method: rt.method, pattern: rt.pattern, headers: [][2]string{{"Authorization", "Bearer " + wire.NewToken(random32()).Reveal()}}}
 		err := a.admit(t.Context(), rt, r)
-		if rt.pattern == wire.PathHealth {
+		if slices.Contains([]string{wire.PathHealth, wire.PathPage, wire.PathPageSaved, wire.PathPageFile, wire.PathPageNode}, rt.pattern) {
 			kind(t, err, "")
 		} else {
 			kind(t, err, wire.Unavailable)

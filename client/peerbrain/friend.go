@@ -203,7 +203,8 @@ func (a *app) friendList() *cobra.Command {
 		Short: "List friends, and who asked whom",
 		Long: `List friends, and who asked whom, and what is known of their keys:
 
-  new         they ask you, and you trust no keys of theirs yet
+  new         they ask you, and you trust no keys of theirs yet; or you became friends
+              in a browser, which cannot look into the log of their node
   pinned      the first keys that your device saw, and the log of their node shows
   confirmed   nodes of at least two other friends of yours have seen the same log
   verified    you have compared them in person (peerbrain friend verify)

@@ -71,6 +71,17 @@ type (
 	backupJSON struct {
 		Codes []string `json:"backup_codes"`
 	}
+	webJSON struct {
+		URL    string        `json:"url"`
+		Node   wire.NodeName `json:"node"`
+		Digest string        `json:"digest"` // of all files
+	}
+	verifiedJSON struct {
+		Path   string `json:"path"`
+		Same   bool   `json:"same"`
+		SHA256 string `json:"sha256"` // of the file here, without a coding
+		Why    string `json:"why,omitempty"`
+	}
 	cursorJSON struct {
 		Cursor string `json:"cursor"`
 	}

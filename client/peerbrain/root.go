@@ -39,6 +39,7 @@ func run(ctx context.Context, c *console, args []string) int {
 }
 
 func (a *app) root() *cobra.Command {
+	shown := false // the version
 	root := &cobra.Command{
 		Use:   "peerbrain",
 		Short: "Write to your friends, and to nobody else",
@@ -50,21 +51,28 @@ and forward them, your own included, cannot read them.`,
   peerbrain friend add bob@node.example    ask somebody for friendship
   peerbrain post "hello"                   write to all friends
   peerbrain feed                           read what they write`,
-		Version:                    version(),
-		Args:                       a.noSuchCommand,
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: a.noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if shown {
+				a.say("%s %s", cmd.Name(), version())
+				return nil
+			}
+			return cmd.Help()
+		},
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
 	}
-	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	// Not cobra's own: with its template, text/template would be linked, which keeps the
+	// linker from leaving out methods that nobody calls. That is 2 MB.
+	root.Flags().BoolVarP(&shown, "version", "v", false, "version for peerbrain")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(flagFault(err), cmd.CommandPath()+" --help")
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.home, "home", "", "`folder` of the session (default: PEERBRAIN_HOME, else "+a.homeWords()+")")
 	flags.BoolVar(&a.json, "json", false, "print one JSON object per line, and nothing else, on standard output")
-	root.AddCommand(a.register(), a.login(), a.logout(), a.whoami(), a.passwd(), a.recover(), a.sessions(), a.secondFactor(), a.deleteAccount(), a.friend(), a.postCommand(), a.feed(), a.read(), a.show(), a.load())
+	root.AddCommand(a.register(), a.login(), a.logout(), a.whoami(), a.passwd(), a.recover(), a.sessions(), a.secondFactor(), a.deleteAccount(), a.friend(), a.postCommand(), a.feed(), a.read(), a.show(), a.web(), a.load())
 	return root
 }
 

@@ -8,10 +8,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -33,6 +36,9 @@ const (
 	mark = "/web/HASH/" // in index.html and sw.js, what stands before the names of all others
 )
 
+// fixed are the files that have fixed paths, and know those of all others.
+var fixed = []string{"index.html", "sw.js"}
+
 // names are those that a file may have: they stand in URLs as they are.
 var names = regexp.MustCompile(`^([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.(html|css|js|json|svg|txt|wasm)$`)
 
@@ -49,10 +55,8 @@ func build() error {
 		return err
 	}
 	digest := sum([]byte(lines(files, func(name string) string { return sum(files[name]) + " " + name })))[:32]
-	for _, name := range []string{"index.html", "sw.js"} {
-		if text, ok := files[name]; ok {
-			files[name] = bytes.ReplaceAll(text, []byte(mark), []byte("/web/"+digest+"/"))
-		}
+	for _, name := range fixed {
+		files[name] = bytes.ReplaceAll(files[name], []byte(mark), []byte("/web/"+digest+"/"))
 	}
 	made := map[string][]byte{}
 	made[list] = []byte(digest + "\n" + lines(files, func(name string) string {
@@ -86,6 +90,11 @@ func gather() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, name := range fixed {
+		if files[name] == nil {
+			return nil, fmt.Errorf("static/%s is not there", name)
+		}
+	}
 	root, err := output("go", "env", "GOROOT")
 	if err != nil {
 		return nil, err
@@ -97,7 +106,14 @@ func gather() (map[string][]byte, error) {
 	return files, err
 }
 
-// compile builds the WebAssembly, with no trace of where.
+// linking is how the WebAssembly is built: with no trace of where, and without inlining,
+// which would make it a tenth larger, but in cryptography.
+var linking = []string{
+	"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w",
+	"-gcflags=all=-l", "-gcflags=crypto/...=", "-gcflags=vendor/golang.org/x/crypto/...=", "-gcflags=golang.org/x/crypto/...=",
+}
+
+// compile builds the WebAssembly.
 func compile() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "peerbrain-web-")
 	if err != nil {
@@ -105,10 +121,173 @@ func compile() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, core)
-	if _, err := output("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, "./wasm"); err != nil {
+	if _, err := output("go", slices.Concat(linking, []string{"-o", out, "./wasm"})...); err != nil {
 		return nil, err
 	}
-	return os.ReadFile(out)
+	linked, err := os.ReadFile(out)
+	if err != nil {
+		return nil, err
+	}
+	return joinData(linked)
+}
+
+// Numbers of sections of a module (https://www.w3.org/TR/wasm-core-1/, section 5.5).
+const (
+	headerSize   = 8
+	dataSection  = 11
+	countSection = 12
+	maxGap       = 4096 // bytes of zeros that take less room than the head of a segment, compressed
+)
+
+// A segment is what memory holds at the start from an address on.
+type segment struct {
+	at    uint64
+	bytes []byte
+}
+
+// joinData returns a module that begins with the same memory, of fewer segments. The
+// linker writes one for every few bytes that are not zero, 95,000 for the SDK; their
+// heads alone are 100 KB that cannot be compressed.
+func joinData(module []byte) ([]byte, error) {
+	if len(module) < headerSize {
+		return nil, errors.New("the linker has written no module")
+	}
+	joined := slices.Clone(module[:headerSize])
+	r := &reader{rest: module[headerSize:]}
+	for len(r.rest) > 0 && r.err == nil {
+		section, body := r.byte(), r.bytes(r.number())
+		switch section {
+		case dataSection:
+			segments, err := readSegments(body)
+			if err != nil {
+				return nil, err
+			}
+			if segments, err = join(segments); err != nil {
+				return nil, err
+			}
+			body = writeSegments(segments)
+		case countSection:
+			return nil, errors.New("the linker counts segments, which is not expected of it")
+		}
+		joined = append(joined, section)
+		joined = binary.AppendUvarint(joined, uint64(len(body)))
+		joined = append(joined, body...)
+	}
+	return joined, r.err
+}
+
+func readSegments(body []byte) ([]segment, error) {
+	r := &reader{rest: body}
+	segments := make([]segment, 0, 1<<16)
+	for range r.number() {
+		if flags, constant := r.number(), r.byte(); flags != 0 || constant != 0x41 { // i32.const, into the one memory
+			return nil, errors.Join(r.err, errors.New("a segment is not at an address that is known"))
+		}
+		at := uint64(uint32(r.signed()))
+		if end := r.byte(); end != 0x0b {
+			return nil, errors.Join(r.err, errors.New("a segment is not at an address that is known"))
+		}
+		segments = append(segments, segment{at, r.bytes(r.number())})
+	}
+	if r.err == nil && len(r.rest) > 0 {
+		r.err = errors.New("something follows the segments")
+	}
+	return segments, r.err
+}
+
+// join puts segments together that are near each other, with the zeros between them.
+func join(segments []segment) (joined []segment, err error) {
+	slices.SortFunc(segments, func(a, b segment) int { return cmp.Compare(a.at, b.at) })
+	for _, s := range segments {
+		if len(joined) > 0 {
+			last := &joined[len(joined)-1]
+			end := last.at + uint64(len(last.bytes))
+			if s.at < end {
+				return nil, errors.New("two segments overlap")
+			}
+			if s.at-end <= maxGap {
+				last.bytes = append(append(last.bytes, make([]byte, s.at-end)...), s.bytes...)
+				continue
+			}
+		}
+		joined = append(joined, segment{s.at, slices.Clone(s.bytes)})
+	}
+	return joined, nil
+}
+
+func writeSegments(segments []segment) []byte {
+	body := binary.AppendUvarint(nil, uint64(len(segments)))
+	for _, s := range segments {
+		body = append(body, 0, 0x41)
+		body = append(appendSigned(body, int32(uint32(s.at))), 0x0b)
+		body = binary.AppendUvarint(body, uint64(len(s.bytes)))
+		body = append(body, s.bytes...)
+	}
+	return body
+}
+
+// appendSigned appends signed LEB128.
+func appendSigned(b []byte, n int32) []byte {
+	for {
+		low := byte(n & 0x7f)
+		n >>= 7
+		if n == 0 && low&0x40 == 0 || n == -1 && low&0x40 != 0 {
+			return append(b, low)
+		}
+		b = append(b, low|0x80)
+	}
+}
+
+// A reader takes a module apart. After an error it returns zeros.
+type reader struct {
+	rest []byte
+	err  error
+}
+
+func (r *reader) bytes(n uint64) []byte {
+	if r.err == nil && n > uint64(len(r.rest)) {
+		r.err = io.ErrUnexpectedEOF
+	}
+	if r.err != nil {
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.bytes(1); r.err == nil {
+		return b[0]
+	}
+	return 0
+}
+
+// number reads unsigned LEB128, which is what package binary calls a Uvarint.
+func (r *reader) number() uint64 {
+	n, length := binary.Uvarint(r.rest)
+	if length <= 0 {
+		r.err = io.ErrUnexpectedEOF
+		return 0
+	}
+	r.rest = r.rest[length:]
+	return n
+}
+
+// signed reads signed LEB128.
+func (r *reader) signed() (n int32) {
+	for shift := 0; shift < 35; shift += 7 {
+		b := r.byte()
+		n |= int32(b&0x7f) << shift
+		if b&0x80 == 0 {
+			if b&0x40 != 0 && shift < 25 {
+				n |= -1 << (shift + 7)
+			}
+			return n
+		}
+	}
+	r.err = errors.New("a number has more than 32 bits")
+	return 0
 }
 
 // output runs a command for WebAssembly.

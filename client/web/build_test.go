@@ -2,6 +2,9 @@ package web
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -106,6 +109,22 @@ func TestBuilds(t *testing.T) {
 		t.Error("the WebAssembly is none, or tells where it was built")
 	}
 
+	linked := filepath.Join(t.TempDir(), "linked.wasm")
+	link := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-gcflags=all=-l", "-gcflags=crypto/...=", "-gcflags=vendor/golang.org/x/crypto/...=", "-gcflags=golang.org/x/crypto/...=", "-o", linked, "./wasm")
+	link.Dir, link.Env = one, append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
+	if said, err := link.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	as, err := os.ReadFile(linked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, code, segments := moduleOf(t, as)
+	joined, same, few := moduleOf(t, core)
+	if !bytes.Equal(memory, joined) || code != same || few > 16 || segments < 100*few {
+		t.Errorf("the linker's module has %d segments and %d bytes of memory, the one that is served %d and %d; what is beside them is the same: %t", segments, len(memory), few, len(joined), code == same)
+	}
+
 	// What is there is left alone, whatever is damaged or too much is made good.
 	packed := filepath.Join(one, "dist", "peerbrain.wasm.br")
 	old := time.Unix(1e9, 0)
@@ -129,6 +148,114 @@ func TestBuilds(t *testing.T) {
 	}
 }
 
+// moduleOf takes a module of WebAssembly apart: the memory that it begins with, without
+// the zeros at its end, everything but its data section, and how many segments that has.
+func moduleOf(t *testing.T, module []byte) (memory []byte, others string, segments int) {
+	t.Helper()
+	rest := bytes.NewBuffer(module[8:])
+	number := func(b *bytes.Buffer) int {
+		n, err := binary.ReadUvarint(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(n)
+	}
+	for rest.Len() > 0 {
+		id := rest.Next(1)[0]
+		section := bytes.NewBuffer(rest.Next(number(rest)))
+		if id != 11 {
+			others += fmt.Sprint(id) + section.String()
+			continue
+		}
+		segments = number(section)
+		for range segments {
+			if head := section.Next(2); head[0] != 0 || head[1] != 0x41 {
+				t.Fatalf("a segment begins with %x", head)
+			}
+			at, shift := 0, 0
+			for more := true; more; shift += 7 { // addresses here are below 2^31
+				b := section.Next(1)[0]
+				at, more = at|int(b&0x7f)<<shift, b&0x80 != 0
+			}
+			if end := section.Next(1)[0]; end != 0x0b {
+				t.Fatalf("an address ends with %x", end)
+			}
+			b := section.Next(number(section))
+			if need := at + len(b); need > len(memory) {
+				memory = append(memory, make([]byte, need-len(memory))...)
+			}
+			copy(memory[at:], b)
+		}
+	}
+	return bytes.TrimRight(memory, "\x00"), others, segments
+}
+
+// maxCore is the most that a browser has to load of the SDK, as it is compressed.
+const maxCore = 1_400_000
+
+// TestBuildsAreEqual builds the page of this module in two other folders, and wants the
+// same files, byte for byte, as those that are embedded here. What is equal before it is
+// compressed is taken over compressed: TestBuilds compresses twice.
+func TestBuildsAreEqual(t *testing.T) {
+	build := builder(t)
+	var made []map[string]string
+	for _, name := range []string{"one", "another place/with another/name"} {
+		dir := filepath.Join(t.TempDir(), name)
+		for _, from := range []string{"client", "federation", "keyservice", "go.mod", "go.sum"} {
+			copySources(t, filepath.Join("..", "..", from), filepath.Join(dir, from))
+		}
+		made = append(made, builds(t, build, filepath.Join(dir, "client", "web")))
+	}
+	wantEqual(t, made[0], made[1])
+	if n := len(made[0]["peerbrain.wasm.br"]); n == 0 || n > maxCore {
+		t.Errorf("a browser has to load %d bytes of WebAssembly, and they are at most %d", n, maxCore)
+	}
+	embedded, err := Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if embedded.Digest() == "" {
+		t.Skip("!! SKIPPED: the web client is not built; make web, or go generate ./client/web, builds it")
+	}
+	list, err := os.ReadFile(filepath.Join("dist", List))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made[0][List] != string(list) {
+		t.Errorf("what is embedded was built of other sources, or by another release of Go; make web builds it anew:\n%s\nwant\n%s", list, made[0][List])
+	}
+}
+
+// copySources copies a file or a folder, without tests.
+func copySources(t *testing.T, from, to string) {
+	t.Helper()
+	if err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		rel, err1 := filepath.Rel(from, path)
+		if err = errors.Join(err, err1); err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		switch {
+		case d.Name() == "testdata":
+			return fs.SkipDir
+		case d.IsDir():
+			return nil
+		case strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(target), 0o700)
+		}
+		if err == nil {
+			err = os.WriteFile(target, b, 0o600)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestBuildRefuses hands the builder what could not be served.
 func TestBuildRefuses(t *testing.T) {
 	build := builder(t)
@@ -137,10 +264,17 @@ func TestBuildRefuses(t *testing.T) {
 		{"static/notes.md", "x", "no such name"},
 		{"static/.hidden.js", "x", "no such name"},
 		{"static/100%.js", "x", "no such name"},
+		{"static/index.html", "", "static/index.html is not there"},
+		{"static/sw.js", "", "static/sw.js is not there"},
 		{"wasm/main.go", "package main\n\nfunc main() { nothing() }\n", "undefined: nothing"},
 	} {
 		dir := smallModule(t, "small")
 		put(t, filepath.Join(dir, test.file), test.text)
+		if test.text == "" {
+			if err := os.Remove(filepath.Join(dir, test.file)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		cmd := exec.Command(build)
 		cmd.Dir = dir
 		if said, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(said), test.want) {

@@ -121,14 +121,18 @@ func (d *demo) folder() (dir string, remove func() error, err error) {
 
 // invite tells how to be one of the people.
 func (d *demo) invite(st *stage) {
-	st.say("\nThe nodes go on serving. In another terminal you can be one of these people:")
+	st.say("\nThe nodes go on serving. In a browser you can be one of their people, or a new one:")
+	st.say("")
+	st.say("  http://%s/    ada, carol", demoNodes[0])
+	st.say("  http://%s/    bob, eve", demoNodes[1])
+	st.say("\nTheir passwords are \"%s\" and so on. The same in another terminal:", password("ada"))
 	st.say("")
 	for _, command := range []struct{ who, words string }{
 		{"ada", "feed"}, {"carol", "post \"hello from carol\""}, {"bob", "friend add eve@" + demoNodes[1]}, {"eve", "friend list"},
 	} {
 		st.say("  PEERBRAIN_HOME=%s %s %s", shellWord(st.home(command.who)), shellWord(st.peerbrain), command.words)
 	}
-	st.say("\nTheir passwords are \"%s\" and so on. Or be yourself:\n", password("ada"))
+	st.say("\nOr be yourself:\n")
 	st.say("  export PEERBRAIN_HOME=%s", shellWord(st.home("me")))
 	st.say("  %s register yourname@%s", shellWord(st.peerbrain), demoNodes[1])
 	st.say("  %s friend add ada@%s", shellWord(st.peerbrain), demoNodes[0])

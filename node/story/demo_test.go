@@ -120,6 +120,11 @@ func (th *theatre) played() {
 	if !strings.Contains(shown.String(), th.ports[0]+" serves") {
 		th.Errorf("the demo was not played on %s:\n%s", th.ports[0], shown.String())
 	}
+	for _, port := range th.ports {
+		if !strings.Contains(shown.String(), "\n  http://"+port+"/ ") {
+			th.Errorf("the demo does not say where %s is in a browser:\n%s", port, shown.String())
+		}
+	}
 	if _, err := os.Stat(data); err != nil {
 		th.Errorf("the folder that was named has to stay: %v", err)
 	}

@@ -235,7 +235,7 @@ func TestDocumentedFlags(t *testing.T) {
 	undetected(t)
 	t.Parallel()
 	helps := ""
-	for _, line := range []string{"peerbrain-node serve", "peerbrain-node demo", "peerbrain-node backup", "peerbrain-node restore", "peerbrain-node fsck", "peerbrain-node audit", "peerbrain-node migrate", "peerbrain-node admin rotate", "peerbrain", "peerbrain load", "peerbrain register", "peerbrain login", "peerbrain friend add", "peerbrain friend verify", "peerbrain feed", "peerbrain sessions end", "peerbrain delete-account", "peerbrain recover"} {
+	for _, line := range []string{"peerbrain-node serve", "peerbrain-node demo", "peerbrain-node backup", "peerbrain-node restore", "peerbrain-node fsck", "peerbrain-node audit", "peerbrain-node migrate", "peerbrain-node admin rotate", "peerbrain", "peerbrain load", "peerbrain register", "peerbrain login", "peerbrain friend add", "peerbrain friend verify", "peerbrain feed", "peerbrain sessions end", "peerbrain delete-account", "peerbrain recover", "peerbrain web"} {
 		args := words(line)
 		out, err := exec.Command(filepath.Join(built(t), args[0]), append(args[1:], "--help")...).Output()
 		if err != nil {

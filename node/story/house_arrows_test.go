@@ -33,7 +33,8 @@ var floors = map[string][]string{
 	"client/internal/load": {"federation/wire", "client/internal"},
 	"client":               {"federation/wire", "keyservice", "client/internal"},
 	"client/web":           {},
-	"client/web/wasm":      {"federation/wire", "keyservice", "client"},
+	"client/web/port":      {"federation/wire", "client"},
+	"client/web/wasm":      {"federation/wire", "client", "client/web/port"},
 	"client/peerbrain":     {"federation/wire", "keyservice", "client", "client/internal/load", "client/web"},
 }
 

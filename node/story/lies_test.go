@@ -572,7 +572,8 @@ func TestLies(t *testing.T) {
 	}
 }
 
-// unasked are the routes that no client of ours asks for.
+// unasked are the routes that no client of ours asks for, but browsers and peerbrain web,
+// to which TestPageLies lies.
 var unasked = []string{
 	"GET " + wire.PathHealth, "POST " + wire.PathWitness,
 	"GET " + wire.PathPage, "GET " + wire.PathPageSaved, "GET " + wire.PathPageFile, "GET " + wire.PathPageNode,
