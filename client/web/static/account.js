@@ -91,7 +91,11 @@ export function register(app) {
       const done = await app.port.call("register", { address, password: password.value });
       showCode(app, done.recovery_code, done.state.address, t("code.new.lead"), () => app.enter(done.state));
     },
-    wrong: (error) => sayAt(error, { "name-taken": name, "weak-password": password }),
+    wrong: (error) => {
+      if (error.code !== "bad-input" || error.field !== "handle") return sayAt(error, { "name-taken": name, "weak-password": password });
+      name.say(t("register.name.refused"));
+      return true;
+    },
   }), el("p.hint", null, t("register.have"), " ", el("a", { href: link("login") }, t("welcome.login"))));
 }
 

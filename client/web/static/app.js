@@ -126,7 +126,7 @@ export class App extends EventTarget {
     if (go) {
       const { name, arg } = parse(this.after);
       this.after = "";
-      replace(name in inside ? name : "feed", arg);
+      replace(Object.hasOwn(inside, name) ? name : "feed", arg);
     } else this.show();
     this.countIncoming();
     this.readWaiting();
@@ -199,9 +199,10 @@ export class App extends EventTarget {
     if (!this.#started) return;
     const { name, arg } = parse(location.hash);
     const views = this.state ? inside : outside;
-    if (!(name in views)) {
-      if (!this.state && name in inside && name !== "feed") this.after = location.hash;
-      replace(this.state ? "feed" : name in inside && this.ended ? "login" : "welcome");
+    if (!Object.hasOwn(views, name)) {
+      const later = !this.state && Object.hasOwn(inside, name);
+      if (later && name !== "feed") this.after = location.hash;
+      replace(this.state ? "feed" : later && this.ended ? "login" : "welcome");
       return;
     }
     const first = this.#view === null;

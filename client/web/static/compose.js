@@ -4,12 +4,14 @@
 import { el, fill, newID } from "./el.js";
 import { box } from "./errors.js";
 import { face, icon } from "./marks.js";
-import { bytes } from "./text.js";
+import { bytes, sendable } from "./text.js";
 import { number, t } from "./words.js";
 
 /** The longest text of a post, in bytes of UTF-8: MaxPost of federation/wire. */
 export const maxPost = 65000;
 
+const counted = 500; // bytes, from which on the length is shown
+const measured = 4000; // characters: a longer text is as high as the field can be
 const draftKey = "draft";
 
 /** @typedef {{text: string, key: string}} Draft  key names the post, so that sending it twice makes one */
@@ -69,13 +71,14 @@ export function compose(app, posted) {
       el("div.below", null, el("span.private", { id: `${id}-private` }, icon("lock"), t("compose.private")), count, button)));
 
   function size() {
-    text.style.height = "auto";
-    text.style.height = `${Math.min(text.scrollHeight + 2, innerHeight * 0.6)}px`;
+    const most = innerHeight * 0.6;
+    text.style.height = draft.text.length > measured ? `${most}px` : "auto";
+    if (draft.text.length <= measured) text.style.height = `${Math.min(text.scrollHeight + 2, most)}px`;
   }
 
   function look() {
     const long = draft.text.length > maxPost ? draft.text.length : bytes(draft.text);
-    count.textContent = draft.text ? t("compose.count", { now: number(long), most: number(maxPost) }) : "";
+    count.textContent = long > counted ? t("compose.count", { now: number(long), most: number(maxPost) }) : "";
     const tooLong = long > maxPost;
     if (tooLong === over.hidden) {
       over.textContent = tooLong ? t("compose.long", { most: maxPost }) : "";
@@ -105,7 +108,7 @@ export function compose(app, posted) {
     button.setAttribute("aria-disabled", "true");
     button.textContent = t("compose.sending");
     try {
-      const post = await app.port.call("post", { text: sent.text, key: sent.key });
+      const post = await app.port.call("post", { text: sendable(sent.text), key: sent.key });
       draft = begun();
       keep(draft);
       text.value = "";

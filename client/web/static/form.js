@@ -77,7 +77,9 @@ export function form(o) {
   let busy = false;
   const root = el("form", { novalidate: true, on: { submit: async (/** @type {Event} */ e) => {
     e.preventDefault();
-    if (busy || !filled(root)) return;
+    if (busy) return;
+    forgive(root);
+    if (!filled(root)) return;
     work(true);
     fill(trouble);
     try {
@@ -99,6 +101,12 @@ export function form(o) {
     fill(progress, ...(now ? [el("div.bar", { "aria-hidden": "true" }), el("p", null, o.working)] : []));
   }
   return root;
+}
+
+/** Takes away what was said of the fields before. @param {HTMLFormElement} root */
+function forgive(root) {
+  for (const wrong of root.querySelectorAll(".wrong")) /** @type {HTMLElement} */ (wrong).hidden = true;
+  for (const input of root.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
 }
 
 /** Whether all that has to be filled is; focus goes to the first that is not. @param {HTMLFormElement} root */

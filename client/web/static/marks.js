@@ -44,7 +44,7 @@ export function face(address) {
 /** A person by their address: never a name without the node. @param {string} address */
 export function who(address) {
   const { handle, node } = parts(address);
-  return el("bdi.who", null, el("b", null, handle), el("span.node", null, node && "@" + node));
+  return el("bdi.who", null, el("b", null, handle), el("wbr"), el("span.node", null, node && "@" + node));
 }
 
 /**

@@ -31,6 +31,10 @@ export function add(app, arg) {
           whom.say(t("add.address.wrong"));
           return;
         }
+        if (address === app.state?.address) {
+          whom.say(t("add.self"));
+          return;
+        }
         const friend = await app.port.call("friend.add", { address, history: history.checked });
         app.friendsChanged();
         whom.input.value = "";

@@ -57,7 +57,7 @@ export function person(app, address) {
       el("div.actions", null, worker("button", t("friends.cancel"), "cancel", () => act(app, "friend.cancel", { address }, trouble, t("friends.cancelled", { who: address })))));
     else if (friend?.state === "friend") fill(standing, note(friend), keysOf(friend),
       el("div.actions", null,
-        el("a.button", { href: link("safety", address), "data-test": "verify" }, t(friend.verified ? "person.number" : "friends.verify")),
+        el("a.button", { href: link("safety", address), "data-test": "verify" }, t(friend.verified ? "person.number" : "safety.title")),
         worker("button.quiet", t("friends.remove"), "remove", () => remove(app, address, trouble))));
     else if (friend?.state === "deleted") fill(standing, el("p", { "data-test": "state" }, t("person.deleted")));
     else fill(standing, stranger());

@@ -6,7 +6,7 @@ import { link } from "./router.js";
 import { body, fullTime, machineTime, saidTime } from "./text.js";
 import { t } from "./words.js";
 
-const long = 1200; // characters, and
+const long = 1000; // characters, and
 const tall = 14; // lines, of which a longer post shows so many until it is opened
 
 /** @type {Set<string>} ids of posts that were opened */

@@ -158,7 +158,7 @@ export function secondFactor(app) {
         el("section.card", null, form({
           children: [first.root], button: t("factor.turn.on"), working: t("factor.working"), test: "factor-turn-on",
           send: async () => shown((await app.port.call("secondFactor.on", { first: first.value.trim() })).codes),
-          wrong: (error) => sayAt(error, { "bad-input": first, "second-factor-wrong": first, "second-factor": first }),
+          wrong: (error) => error.code === "bad-input" ? sayAt({ code: "second-factor-wrong" }, { "second-factor-wrong": first }) : sayAt(error, { "second-factor-wrong": first }),
         })));
       body.querySelector("h2")?.focus();
     } catch (error) {

@@ -37,6 +37,13 @@ export function parts(address) {
 
 const utf8 = new TextEncoder();
 
+const back = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** A text as it can be sent: without NUL, and with halves of characters replaced. @param {string} s */
+export function sendable(s) {
+  return back.decode(utf8.encode(s.replaceAll("\0", "")));
+}
+
 /** How many bytes of UTF-8 s is. @param {string} s */
 export function bytes(s) {
   return utf8.encode(s).length;

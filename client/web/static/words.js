@@ -13,7 +13,7 @@ let language = "en";
 /** The language that was chosen, or the first of the browser's that there is. */
 function wanted() {
   const all = [remembered(), ...navigator.languages].filter((l) => typeof l === "string");
-  return all.map((l) => /** @type {string} */ (l).split("-")[0].toLowerCase()).find((l) => l in languages) ?? "en";
+  return all.map((l) => /** @type {string} */ (l).split("-")[0].toLowerCase()).find((l) => Object.hasOwn(languages, l)) ?? "en";
 }
 
 function remembered() {
@@ -69,7 +69,7 @@ export function t(key, values) {
 
 /** Whether there are words under key. @param {string} key */
 export function has(key) {
-  return key in words;
+  return Object.hasOwn(words, key);
 }
 
 /**
