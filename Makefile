@@ -3,7 +3,7 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 20s
 
-.PHONY: help web build demo test race lint fuzz forge sabotage exfriend bits slow simulate size crash mongo grow growth archive bench figures cover clean
+.PHONY: help web build demo test pictures race lint fuzz forge sabotage exfriend bits slow simulate size crash mongo grow growth archive bench figures cover clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,12 @@ demo: build ## run two nodes and a friendship on localhost (ONCE=1: end after th
 	bin/peerbrain-node demo $(if $(filter 1,$(ONCE)),--once)
 
 test: web ## run all tests
-	go test ./...
+	go test -timeout 25m ./...
+
+# The tests of the page make them; those that README shows are docs/pictures.
+pictures: web ## make pictures of each view of the page, in the folder DIR
+	@test -n "$(DIR)" || { echo 'where? make pictures DIR=folder' >&2; exit 2; }
+	PEERBRAIN_TEST_PICTURES=$(abspath $(DIR)) go test -count=1 -timeout 15m -run '^TestPage' ./node/story
 
 race: web ## run all tests with the race detector
 	CGO_ENABLED=1 go test -race -timeout 30m ./...

@@ -30,7 +30,7 @@ export class List {
     this.o = o;
     this.above = el("div.spacer", { "aria-hidden": "true" });
     this.below = el("div.spacer", { "aria-hidden": "true" });
-    this.feed = el("div.posts", { role: "feed", "aria-label": o.label, "data-test": "posts", on: { keydown: (/** @type {KeyboardEvent} */ e) => this.#keys(e) } });
+    this.feed = el("div.posts", { "data-test": "posts", on: { keydown: (/** @type {KeyboardEvent} */ e) => this.#keys(e) } });
     this.root = el("div.list", null, this.above, this.feed, this.below);
     this.watch = new ResizeObserver(() => this.#soon());
     this.#scrolled = () => this.#soon();
@@ -62,6 +62,13 @@ export class List {
   set(items, more) {
     this.#items = items;
     this.#more = more;
+    if (items.length) { // a feed without articles is none for screen readers
+      this.feed.setAttribute("role", "feed");
+      this.feed.setAttribute("aria-label", this.o.label);
+    } else {
+      this.feed.removeAttribute("role");
+      this.feed.removeAttribute("aria-label");
+    }
     this.#known = false;
     if (this.root.isConnected) this.#lay(true);
   }

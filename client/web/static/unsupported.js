@@ -8,8 +8,12 @@ import { t } from "./words.js";
 /** What this browser lacks, as the code of an error, or "". */
 export function lacking() {
   if (!globalThis.isSecureContext || !globalThis.crypto?.subtle) return "insecure";
-  if (typeof WebAssembly !== "object") return "no-wasm";
-  if (typeof indexedDB === "undefined" || indexedDB === null) return "no-storage";
+  if (typeof WebAssembly !== "object" || typeof Worker !== "function") return "no-wasm";
+  try {
+    if (!globalThis.indexedDB) return "no-storage";
+  } catch { // some refuse even to be asked
+    return "no-storage";
+  }
   return "";
 }
 

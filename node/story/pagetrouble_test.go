@@ -1,0 +1,182 @@
+package story_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// says wants an error of a code to be told: a sentence, and nothing of how it came about.
+func (v *visitor) says(name string) {
+	v.Helper()
+	v.shows(code(name))
+	if text := evaluate[string](v.pane, visible(code(name))+".innerText"); len(text) < 20 || strings.Contains(text, "undefined") || strings.Contains(text, "[object") {
+		v.fails(fmt.Sprintf("%s is told as %q", name, text))
+	}
+}
+
+// again opens the page of the node anew.
+func (v *visitor) again(home *server) {
+	v.Helper()
+	v.goes("about:blank")
+	v.goes("http://" + home.name + "/")
+}
+
+// TestPageTroubles meets what people meet: each is a plain sentence.
+func TestPageTroubles(t *testing.T) {
+	undetected(t)
+	w := newWorld(t)
+	w.plays("ada: register ada@")
+	ada := w.visits("ada")
+
+	ada.logsIn("not-the-password-of-ada")
+	ada.reads("[data-view=login] .wrong", "password is wrong")
+	ada.types(test("password"), password("ada"))
+	ada.offline(true)
+	ada.clicks(test("login"))
+	ada.says("node-away")
+	ada.pictures("node-away")
+	ada.offline(false)
+	ada.clicks(test("login"))
+	ada.shows(view("feed"))
+
+	ada.cable.tells(func(r *http.Request, rw http.ResponseWriter) bool {
+		return strings.HasPrefix(r.URL.Path, "/v1/entries") && answers(rw, http.StatusInternalServerError, "<html>oops</html>")
+	})
+	ada.types(test("compose"), firstText)
+	ada.clicks(test("post-button"))
+	ada.reads(test("waiting"), firstText)
+	ada.cable.tells(nil)
+	ada.waits("it went out", fmt.Sprintf("!document.querySelector(%s)", jsString(test("waiting"))))
+
+	w.plays("ada: sessions end --others")
+	ada.says("session-ended")
+	ada.pictures("session-ended")
+	ada.types(test("address"), "ada")
+	ada.types(test("password"), password("ada"))
+	ada.clicks(test("login"))
+	ada.reads(test("post"), firstText)
+	ada.signsOut()
+
+	ada.clicks(test("to-register"))
+	ada.types(test("address"), "ada")
+	ada.types(test("new-password"), "correct horse of nobody")
+	ada.clicks(test("register"))
+	ada.shows("[aria-invalid=true]" + test("address"))
+	ada.types(test("address"), "zoe")
+	ada.types(test("new-password"), "password123")
+	ada.clicks(test("register"))
+	ada.shows("[aria-invalid=true]" + test("new-password"))
+	ada.pictures("weak-password")
+}
+
+// answers is a lie: what a node says in the place of the truth.
+func answers(w http.ResponseWriter, status int, body string) bool {
+	w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body)
+	return true
+}
+
+// TestPageLacking opens the page in browsers that lack what it needs: none is blank.
+func TestPageLacking(t *testing.T) {
+	undetected(t)
+	w := newWorld(t)
+	for _, without := range []struct{ what, script string }{
+		{"WebAssembly", "delete globalThis.WebAssembly"},
+		{"IndexedDB", "Object.defineProperty(globalThis, 'indexedDB', {get() { throw new DOMException('no', 'SecurityError') }})"},
+		{"WebCrypto", "Object.defineProperty(Crypto.prototype, 'subtle', {value: undefined})"},
+		{"Worker", "delete globalThis.Worker"},
+	} {
+		b := newBrowser(t)
+		at := b.opens("about:blank")
+		if _, err := chromedp.Call(at.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: without.script}); err != nil {
+			t.Fatal(err)
+		}
+		at.goes("http://" + w.left.name + "/")
+		at.shows(view("unsupported"))
+		at.picture("without-" + without.what)
+	}
+	b := newBrowser(t)
+	at := b.opens("about:blank")
+	if _, err := chromedp.Call(at.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	at.goes("http://" + w.left.name + "/")
+	at.reads("noscript, .notice", "peerbrain --help")
+	at.picture("without-JavaScript")
+}
+
+// TestPageHostileNode has a node lie to a page: each lie is told, or does no harm.
+func TestPageHostileNode(t *testing.T) {
+	undetected(t)
+	w := newWorld(t)
+	ada := w.visits("ada")
+	ada.registers()
+	ada.posts(firstText)
+	w.plays("carol: register carol@", "carol: friend add ada@")
+	w.writes("carol", thirdText)
+	ada.goesTo("friends")
+	ada.clicks(of("incoming", w.address("carol"), "accept"))
+	ada.goesTo("feed")
+	ada.reads(test("post"), thirdText)
+
+	for _, lie := range []struct {
+		what string
+		path string // prefix
+		with func(body []byte) []byte
+		code string // of what is told; none: it is harmless
+	}{
+		{"an entry that was changed", "/v1/feed", func(b []byte) []byte { return spoiled(b) }, "node-lies"},
+		{"nonsense", "/v1/feed", func([]byte) []byte { return []byte("<html><script>hit()</script>") }, ""},
+		{"nothing", "/v1/feed", func([]byte) []byte { return nil }, ""},
+		{"a member twice", "/v1/feed", func(b []byte) []byte { return bytes.Replace(b, []byte("{"), []byte(`{"more":true,"more":false,`), 1) }, ""},
+	} {
+		ada.cable.changes(lie.path, lie.with)
+		ada.again(w.left)
+		if lie.code != "" {
+			ada.says(lie.code)
+		} else {
+			ada.shows("[role=alert], .notice.bad")
+		}
+		ada.reads(test("post"), firstText) // what the device has kept
+		ada.cable.changes("", nil)
+		ada.again(w.left)
+		ada.reads(test("post"), thirdText)
+		ada.waits(lie.what+" is forgotten", "!document.querySelector('.notice.bad')")
+	}
+	ada.wellBehaved(w.left)
+}
+
+// spoiled changes a character in the middle of the longest string of base64.
+func spoiled(b []byte) []byte {
+	var at, length int
+	for start := 0; start < len(b); {
+		end := bytes.IndexByte(b[start:], '"')
+		if end < 0 {
+			break
+		}
+		if end > length {
+			at, length = start, end
+		}
+		start += end + 1
+	}
+	changed := bytes.Clone(b)
+	if length > 0 {
+		i := at + length/2
+		if changed[i] == 'A' {
+			changed[i] = 'B'
+		} else {
+			changed[i] = 'A'
+		}
+	}
+	return changed
+}
