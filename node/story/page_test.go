@@ -11,6 +11,14 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
+// What is written on the pages.
+const (
+	tulips = "The first tulips are out, three weeks early. Come and see them before the rain does."
+	roses  = "I have planted the roses now. If somebody has a spare trellis: I would trade it for plum jam."
+	lilies = "Does anybody know what eats lilies at night? It has left me the stalks."
+	thanks = "Thank you! I will come on Sunday, and I have a trellis."
+)
+
 // test finds what is named for tests on the page, and view the heading of a view.
 func test(name string) string { return fmt.Sprintf("[data-test=%q]", name) }
 
@@ -166,19 +174,19 @@ func TestPage(t *testing.T) {
 	ada.pictures("welcome")
 	ada.registers()
 	bob.registers()
-	ada.posts(firstText)
+	ada.posts(tulips)
 	ada.asks(bob.address)
 	bob.goesTo("friends")
 	bob.pictures("asked")
 	bob.clicks(of("incoming", ada.address, "accept"))
 	bob.shows(test("friend") + fmt.Sprintf("[data-address=%q]", ada.address))
 	bob.goesTo("feed")
-	bob.reads(test("post"), firstText) // written before they were friends
+	bob.reads(test("post"), tulips) // written before they were friends
 	ada.goesTo("feed")
-	ada.posts(secondText)
-	bob.reads(test("post"), secondText) // live
-	bob.posts(replyText)
-	ada.reads(test("post"), replyText)
+	ada.posts(roses)
+	bob.reads(test("post"), roses) // live
+	bob.posts(thanks)
+	ada.reads(test("post"), thanks)
 	ada.pictures("feed")
 
 	w.plays("carol: register carol@", "carol: friend add ada@")
@@ -186,12 +194,12 @@ func TestPage(t *testing.T) {
 	ada.clicks(of("incoming", w.address("carol"), "accept"))
 	ada.shows(test("friend") + fmt.Sprintf("[data-address=%q]", w.address("carol")))
 	ada.pictures("friends")
-	w.sees("carol", "ada", secondText, firstText)
-	w.writes("carol", thirdText)
+	w.sees("carol", "ada", roses, tulips)
+	w.writes("carol", lilies)
 	ada.goesTo("feed")
-	ada.reads(test("post"), thirdText)
+	ada.reads(test("post"), lilies)
 	w.plays("ada-2: login ada@")
-	w.sees("ada-2", "ada", secondText, firstText)
+	w.sees("ada-2", "ada", roses, tulips)
 
 	numbers := make([]string, 2)
 	for i, v := range []*visitor{ada, bob} {
@@ -227,8 +235,8 @@ func TestPage(t *testing.T) {
 
 	ada.signsOut()
 	ada.logsIn(newPassword("ada"))
-	ada.reads(test("post"), replyText)
-	ada.reads(test("post"), firstText)
+	ada.reads(test("post"), thanks)
+	ada.reads(test("post"), tulips)
 	bob.goesTo("friends")
 	bob.clicks(of("friend", ada.address, "remove"))
 	bob.clicks(test("dialog-yes"))
@@ -247,7 +255,7 @@ func TestPage(t *testing.T) {
 	if bob.code == before {
 		t.Error("recovered with a code that stays")
 	}
-	bob.reads(test("post"), replyText)
+	bob.reads(test("post"), thanks)
 	ada.wellBehaved(w.left)
 	bob.wellBehaved(w.right)
 }
@@ -259,30 +267,30 @@ func TestPageOffline(t *testing.T) {
 	w := newWorld(t)
 	ada := w.visits("ada")
 	ada.registers()
-	ada.posts(firstText)
+	ada.posts(tulips)
 	w.plays("carol: register carol@", "carol: friend add ada@")
-	w.writes("carol", thirdText)
+	w.writes("carol", lilies)
 	ada.goesTo("friends")
 	ada.clicks(of("incoming", w.address("carol"), "accept"))
 	ada.goesTo("feed")
-	ada.reads(test("post"), thirdText)
+	ada.reads(test("post"), lilies)
 	ada.waits("the page is kept", "navigator.serviceWorker.controller !== null || (await navigator.serviceWorker.ready).active !== null")
 
 	ada.offline(true)
 	ada.goes("http://" + w.left.name + "/")
-	ada.reads(test("post"), thirdText)
-	ada.reads(test("post"), firstText)
+	ada.reads(test("post"), lilies)
+	ada.reads(test("post"), tulips)
 	ada.shows(test("offline"))
-	ada.types(test("compose"), secondText)
+	ada.types(test("compose"), roses)
 	ada.clicks(test("post-button"))
-	ada.reads(test("waiting"), secondText)
+	ada.reads(test("waiting"), roses)
 	ada.pictures("offline")
 	ada.goes("http://" + w.left.name + "/") // what waits is kept
-	ada.reads(test("waiting"), secondText)
+	ada.reads(test("waiting"), roses)
 	ada.offline(false)
-	ada.reads(test("post"), secondText)
+	ada.reads(test("post"), roses)
 	ada.waits("nothing waits", fmt.Sprintf("!document.querySelector(%s)", jsString(test("waiting"))))
-	w.sees("carol", "ada", secondText, firstText)
+	w.sees("carol", "ada", roses, tulips)
 }
 
 // hostileTexts are what a page must show as it stands, and do nothing about.
@@ -357,7 +365,7 @@ func TestPageQuick(t *testing.T) {
 	undetected(t)
 	w := newWorld(t)
 	w.plays("ada: register ada@")
-	w.writes("ada", firstText)
+	w.writes("ada", tulips)
 	ada := w.visits("ada")
 	evaluate[bool](ada.pane, longTasks)
 	ada.clicks(test("to-login"))
@@ -365,7 +373,7 @@ func TestPageQuick(t *testing.T) {
 	ada.types(test("password"), password("ada"))
 	evaluate[bool](ada.pane, `(globalThis.start = performance.now(), new MutationObserver((_, o) => { if (document.querySelector("[data-test=post]")) { o.disconnect(); globalThis.took = performance.now() - start } }).observe(document, {subtree: true, childList: true}), true)`)
 	ada.clicks(test("login"))
-	ada.reads(test("post"), firstText)
+	ada.reads(test("post"), tulips)
 	took := time.Duration(evaluate[float64](ada.pane, "took") * float64(time.Millisecond))
 	t.Logf("first feed after log-in: %s; long tasks: %v ms", took.Round(time.Millisecond), evaluate[[]int](ada.pane, "long"))
 	if took > 15*time.Second {
@@ -461,7 +469,7 @@ func TestPageAccessible(t *testing.T) {
 	looks("code")
 	ada.confirmsCode()
 	looks("an empty feed")
-	ada.posts(firstText)
+	ada.posts(tulips)
 	looks("feed")
 	w.plays("carol: friend add ada@")
 	ada.asks(w.address("bob"))

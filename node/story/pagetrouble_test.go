@@ -51,9 +51,9 @@ func TestPageTroubles(t *testing.T) {
 	ada.cable.tells(func(r *http.Request, rw http.ResponseWriter) bool {
 		return strings.HasPrefix(r.URL.Path, "/v1/entries") && answers(rw, http.StatusInternalServerError, "<html>oops</html>")
 	})
-	ada.types(test("compose"), firstText)
+	ada.types(test("compose"), tulips)
 	ada.clicks(test("post-button"))
-	ada.reads(test("waiting"), firstText)
+	ada.reads(test("waiting"), tulips)
 	ada.cable.tells(nil)
 	ada.waits("it went out", fmt.Sprintf("!document.querySelector(%s)", jsString(test("waiting"))))
 
@@ -63,7 +63,7 @@ func TestPageTroubles(t *testing.T) {
 	ada.types(test("address"), "ada")
 	ada.types(test("password"), password("ada"))
 	ada.clicks(test("login"))
-	ada.reads(test("post"), firstText)
+	ada.reads(test("post"), tulips)
 	ada.signsOut()
 
 	ada.clicks(test("to-register"))
@@ -121,13 +121,13 @@ func TestPageHostileNode(t *testing.T) {
 	w := newWorld(t)
 	ada := w.visits("ada")
 	ada.registers()
-	ada.posts(firstText)
+	ada.posts(tulips)
 	w.plays("carol: register carol@", "carol: friend add ada@")
-	w.writes("carol", thirdText)
+	w.writes("carol", lilies)
 	ada.goesTo("friends")
 	ada.clicks(of("incoming", w.address("carol"), "accept"))
 	ada.goesTo("feed")
-	ada.reads(test("post"), thirdText)
+	ada.reads(test("post"), lilies)
 
 	for _, lie := range []struct {
 		what string
@@ -147,10 +147,10 @@ func TestPageHostileNode(t *testing.T) {
 		} else {
 			ada.shows("[role=alert], .notice.bad")
 		}
-		ada.reads(test("post"), firstText) // what the device has kept
+		ada.reads(test("post"), tulips) // what the device has kept
 		ada.cable.changes("", nil)
 		ada.again(w.left)
-		ada.reads(test("post"), thirdText)
+		ada.reads(test("post"), lilies)
 		ada.waits(lie.what+" is forgotten", "!document.querySelector('.notice.bad')")
 	}
 	ada.wellBehaved(w.left)
