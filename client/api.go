@@ -3,8 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -134,10 +134,23 @@ func pathOf(pattern string, values ...string) string {
 	parts := strings.Split(pattern, "/")
 	for i, part := range parts {
 		if strings.HasPrefix(part, ":") {
-			parts[i], values = url.PathEscape(values[0]), values[1:]
+			parts[i], values = escape(values[0]), values[1:]
 		}
 	}
 	return strings.Join(parts, "/")
+}
+
+// escape writes a value for a path or a query (RFC 3986, section 2.1).
+func escape(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -22,6 +22,7 @@ type Database struct {
 	db     js.Value
 	key    js.Value // a CryptoKey that cannot be exported
 	unlock func()
+	empty  bool // it was made just now, and nothing was saved yet
 }
 
 // The database, its two stores, and the one key.
@@ -43,7 +44,7 @@ func OpenDatabase(ctx context.Context) (*Database, error) {
 		return nil, deviceError(err)
 	}
 	d := &Database{unlock: unlock}
-	if d.db, err = openIndexed(); err == nil {
+	if err = d.open(); err == nil {
 		d.key, err = d.deviceKey()
 	}
 	if err != nil {
@@ -94,26 +95,27 @@ func lockDatabase(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// openIndexed opens the database, and makes its stores where it is new.
-func openIndexed() (js.Value, error) {
+// open opens the database, and makes its stores where it is new.
+func (d *Database) open() error {
 	factory := js.Global().Get("indexedDB")
 	if factory.IsUndefined() || factory.IsNull() {
-		return js.Undefined(), &rejected{"NotSupportedError", "it has no database"}
+		return &rejected{"NotSupportedError", "it has no database"}
 	}
-	open, err := try(factory, "open", databaseName, 1)
+	request, err := try(factory, "open", databaseName, 1)
 	if err != nil {
-		return js.Undefined(), err
+		return err
 	}
-	var upgrade js.Func
-	upgrade = js.FuncOf(func(js.Value, []js.Value) any {
+	upgrade := js.FuncOf(func(js.Value, []js.Value) any {
+		d.empty = true
 		for _, store := range []string{filesStore, keysStore} {
-			open.Get("result").Call("createObjectStore", store)
+			request.Get("result").Call("createObjectStore", store)
 		}
 		return nil
 	})
 	defer upgrade.Release()
-	open.Set("onupgradeneeded", upgrade)
-	return result(open)
+	request.Set("onupgradeneeded", upgrade)
+	d.db, err = result(request)
+	return err
 }
 
 // result waits for a request to a database.
@@ -231,6 +233,7 @@ func (d *Database) Save(name string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	d.empty = false
 	file := arrayOf(append(iv[:ivSize:ivSize], bytesOf(sealed)...))
 	return d.write(filesStore, "put", file, name)
 }
@@ -264,6 +267,7 @@ func (d *Database) List(prefix string) ([]string, error) {
 
 // Remove closes the database and removes all of it, the key to what it held among that.
 func (d *Database) Remove() error {
+	d.empty = false
 	d.db.Call("close")
 	d.db = js.Undefined()
 	defer d.Close()
@@ -277,8 +281,12 @@ func (d *Database) Remove() error {
 	return nil
 }
 
-// Close gives the database free for others.
+// Close gives the database free for others. Where nothing was saved since it was made, it
+// goes: who is logged out has left nothing behind.
 func (d *Database) Close() error {
+	if d.empty && d.db.Truthy() {
+		return d.Remove()
+	}
 	if d.db.Truthy() {
 		d.db.Call("close")
 		d.db = js.Undefined()

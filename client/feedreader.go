@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -116,7 +115,7 @@ func (f *feedReader) read(ctx context.Context, o FeedOptions) error {
 func (f *feedReader) fetch(ctx context.Context, cursor string, ask int) (wire.FeedReply, error) {
 	path := wire.PathFeed + "?limit=" + number(uint64(ask))
 	if cursor != "" {
-		path += "&before=" + url.QueryEscape(cursor)
+		path += "&before=" + escape(cursor)
 	}
 	since := f.p.cache.state
 	if since != "" {

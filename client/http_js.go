@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"io"
+	"math"
 	"syscall/js"
 	"time"
 
@@ -141,8 +142,11 @@ func mediaOf(answer js.Value) string {
 
 // dateOf is zero where the node's clock is not told.
 func dateOf(answer js.Value) time.Time {
-	date, _ := time.Parse("Mon, 02 Jan 2006 15:04:05 GMT", answerHeader(answer, "Date")) // RFC 9110, section 5.6.7
-	return date
+	ms := js.Global().Get("Date").Call("parse", answerHeader(answer, "Date")).Float()
+	if math.IsNaN(ms) || math.Abs(ms) > float64(wire.MaxInteger) {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(ms))
 }
 
 // A fetchBody is the body of an answer as it comes.

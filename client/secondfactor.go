@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
 	"unicode"
 
@@ -106,7 +105,7 @@ func (a Authenticator) IsZero() bool { return a.at.IsZero() }
 //
 //	otpauth://totp/PeerBrain:ada@node.example?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=PeerBrain
 func (a Authenticator) URI() string {
-	return fmt.Sprintf("otpauth://totp/PeerBrain:%s?secret=%s&issuer=PeerBrain", url.PathEscape(a.at.String()), a.secret.Reveal())
+	return fmt.Sprintf("otpauth://totp/PeerBrain:%s?secret=%s&issuer=PeerBrain", a.at, a.secret.Reveal())
 }
 
 // Secret is what people type into an app that has no camera.

@@ -3,8 +3,6 @@ package wire
 import (
 	"slices"
 	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Pages of the feed are most of what a node sends, and consist of the same parts
@@ -76,7 +74,4 @@ func (r *FeedReply) append(b []byte) []byte {
 }
 
 // appendText quotes a cursor or a state.
-func appendText(b []byte, s string) []byte {
-	b, _ = jsontext.AppendQuote(b, s) // fails for bad UTF-8 alone, which neither is
-	return b
-}
+func appendText(b []byte, s string) []byte { return appendQuote(b, s) }

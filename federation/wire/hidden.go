@@ -29,12 +29,12 @@ func (Hidden[T]) Format(f fmt.State, _ rune)   { io.WriteString(f, Redacted) }
 func (Hidden[T]) MarshalText() ([]byte, error) { return nil, fmt.Errorf("a secret is not written out") }
 
 // MarshalCBOR writes T.
-func (h Hidden[T]) MarshalCBOR() ([]byte, error) { return cborEnc.Marshal(h.Reveal()) }
+func (h Hidden[T]) MarshalCBOR() ([]byte, error) { return marshalCBOR(h.Reveal()) }
 
 // UnmarshalCBOR reads T.
 func (h *Hidden[T]) UnmarshalCBOR(b []byte) error {
 	var v T
-	if err := cborDec.Unmarshal(b, &v); err != nil {
+	if err := unmarshalCBOR(b, &v); err != nil {
 		return err
 	}
 	*h = Hide(v)

@@ -1,14 +1,6 @@
 package wire
 
-import (
-	"bytes"
-	"errors"
-	"io"
-	"strings"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-)
+import "strings"
 
 // EncodeJSON writes v for an API answer or request. It panics on types that
 // cannot be encoded: that is a programming error, no input reaches it.
@@ -16,7 +8,7 @@ func EncodeJSON(v any) []byte {
 	if plain, ok := appendPlain(nil, v); ok {
 		return plain
 	}
-	b, err := json.Marshal(v, json.Deterministic(true))
+	b, err := marshalJSON(v)
 	if err != nil {
 		panic("wire: " + err.Error())
 	}
@@ -56,76 +48,7 @@ func DecodeJSON(b []byte, v any) error {
 	if plain, ok := v.(interface{ decodePlain([]byte) bool }); ok && plain.decodePlain(b) {
 		return nil
 	}
-	strict := []json.Options{json.RejectUnknownMembers(true), jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false)}
-	err := json.Unmarshal(b, v, strict...)
-	if err == nil && onlyStrings(b) {
-		return nil
-	}
-	if err == nil {
-		return checkTokens(b)
-	}
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	var at jsontext.Pointer
-	var sem *json.SemanticError
-	var syn *jsontext.SyntacticError
-	if errors.As(err, &sem) {
-		at = sem.JSONPointer
-	} else if errors.As(err, &syn) {
-		at = syn.JSONPointer
-	}
-	return Errorf(Invalid, where(at), "not the expected JSON")
-}
-
-// where names the place in a JSON text, or the whole of it.
-func where(at jsontext.Pointer) string {
-	if at == "" {
-		return "body"
-	}
-	return clip(string(at))
-}
-
-// onlyStrings reports whether valid JSON has nothing that checkTokens looks at: no
-// number, no null, and no escape in a string. Posts have not, and to read their
-// tokens once more takes a third of the time.
-func onlyStrings(b []byte) bool {
-	for {
-		i := bytes.IndexByte(b, '"')
-		if i < 0 {
-			return !bytes.ContainsAny(b, "n-0123456789")
-		}
-		if bytes.ContainsAny(b[:i], "n-0123456789") {
-			return false
-		}
-		b = b[i+1:]
-		end := bytes.IndexByte(b, '"')
-		if bytes.IndexByte(b[:end], '\\') >= 0 {
-			return false
-		}
-		b = b[end+1:]
-	}
-}
-
-// checkTokens refuses in valid JSON what the decoder takes for something else:
-// null for any zero value, -0 for 0, and NUL, at which other software ends a string.
-func checkTokens(b []byte) error {
-	escaped := bytes.Contains(b, []byte(`\u0000`)) // most texts have no escapes: their strings need not be copied
-	d := jsontext.NewDecoder(bytes.NewBuffer(b))
-	for {
-		t, err := d.ReadToken()
-		if err == io.EOF {
-			return nil
-		}
-		switch {
-		case err != nil,
-			t.Kind() == 'n',
-			t.Kind() == '0' && !plainInteger(t.String()),
-			t.Kind() == '"' && escaped && strings.Contains(t.String(), "\x00"):
-			return Errorf(Invalid, where(d.StackPointer()), "not the expected JSON")
-		}
-	}
+	return unmarshalJSON(b, v)
 }
 
 // plainInteger reports whether a JSON number is an integer as EncodeJSON writes

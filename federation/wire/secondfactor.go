@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A second factor is something that a log-in needs beside the password, and so does
@@ -93,11 +91,6 @@ func (s TOTPSecret) Code(step uint64) FactorCode {
 	return newFactorCode(fmt.Sprintf("%0*d", totpDigits, number%1_000_000))
 }
 
-// MarshalJSONTo writes the secret into an API body, and nothing else does.
-func (s TOTPSecret) MarshalJSONTo(e *jsontext.Encoder) error {
-	return e.WriteToken(jsontext.String(s.Reveal()))
-}
-
 // UnmarshalText accepts the one spelling of a secret. Errors never repeat it.
 func (s *TOTPSecret) UnmarshalText(text []byte) error {
 	b, _ := base32.StdEncoding.DecodeString(string(text)) // of what is malformed a part, which is written otherwise
@@ -154,11 +147,6 @@ func (c FactorCode) Reveal() string {
 
 // Hash returns what a node keeps of a backup code of an account.
 func (c FactorCode) Hash(a AccountID) Hash { return LabelBackupCode.Hash(a[:], []byte(c.Reveal())) }
-
-// MarshalJSONTo writes the code into an API body, and nothing else does.
-func (c FactorCode) MarshalJSONTo(e *jsontext.Encoder) error {
-	return e.WriteToken(jsontext.String(c.Reveal()))
-}
 
 // UnmarshalText is ParseFactorCode.
 func (c *FactorCode) UnmarshalText(b []byte) (err error) {

@@ -3,8 +3,6 @@ package wire
 import (
 	"fmt"
 	"io"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A Token is 256 bits that a node knows a session or a device by: random ones, but
@@ -69,12 +67,6 @@ func ParseToken(s string) (Token, error) {
 		return Token{}, Errorf(Unauthenticated, "", "")
 	}
 	return NewToken(b), nil
-}
-
-// MarshalJSONTo writes the token into an API body. Only EncodeJSON knows this
-// method: loggers look for MarshalText and MarshalJSON, and would write it out.
-func (t Token) MarshalJSONTo(e *jsontext.Encoder) error {
-	return e.WriteToken(jsontext.String(t.Reveal()))
 }
 
 // UnmarshalText reads what stands in a body, where it does not say who asks: what

@@ -10,44 +10,44 @@ import (
 
 // A Fault is an error as a page is told of it.
 type Fault struct {
-	Code   Code      `json:"code"`   // picks the sentence
+	Code   Cause     `json:"code"`   // picks the sentence
 	Kind   wire.Kind `json:"kind"`   // of the SDK
 	Field  string    `json:"field"`  // which parameter is meant, or ""
 	Detail string    `json:"detail"` // an English sentence
 }
 
-// A Code is one of a closed set, for each of which a page has a sentence.
-type Code string
+// A Cause is one of a closed set, for each of which a page has a sentence.
+type Cause string
 
 // The codes.
 const (
-	codeWrongPassword Code = "wrong-password"
-	codeWrongCode     Code = "wrong-code"
-	codeNameTaken     Code = "name-taken"
-	codeBadInput      Code = "bad-input"
-	codeWeakPassword  Code = "weak-password"
-	codeSecondFactor  Code = "second-factor"
-	codeWrongFactor   Code = "second-factor-wrong"
-	codeSessionEnded  Code = "session-ended"
-	codeNodeAway      Code = "node-away"
-	codeNodeBusy      Code = "node-busy"
-	codeClock         Code = "clock-wrong"
-	codeKeysChanged   Code = "keys-changed"
-	codeOtherNumber   Code = "other-number"
-	codeSplitView     Code = "split-view"
-	codeNodeLies      Code = "node-lies"
-	codeNotFound      Code = "not-found"
-	codeNotFriend     Code = "not-friend"
-	codeTooLong       Code = "too-long"
-	CodeStorage       Code = "storage-refused"
-	codeClosed        Code = "registration-closed"
-	codeInternal      Code = "internal"
+	codeWrongPassword Cause = "wrong-password"
+	codeWrongCode     Cause = "wrong-code"
+	codeNameTaken     Cause = "name-taken"
+	codeBadInput      Cause = "bad-input"
+	codeWeakPassword  Cause = "weak-password"
+	codeSecondFactor  Cause = "second-factor"
+	codeWrongFactor   Cause = "second-factor-wrong"
+	codeSessionEnded  Cause = "session-ended"
+	codeNodeAway      Cause = "node-away"
+	codeNodeBusy      Cause = "node-busy"
+	codeClock         Cause = "clock-wrong"
+	codeKeysChanged   Cause = "keys-changed"
+	codeOtherNumber   Cause = "other-number"
+	codeSplitView     Cause = "split-view"
+	codeNodeLies      Cause = "node-lies"
+	codeNotFound      Cause = "not-found"
+	codeNotFriend     Cause = "not-friend"
+	codeTooLong       Cause = "too-long"
+	CodeStorage       Cause = "storage-refused"
+	codeClosed        Cause = "registration-closed"
+	codeInternal      Cause = "internal"
 )
 
 // causes are errors that mean more than their kind.
 var causes = []struct {
 	err  error
-	code Code
+	code Cause
 }{
 	{client.ErrStorage, CodeStorage},
 	{client.ErrKeysChanged, codeKeysChanged},
@@ -64,7 +64,7 @@ var causes = []struct {
 }
 
 // kinds are what the kinds mean for any method.
-var kinds = map[wire.Kind]Code{
+var kinds = map[wire.Kind]Cause{
 	wire.Invalid: codeBadInput, wire.Exist: codeBadInput, wire.Unauthenticated: codeSessionEnded, wire.SecondFactor: codeSecondFactor,
 	wire.NotExist: codeNotFound, wire.TooLarge: codeTooLong, wire.Throttled: codeNodeBusy, wire.Limit: codeNodeBusy, wire.Conflict: codeNodeBusy,
 	wire.Clock: codeClock, wire.Unavailable: codeNodeAway, wire.Tampered: codeNodeLies,
@@ -93,6 +93,8 @@ func faultOf(method string, err error) *Fault {
 		f.Code = codeNodeBusy
 	case f.Kind == wire.Invalid && f.Field == "password":
 		f.Code = codeWeakPassword
+	case f.Kind == wire.Invalid && f.Field == "code":
+		f.Code = codeWrongFactor
 	case f.Kind == wire.Exist && f.Field == "handle":
 		f.Code = codeNameTaken
 	case f.Kind == wire.NotExist && f.Field == "friend" && method != "friend.add":

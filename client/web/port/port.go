@@ -45,14 +45,19 @@ const MaxParams = 6*client.MaxText + 1024
 
 // Call runs a method. The result is JSON.
 func (p *Port) Call(ctx context.Context, method string, params []byte) ([]byte, *Fault) {
-	run, ok := methods[method]
+	m, ok := methods[method]
 	if !ok {
 		return nil, &Fault{Code: codeBadInput, Kind: wire.Invalid, Field: "method", Detail: "there is no such method"}
 	}
 	if len(params) > MaxParams {
 		return nil, &Fault{Code: codeTooLong, Kind: wire.TooLarge, Field: "params", Detail: "the parameters are too long"}
 	}
-	result, err := run(ctx, p, params)
+	in := m.params()
+	err := wire.DecodeJSON(params, in)
+	var result any
+	if err == nil {
+		result, err = m.run(ctx, p, in)
+	}
 	if err != nil {
 		return nil, faultOf(method, err)
 	}
@@ -70,25 +75,30 @@ func (p *Port) tell(event string, data any) {
 // nothing are the parameters and the result where there are none.
 type nothing struct{}
 
-// A method reads its parameters, and returns what becomes JSON.
-type method func(ctx context.Context, p *Port, params []byte) (any, error)
+// A method has parameters, and does what becomes JSON.
+type method struct {
+	params func() any
+	run    func(ctx context.Context, p *Port, params any) (any, error)
+}
 
 // taking is a method whose parameters are an In.
 func taking[In any](do func(context.Context, *Port, *In) (any, error)) method {
-	return func(ctx context.Context, p *Port, params []byte) (any, error) {
-		in := new(In)
-		if err := wire.DecodeJSON(params, in); err != nil {
-			return nil, err
-		}
-		return do(ctx, p, in)
-	}
+	return method{newOf[In], func(ctx context.Context, p *Port, in any) (any, error) { return do(ctx, p, in.(*In)) }}
 }
 
 // asking is a method about the person whose session is open.
 func asking[In any](do func(context.Context, *client.Person, *In) (any, error)) method {
-	return taking(func(ctx context.Context, p *Port, in *In) (any, error) {
-		return p.asPerson(ctx, codeIn(in), func(person *client.Person) (any, error) { return do(ctx, person, in) })
+	return aboutPerson(newOf[In], func(ctx context.Context, person *client.Person, in any) (any, error) {
+		return do(ctx, person, in.(*In))
 	})
+}
+
+func newOf[In any]() any { return new(In) }
+
+func aboutPerson(params func() any, do func(context.Context, *client.Person, any) (any, error)) method {
+	return method{params, func(ctx context.Context, p *Port, in any) (any, error) {
+		return p.asPerson(ctx, codeIn(in), func(person *client.Person) (any, error) { return do(ctx, person, in) })
+	}}
 }
 
 // with opens the store and runs do. code is for nodes that want a second factor.

@@ -8,6 +8,7 @@
 //   data-test  on what they use in it; what a person reads is in the element with it
 
 import { add, safety } from "./meet.js";
+import { giveBack } from "./compose.js";
 import { feed } from "./feed.js";
 import { friends } from "./friends.js";
 import { login, recover, register, welcome } from "./account.js";
@@ -43,6 +44,8 @@ export class App extends EventTarget {
   feedAt = 0;
   /** @type {any} why the session has ended, for the log-in */
   ended = null;
+  /** @type {(() => void) | null} what is done instead of going elsewhere, while something must not be left */
+  held = null;
   /** Where somebody was going who has to log in first. */
   after = "";
   timeline = this.#newTimeline();
@@ -60,16 +63,12 @@ export class App extends EventTarget {
     this.port.on("ready", ({ state }) => this.#begin(state));
     this.port.on("news", (page) => this.timeline.news(page));
     this.port.on("friends", () => this.friendsChanged());
-    this.port.on("link", ({ up }) => this.shell.link(up));
-    this.port.on("posted", ({ post }) => {
-      this.timeline.news({ posts: [post], cursor: "" });
-      this.readWaiting();
+    this.port.on("link", ({ up }) => this.#linked(up));
+    this.port.on("posted", (settled) => this.#posted(settled));
+    this.port.on("unsent", (settled) => this.#unsent(settled));
+    this.port.on("ended", (error) => {
+      if (this.state) this.leave(error);
     });
-    this.port.on("unsent", ({ error }) => {
-      this.shell.trouble(error);
-      this.readWaiting();
-    });
-    this.port.on("ended", (error) => this.leave(error));
     addEventListener("hashchange", () => this.show());
   }
 
@@ -147,6 +146,29 @@ export class App extends EventTarget {
     this.port.call("follow").catch((error) => this.shell.trouble(error));
   }
 
+  /** The node can be reached, or not any more. @param {boolean} up */
+  #linked(up) {
+    this.shell.link(up);
+    if (!up) return;
+    if (this.timeline.error) this.timeline.begin();
+    this.dispatchEvent(new Event("friends"));
+  }
+
+  /** A post that waited was sent. @param {import("./port.js").Settled} settled */
+  #posted({ post }) {
+    if (post) this.timeline.news({ posts: [post], cursor: "" });
+    this.readWaiting();
+  }
+
+  /** A post that waited was refused: its text is to be written again. @param {import("./port.js").Settled} settled */
+  #unsent({ key, error }) {
+    const text = this.waiting.find((post) => post.id === key)?.text;
+    if (text) giveBack(text);
+    this.shell.trouble(error);
+    this.readWaiting();
+    if (this.#view?.name === "feed") this.show();
+  }
+
   /** Reads which posts have not been sent. */
   async readWaiting() {
     try {
@@ -181,6 +203,7 @@ export class App extends EventTarget {
   /** The session is over: nothing of it stays on this page, or on this device. @param {any} [why] */
   async leave(why) {
     this.state = null;
+    this.held = null;
     this.ended = why ?? null;
     this.waiting = [];
     this.feedAt = 0;
@@ -197,6 +220,10 @@ export class App extends EventTarget {
   /** Shows the view that the address asks for. */
   show() {
     if (!this.#started) return;
+    if (this.held) {
+      this.held();
+      return;
+    }
     const { name, arg } = parse(location.hash);
     const views = this.state ? inside : outside;
     if (!Object.hasOwn(views, name)) {

@@ -28,6 +28,7 @@ export function showCode(app, code, address, lead, then) {
   const said = el("p.hint", { role: "status" });
   const saved = keepers(app, code, address, said);
   addEventListener("beforeunload", stay);
+  app.held = () => last.say(t("code.first"));
   app.shell.show({
     name: "code", title: t("code.shown.title"),
     root: el("div.view.outside.code", null,
@@ -43,6 +44,7 @@ export function showCode(app, code, address, lead, then) {
             return;
           }
           removeEventListener("beforeunload", stay);
+          app.held = null;
           then();
         },
       })),

@@ -42,6 +42,12 @@ function keep(draft) {
   }
 }
 
+/** Puts a text that was not sent back, behind what is being written. @param {string} text */
+export function giveBack(text) {
+  const draft = kept();
+  keep({ text: draft.text ? `${draft.text}\n\n${text}` : text, key: crypto.randomUUID() });
+}
+
 /**
  * The form for a post.
  * @param {import("./app.js").App} app

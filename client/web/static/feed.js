@@ -5,7 +5,7 @@ import { el, fill } from "./el.js";
 import { waitingArticle } from "./post.js";
 import { postsOf } from "./posts.js";
 import { link } from "./router.js";
-import { t } from "./words.js";
+import { plural, t } from "./words.js";
 
 /**
  * @param {import("./app.js").App} app
@@ -14,12 +14,18 @@ import { t } from "./words.js";
 export function feed(app) {
   const { timeline } = app;
   const waiting = el("section.outbox", { "aria-label": t("feed.outbox"), hidden: true });
-  const posts = postsOf(timeline, { label: t("feed.title"), none, unseen: (count) => app.shell.setUnseen(count) });
+  const posts = postsOf(timeline, { label: t("feed.title"), none, unseen });
   const writing = compose(app, (post) => {
     if (post.waiting) app.readWaiting();
     else timeline.news({ posts: [post], cursor: "" });
   });
   const root = el("div.view.feed", null, el("h1", null, t("feed.title")), writing.root, waiting, posts.root);
+
+  /** @param {number} count */
+  function unseen(count) {
+    app.shell.setUnseen(count);
+    if (count) app.say(plural("feed.new", count));
+  }
 
   function drawWaiting() {
     waiting.hidden = app.waiting.length === 0;

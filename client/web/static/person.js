@@ -23,6 +23,14 @@ export function person(app, address) {
   const root = el("div.view.someone", null, el("div.hero", null, face(address), el("h1", null, who(address))), standing, trouble, posts.root);
   posts.root.hidden = true;
   let reading = false;
+  /** @type {(() => void)[]} */
+  let ends = [];
+
+  /** Posts of this person that have just come. @param {import("./port.js").Post[]} some */
+  function came(some) {
+    const theirs = some.filter((post) => post.author === address);
+    if (reading && theirs.length) timeline.news({ posts: theirs, cursor: "" });
+  }
 
   /** Shows the posts, where they are open to us. */
   function open() {
@@ -85,10 +93,12 @@ export function person(app, address) {
     name: "person", title: address, root,
     shown() {
       app.addEventListener("friends", read);
+      ends = [app.port.on("news", (page) => came(page.posts)), app.port.on("posted", ({ post }) => came([post]))];
       read();
     },
     closed() {
       app.removeEventListener("friends", read);
+      for (const end of ends) end();
       if (reading) posts.closed();
     },
   };

@@ -5,6 +5,7 @@
 /** @typedef {{posts: Post[], cursor: string, notices?: string[], problems?: Failure[], hidden?: number, kept?: boolean}} Page */
 /** @typedef {{address: string, state: "friend" | "incoming" | "outgoing" | "deleted", verified: boolean, keys: string, keys_changed?: boolean, undelivered?: boolean, note?: string}} Friend */
 /** @typedef {{size: number, rows: string[]}} QR */
+/** @typedef {{key: string, post?: Post, error?: Failure}} Settled  what came of a post that waited */
 
 /** What the worker says where a call fails. */
 export class Failure extends Error {
@@ -89,8 +90,12 @@ export class Port extends EventTarget {
     const call = this.#open.get(message.id);
     if (!call) return;
     this.#open.delete(message.id);
-    if (message.error) call.reject(new Failure(message.error));
-    else call.resolve(message.result);
+    if (!message.error) {
+      call.resolve(message.result);
+      return;
+    }
+    call.reject(new Failure(message.error));
+    if (message.error.code === "session-ended") this.dispatchEvent(new CustomEvent("ended", { detail: message.error }));
   }
 
   /** The worker has stopped: nothing that is open will be answered. @param {string} detail */

@@ -25,6 +25,7 @@ export function postsOf(timeline, o) {
   let timer = 0;
   let open = false;
   let first = true;
+  let told = 0;
 
   function draw() {
     if (!open) return;
@@ -32,7 +33,7 @@ export function postsOf(timeline, o) {
     const unseen = reading ? timeline.posts.filter((post) => !seen.has(post.id) && newer(post)).length : 0;
     fresh.hidden = unseen === 0;
     if (unseen) fresh.textContent = plural("feed.new", unseen);
-    o.unseen?.(unseen);
+    if (unseen !== told) o.unseen?.(told = unseen);
     const items = reading ? timeline.posts.filter((post) => seen.has(post.id) || !newer(post)) : timeline.posts;
     for (const post of items) seen.add(post.id);
     list.set(items, timeline.more);
@@ -47,6 +48,7 @@ export function postsOf(timeline, o) {
   }
 
   function say() {
+    list.feed.setAttribute("aria-busy", String(timeline.loading));
     fill(about,
       ...timeline.notices.map((notice) => el("p.notice", { lang: "en" }, oneLine(notice))),
       ...timeline.problems.map((problem) => box(problem)));

@@ -8,7 +8,7 @@ import { box } from "./errors.js";
 import { field, form } from "./form.js";
 import { worker } from "./friends.js";
 import { face, icon, qr, who } from "./marks.js";
-import { link, replace } from "./router.js";
+import { link } from "./router.js";
 import { dayTime, machineTime, oneLine } from "./text.js";
 import { plural, t } from "./words.js";
 
@@ -215,7 +215,6 @@ export function deletion(app) {
         }
         await callWithCode(app.port, "deleteAccount", { password: pass.value });
         await app.leave();
-        replace("welcome");
         app.say(t("delete.done"));
       },
       wrong: (error) => sayAt(error, { "wrong-password": pass }),

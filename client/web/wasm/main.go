@@ -30,8 +30,8 @@ func main() {
 
 // failed says why nothing can be called.
 type failed struct {
-	Code   port.Code `json:"code"`
-	Detail string    `json:"detail"`
+	Code   port.Cause `json:"code"`
+	Detail string     `json:"detail"`
 }
 
 func run(args []string) error {
