@@ -6,7 +6,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN go generate ./client/web
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /out/ ./node/peerbrain-node
+RUN CGO_ENABLED=0 go build -tags nethttpomithttp2 -trimpath -ldflags "-s -w" -o /out/ ./node/peerbrain-node
 
 FROM alpine:3.22.1
 RUN adduser -D -H -u 10001 peerbrain && install -d -m 700 -o peerbrain -g peerbrain /data

@@ -45,7 +45,6 @@ func NewHTTPTransport() *HTTPTransport {
 				}
 				return dialer.DialContext(ctx, network, at)
 			},
-			ForceAttemptHTTP2:      true,
 			DisableCompression:     true,
 			TLSHandshakeTimeout:    dialTimeout,
 			ResponseHeaderTimeout:  answerTimeout,

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -41,6 +42,9 @@ var fixed = []string{"index.html", "sw.js"}
 
 // names are those that a file may have: they stand in URLs as they are.
 var names = regexp.MustCompile(`^([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.(html|css|js|json|svg|txt|wasm)$`)
+
+//go:embed build.go
+var self []byte
 
 func main() {
 	if err := build(); err != nil {
@@ -304,21 +308,20 @@ func output(name string, args ...string) (string, error) {
 
 // compress adds what files are as brotli. One that an earlier run of the same program has
 // made is taken as it is.
-func compress(files, made map[string][]byte) error {
-	self, err := stamp()
+func compress(files, made map[string][]byte) (err error) {
+	made[".made"], err = stamp()
 	if err != nil {
 		return err
 	}
-	made[".made"] = self
 	before, _ := os.ReadFile(filepath.Join(dist, ".made")) // whatever is wrong with it: all is made
-	same := bytes.Equal(before, self)
+	same := bytes.Equal(before, made[".made"])
 	var mu sync.Mutex
 	var work sync.WaitGroup
 	for name, b := range files {
 		work.Go(func() {
 			packed, err1 := os.ReadFile(filepath.Join(dist, filepath.FromSlash(name+".br")))
 			if was, err2 := brrr.Decompress(packed); !same || err1 != nil || err2 != nil || !bytes.Equal(was, b) {
-				packed, err1 = brrr.Compress(b, brrr.BestCompression)
+				packed, err1 = pack(b)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -327,6 +330,20 @@ func compress(files, made map[string][]byte) error {
 	}
 	work.Wait()
 	return err
+}
+
+// pack compresses as well as brotli can, with the largest window that browsers take.
+func pack(b []byte) ([]byte, error) {
+	var packed bytes.Buffer
+	w, err := brrr.NewWriterOptions(&packed, brrr.BestCompression, brrr.WriterOptions{LGWin: 24, SizeHint: uint(len(b))})
+	if err == nil {
+		_, err = w.Write(b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = w.Close()
+	return packed.Bytes(), err
 }
 
 // stamp tells this program from others that would compress otherwise.
@@ -339,7 +356,7 @@ func stamp() ([]byte, error) {
 	if i < 0 {
 		return nil, errors.New("the program does not know what it compresses with")
 	}
-	return []byte(info.Deps[i].Version + "\n"), nil
+	return []byte(info.Deps[i].Version + " " + sum(self) + "\n"), nil
 }
 
 // write writes a file unless it is there, so that go build sees no change.

@@ -39,7 +39,7 @@ func dockerfileFaults(t *testing.T, text string) (faults []string) {
 			page = built == ""
 		case word == "RUN" && strings.Contains(rest, "go build"):
 			built = fields[len(fields)-1]
-			if !strings.Contains(rest, "CGO_ENABLED=0") || !strings.Contains(rest, `-trimpath -ldflags "-s -w"`) {
+			if !strings.Contains(rest, "CGO_ENABLED=0") || !strings.Contains(rest, `-tags nethttpomithttp2 -trimpath -ldflags "-s -w"`) {
 				fault("%s: not as `make build` builds", rest)
 			}
 		case word == "COPY" && !strings.HasPrefix(rest, "--from"):

@@ -60,7 +60,7 @@ func built(t testing.TB) string {
 		if b.dir, b.err = os.MkdirTemp("", "peerbrain-story-"); b.err != nil {
 			return
 		}
-		b.err = build(root, b.dir, slices.Concat(detector, []string{"-trimpath", "-ldflags", "-s -w", "./" + nodeBinary, "./" + peerBinary})...) // as make build does
+		b.err = build(root, b.dir, slices.Concat(detector, []string{"-tags", "nethttpomithttp2", "-trimpath", "-ldflags", "-s -w", "./" + nodeBinary, "./" + peerBinary})...) // as make build does
 	})
 	if b.err != nil {
 		t.Fatal(b.err)
