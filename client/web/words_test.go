@@ -146,7 +146,7 @@ func codesOf(t *testing.T, module string) (codes []string) {
 	return codes
 }
 
-var faultCodes = regexp.MustCompile(`(?m)^\s+[cC]ode\w+\s+Code = "([a-z-]+)"`)
+var faultCodes = regexp.MustCompile(`(?m)^\s+[cC]ode\w+\s+Cause = "([a-z-]+)"`)
 
 // Whatever code the worker has, the page has a sentence and a next step for it.
 func TestEveryFaultHasWords(t *testing.T) {
