@@ -26,6 +26,7 @@ race: web ## run all tests with the race detector
 lint: ## check format, vet and staticcheck
 	@files=$$(gofmt -l .) || exit 1; test -z "$$files" || { echo "not formatted:" $$files >&2; exit 1; }
 	go vet ./...
+	GOOS=js GOARCH=wasm go vet ./client/web/wasm
 	$(STATICCHECK) ./...
 
 # A run that only overstepped its time is tried once more: go.dev/issue/75804.

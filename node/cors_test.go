@@ -44,6 +44,31 @@ func TestParseOrigins(t *testing.T) {
 	}
 }
 
+// FuzzOrigins holds each origin that is accepted to be one that a browser may send: the
+// same list is read of it again, and no answer ever has another.
+func FuzzOrigins(f *testing.F) {
+	f.Add("https://a.example, http://127.0.0.1:8800")
+	f.Add("http://[::1]:1,*")
+	f.Fuzz(func(t *testing.T, list string) {
+		all, err := ParseOrigins(list)
+		if err != nil {
+			return
+		}
+		again, err := ParseOrigins(strings.Join(all, ","))
+		if err != nil || !slices.Equal(again, all) {
+			t.Errorf("%q was read as %q, and that as %q (%v)", list, all, again, err)
+		}
+		for _, origin := range all {
+			if strings.ContainsAny(origin, " ,*?#@\r\n\x00") || strings.Count(origin, "/") != 2 || origin != strings.ToLower(origin) {
+				t.Errorf("%q is no origin", origin)
+			}
+			if h := all.headers(wire.PathSession, []string{origin}); len(h) != 3 || h[1][1] != origin {
+				t.Errorf("%q is answered with %q", origin, h)
+			}
+		}
+	})
+}
+
 // shared lists the headers of an answer that are about other origins.
 func shared(h http.Header) (all []string) {
 	for name, values := range h {

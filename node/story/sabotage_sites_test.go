@@ -30,7 +30,7 @@ var (
 	verifying = []string{"federation", "federation/wire", "keyservice", "client/internal/seal", "client", "node"}
 	// Files that serve the operator, the network below or the disk.
 	otherFiles = []string{
-		"federation/failure.go", "client/folder.go", "client/folder_unix.go", "client/folder_windows.go",
+		"federation/failure.go", "client/database_js.go", "client/folder.go", "client/folder_unix.go", "client/folder_windows.go",
 		"node/acme.go", "node/admin.go", "node/config.go", "node/configfile.go", "node/flight.go", "node/listen.go", "node/node.go", "node/rule.go", "node/rulefile.go", "node/run.go", "node/stores.go", "node/tls.go", "node/tlsconfig.go",
 	}
 	// Functions that make something out of what the caller has.
