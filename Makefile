@@ -125,4 +125,4 @@ cover: ## print the coverage of each package by all tests
 
 clean: ## remove what web, build and demo made
 	rm -rf bin demo-data
-	git clean -fdXq client/web/dist
+	find client/web/dist -mindepth 1 ! -name .gitignore -delete

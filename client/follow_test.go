@@ -227,3 +227,32 @@ func TestFollowEnds(t *testing.T) {
 		t.Errorf("without event streams: %v", err)
 	}
 }
+
+// Hear tells of friends, and of the node when it goes away and when it is back, each time
+// once, however often it is tried meanwhile.
+func TestHear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		away := wire.Errorf(wire.Unavailable, "node", "away")
+		f, _, _ := s.bob.follows(func(ctx context.Context, n int) (io.ReadCloser, *Response, error) {
+			switch n {
+			case 0:
+				return body("event: friends\ndata: {}\n\n"), nil, nil
+			case 1, 2, 4:
+				return nil, nil, away
+			case 3:
+				return body(""), nil, nil
+			}
+			return body("event: friends\ndata: {}\n\n" + feedEvent + "event: friends\ndata: {}\n\n"), nil, nil
+		})
+		var told []string
+		f.Hear(func(up bool) { told = append(told, fmt.Sprint("link ", up)) }, func() { told = append(told, "friends") })
+		s.bob.must(f.Wait(t.Context()))
+		want := []string{"friends", "link false", "link true", "link false", "link true", "friends", "friends"}
+		if !slices.Equal(told, want) {
+			t.Errorf("told of %q, want %q", told, want)
+		}
+		f.Close()
+		f.Close()
+	})
+}

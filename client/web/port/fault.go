@@ -95,6 +95,8 @@ func faultOf(method string, err error) *Fault {
 		f.Code = codeWeakPassword
 	case f.Kind == wire.Invalid && f.Field == "code":
 		f.Code = codeWrongFactor
+	case f.Kind == wire.Conflict && f.Field == "session": // somebody else is logged in
+		f.Code = codeBadInput
 	case f.Kind == wire.Exist && f.Field == "handle":
 		f.Code = codeNameTaken
 	case f.Kind == wire.NotExist && f.Field == "friend" && method != "friend.add":

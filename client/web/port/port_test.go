@@ -210,6 +210,8 @@ func TestFaults(t *testing.T) {
 		{"friend.add", wire.Errorf(wire.NotExist, "friend", "nobody"), codeNotFound},
 		{"read", wire.Errorf(wire.NotExist, "friend", "no friend"), codeNotFriend},
 		{"post", wire.Errorf(wire.TooLarge, "post", "too long"), codeTooLong},
+		{"login", wire.Errorf(wire.Conflict, "session", "somebody else is logged in"), codeBadInput},
+		{"post", wire.Errorf(wire.Conflict, "post", "other devices write"), codeNodeBusy},
 		{"post", context.DeadlineExceeded, codeNodeAway},
 		{"post", &wire.Error{Kind: wire.Unavailable, RetryAfter: 1}, codeNodeBusy},
 		{"passwd", client.ErrPresentPassword, codeWrongPassword},
