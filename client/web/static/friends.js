@@ -12,16 +12,22 @@ import { has, t } from "./words.js";
 /** @typedef {import("./app.js").App} App */
 /** @typedef {import("./port.js").Friend} Friend */
 
-/** What is known of somebody's keys, as people say it. @param {Friend} friend */
+/**
+ * What is known of somebody's keys, as people say it. New keys of who is more than a
+ * stranger are remembered, and nobody else was asked about them: a page reaches only the
+ * person's own node.
+ * @param {Friend} friend
+ */
 export function keysSaid(friend) {
-  const keys = friend.keys_changed ? "changed" : friend.verified ? "verified" : friend.keys;
+  const known = friend.keys === "new" && friend.state !== "incoming" ? "unasked" : friend.keys;
+  const keys = friend.keys_changed ? "changed" : friend.verified ? "verified" : known;
   return has(`keys.${keys}`) ? { mark: keys, words: t(`keys.${keys}`), why: t(`keys.${keys}.why`) } : null;
 }
 
 /** A badge for the keys. @param {Friend} friend */
 export function badge(friend) {
   const said = keysSaid(friend);
-  return said && el(`span.badge.${said.mark}`, { title: said.why, "data-test": "keys", "data-keys": said.mark }, said.mark === "verified" && icon("check"), said.words);
+  return said && el(`span.badge.${said.mark}`, { title: said.why, "data-test": "keys", "data-keys": friend.keys }, said.mark === "verified" && icon("check"), said.words);
 }
 
 /**
