@@ -19,6 +19,9 @@ import (
 // builder compiles build.go.
 func builder(t *testing.T) string {
 	t.Helper()
+	if _, err := os.ReadFile("build.go"); err != nil { // so that go test's cache knows another from this
+		t.Fatal(err)
+	}
 	out := filepath.Join(t.TempDir(), "build")
 	if runtime.GOOS == "windows" {
 		out += ".exe"
@@ -105,7 +108,11 @@ func TestBuilds(t *testing.T) {
 		t.Errorf("got %q", script)
 	}
 	_, _, core := s.Answer(s.Root()+"peerbrain.wasm", "", "")
-	if !bytes.HasPrefix(core, []byte("\x00asm")) || bytes.Contains(core, []byte(one)) || bytes.Contains(core, []byte(runtime.GOROOT())) {
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(core, []byte("\x00asm")) || bytes.Contains(core, []byte(one)) || bytes.Contains(core, bytes.TrimSpace(goroot)) {
 		t.Error("the WebAssembly is none, or tells where it was built")
 	}
 

@@ -92,6 +92,18 @@ func TestNodeServesPage(t *testing.T) {
 	}
 }
 
+// TestBinariesAreSmall bounds what people and operators download, the page included.
+func TestBinariesAreSmall(t *testing.T) {
+	undetected(t)
+	t.Parallel()
+	thePage(t)
+	for name, most := range map[string]int64{"peerbrain-node": 20e6, "peerbrain": 12e6} {
+		if size := must(os.Stat(filepath.Join(built(t), name))).Size(); size > most {
+			t.Errorf("%s has %.2f MB, %.0f are allowed", name, float64(size)/1e6, float64(most)/1e6)
+		}
+	}
+}
+
 // lied is a lie about the page: what is wrong in which answer, and what is said of it.
 type lied struct {
 	name, path string
