@@ -100,6 +100,7 @@ type reply struct {
 	value       any    // what the body is the JSON of, unless it is nil
 	retryAfter  int64  // s, 0 for none
 	cache       string // how long it may be kept; not at all if empty
+	checkpoint  []byte // that a log has signed, and that does not go with what is asked
 
 	events func(net.Conn) // writes an endless body, in place of all others
 }
