@@ -78,7 +78,7 @@ func (t *FetchTransport) fetch(ctx context.Context, r *Request, accept, lastEven
 	abort := js.Global().Get("AbortController").New()
 	stop := context.AfterFunc(ctx, func() { abort.Call("abort") })
 	promise, err := try(js.Global(), "fetch", t.origin+r.Path, map[string]any{
-		"method": r.Method, "headers": headers(r, accept, lastEvent), "body": bodyOf(r), "signal": abort.Get("signal"),
+		"method": r.Method, "headers": headers(r, accept, lastEvent), "body": sentBody(r), "signal": abort.Get("signal"),
 		"credentials": "omit", "redirect": "error", "cache": "no-store", "referrerPolicy": "no-referrer",
 	})
 	var answer js.Value
@@ -116,7 +116,7 @@ func headers(r *Request, accept, lastEvent string) map[string]any {
 	return h
 }
 
-func bodyOf(r *Request) js.Value {
+func sentBody(r *Request) js.Value {
 	if r.Body == nil {
 		return js.Undefined()
 	}

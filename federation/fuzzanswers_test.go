@@ -21,7 +21,7 @@ func FuzzAnswers(f *testing.F) {
 		f.Add(uint16(k.Status()), wire.MediaProblem, wire.EncodeJSON(wire.Problem{Status: k.Status(), Code: k, Detail: "d\u202e"}))
 	}
 	f.Fuzz(func(t *testing.T, status uint16, contentType string, body []byte) {
-		err := answer{int(status), contentType, body}.problem(nodeA)
+		err := answer{status: int(status), contentType: contentType, body: body}.problem(nodeA)
 		if err == nil {
 			for _, out := range []any{new(wire.NodeDocumentReply), new(wire.KeysReply), new(wire.PeerFriendReply), new(wire.SyncReply)} {
 				if err := wire.DecodeJSON(body, out); err != nil && wire.KindOf(err) == wire.Internal {

@@ -39,6 +39,7 @@ type message struct {
 type answer struct {
 	status      int
 	contentType string
+	seen        string // wire.HeaderCheckpoint
 	body        []byte
 }
 
@@ -131,6 +132,7 @@ func (c *Client) do(r *http.Request, node wire.NodeName, limit int64) (answer, e
 	defer res.Body.Close()
 	c.timed(node, res.Header.Get("Date"), before, c.now())
 	a := answer{status: res.StatusCode}
+	a.seen = res.Header.Get(wire.HeaderCheckpoint)
 	a.contentType, _, _ = strings.Cut(res.Header.Get("Content-Type"), ";")
 	if a.status != http.StatusOK {
 		limit = maxProblem

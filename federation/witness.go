@@ -3,6 +3,7 @@ package federation
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 
@@ -10,10 +11,12 @@ import (
 )
 
 // A WitnessAnswer is what a witness has answered to a checkpoint (c2sp.org/tlog-witness):
-// a line of a signature with 200, a size with 409.
+// a line of a signature with 200, a size with 409. A node that does not cosign shows with
+// it what it cosigned last, as the log has signed it.
 type WitnessAnswer struct {
 	Status int
 	Body   []byte
+	Seen   []byte             // a checkpoint; nil for none
 	By     *wire.NodeDocument // of the node that was asked; nil for a URL
 }
 
@@ -61,5 +64,8 @@ func (c *Client) askWitness(ctx context.Context, node wire.NodeName, out Witness
 		return out, unreachable(node, err)
 	}
 	out.Status, out.Body = a.status, a.body
+	if seen, err := base64.StdEncoding.DecodeString(a.seen); err == nil && len(seen) > 0 {
+		out.Seen = seen
+	}
 	return out, nil
 }

@@ -101,6 +101,16 @@ func (a *AddCheckpoint) SignedBy(keys ...note.Verifier) error {
 	return nil
 }
 
+// Signature returns the checkpoint with one line below it: that of the first of these keys
+// which has signed it. nil where none has.
+func (a *AddCheckpoint) Signature(keys ...note.Verifier) []byte {
+	n, err := note.Open(a.Signed, note.VerifierList(keys...))
+	if err != nil {
+		return nil
+	}
+	return fmt.Appendf(nil, "%s\n%s%s %s\n", n.Text, signatureDash, n.Sigs[0].Name, n.Sigs[0].Base64)
+}
+
 // NodeVerifier returns the key of the log of a node, for SignedBy.
 func NodeVerifier(origin string, key wire.NodeLogKey) (note.Verifier, error) {
 	return logVerifier(origin, key)

@@ -86,6 +86,7 @@ type Log struct {
 	tree    atomic.Pointer[tree]
 	reading sync.Mutex
 	signed  atomic.Pointer[[]byte] // a checkpoint with the lines of witnesses
+	closed  atomic.Pointer[error]  // why nothing is added any more
 	forgot  atomic.Uint64          // how often it was said that others may have appended
 	read    atomic.Uint64          // of these, what tree has taken in
 }
@@ -133,6 +134,30 @@ func (l *Log) shown(t *tree) []byte {
 		return *note
 	}
 	return t.checkpoint
+}
+
+// Close lets nothing be added any more, nor signed: whoever tries gets err. What is in the
+// log is shown as before.
+func (l *Log) Close(err error) { l.closed.Store(&err) }
+
+// Closed returns why nothing is added any more; nil while something is.
+func (l *Log) Closed() error {
+	if err := l.closed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Holds reports whether the newest tree that was kept is that of a checkpoint, or has grown
+// out of it.
+func (l *Log) Holds(ctx context.Context, c Checkpoint) (bool, error) {
+	l.Forget()
+	t, err := l.current(ctx)
+	if err != nil || c.Size > t.size {
+		return false, err
+	}
+	root, err := tlog.TreeHash(int64(c.Size), l.reader(ctx, t))
+	return wire.Hash(root) == c.Root, err
 }
 
 // Key returns the key that verifies the checkpoints.
@@ -210,6 +235,12 @@ func (l *Log) write(ctx context.Context, batch []*adding) error {
 		}
 		if next.size == t.size && t.checkpoint != nil {
 			return nil
+		}
+		if err := l.Closed(); err != nil {
+			if len(batch) == 0 && t.checkpoint != nil {
+				return nil // what nobody has signed stays so
+			}
+			return err
 		}
 		err = l.ledger.Append(ctx, a)
 		if err == nil {

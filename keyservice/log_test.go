@@ -229,6 +229,52 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// TestClosedLog: nothing is added to a log that is closed, nor signed, not even what an
+// interruption has left; what is in it is shown as before.
+func TestClosedLog(t *testing.T) {
+	m := newMemoryLog()
+	l := openTestLog(t, m)
+	must(l.Prove(t.Context(), testLeaf(1)))
+	c := checkLog(t, l)
+	kept := 0
+	m.interrupt = func() bool { kept++; return kept > 1 }
+	if err := l.Add(t.Context(), testLeaf(2)); err != errInterrupted {
+		t.Fatal(err)
+	}
+	m.interrupt = nil
+	why := wire.Errorf(wire.Unavailable, "log", "closed")
+	again := NewLog(testOrigin, testLogSecret, m)
+	again.Close(why)
+	for _, closed := range []*Log{l, again} {
+		closed.Close(why)
+		if err := closed.Ready(t.Context()); err != nil {
+			t.Errorf("what an interruption has left: %v", err)
+		}
+		for n := 2; n < 4; n++ {
+			if _, err := closed.Prove(t.Context(), testLeaf(n)); err != error(why) {
+				t.Errorf("leaf %d: %v", n, err)
+			}
+		}
+		if got := checkLog(t, closed); got != c {
+			t.Errorf("%+v is signed, after %+v", got, c)
+		}
+		if _, err := closed.Prove(t.Context(), testLeaf(1)); err != nil {
+			t.Errorf("a leaf that is in it: %v", err)
+		}
+		for _, one := range []struct {
+			Checkpoint
+			want bool
+		}{{c, true}, {Checkpoint{c.Size, wire.Hash{1}}, false}, {Checkpoint{c.Size + 1, c.Root}, false}} {
+			if holds, err := closed.Holds(t.Context(), one.Checkpoint); err != nil || holds != one.want {
+				t.Errorf("it holds %+v: %v, %v", one.Checkpoint, holds, err)
+			}
+		}
+	}
+	if m := openTestLog(t, m); checkLog(t, m).Size != 2 { // restored, as it were
+		t.Error("the leaf that was left is lost")
+	}
+}
+
 // Three levels of tiles, of a tree that was read from the ledger.
 func TestLogIsHigh(t *testing.T) {
 	if testing.Short() {

@@ -35,6 +35,9 @@ func (n *Node) Register(ctx context.Context, r wire.RegisterRequest) (wire.Regis
 	case !errors.Is(err, wire.NotExist):
 		return wire.RegisterReply{}, err
 	}
+	if err := n.keyLog.Closed(); err != nil {
+		return wire.RegisterReply{}, err
+	}
 	if _, err := n.ownKeys.Register(ctx, chain.Statements()); err != nil {
 		return wire.RegisterReply{}, err
 	}

@@ -135,7 +135,7 @@ func (n *Node) cosignLoop() {
 		case <-time.After(n.every / 10):
 		}
 		size, err := n.keyLog.Size(n.ctx)
-		if err != nil || !n.leads() { // an error is logged where it is in the way of people
+		if err != nil || !n.leads() || n.keyLog.Closed() != nil { // an error is logged where it is in the way of people
 			continue
 		}
 		now := n.witnessesNow()
@@ -220,6 +220,9 @@ func (n *Node) cosignedBy(old uint64, ask showing) (size uint64, err error) {
 			return 0, err
 		}
 		w, answer, err := ask(n.ctx, request.Format())
+		if err == nil && answer.Status != 200 {
+			err = n.doubt(n.ctx, answer.Seen)
+		}
 		if err != nil {
 			return 0, err
 		}

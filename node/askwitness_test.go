@@ -272,16 +272,22 @@ func (n neighbour) AddCheckpoint(ctx context.Context, _ wire.NodeName, body []by
 	if err != nil {
 		return a, err
 	}
+	if a.By, err = wire.OpenNodeDocument(n.Document(), n.name); err != nil {
+		return a, err
+	}
 	line, err := n.cosign(ctx, asked)
 	var stale staleSize
-	if errors.As(err, &stale) {
-		return federation.WitnessAnswer{Status: 409, Body: fmt.Appendln(nil, uint64(stale))}, nil
+	var not *notCosigned
+	switch {
+	case errors.As(err, &not) && errors.As(err, &stale):
+		return federation.WitnessAnswer{Status: 409, Body: fmt.Appendln(nil, uint64(stale)), Seen: not.seen, By: a.By}, nil
+	case errors.As(err, &not):
+		return federation.WitnessAnswer{Status: 422, Body: []byte(err.Error()), Seen: not.seen, By: a.By}, nil
 	}
 	if err != nil {
 		return a, err
 	}
-	doc, err := wire.OpenNodeDocument(n.Document(), n.name)
-	return federation.WitnessAnswer{Status: 200, Body: line, By: doc}, err
+	return federation.WitnessAnswer{Status: 200, Body: line, By: a.By}, nil
 }
 
 func (n neighbour) AddCheckpointAt(context.Context, *url.URL, []byte) (federation.WitnessAnswer, error) {

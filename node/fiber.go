@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -346,6 +347,9 @@ func send(c *fasthttp.RequestCtx, r reply) {
 	}
 	if r.retryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(r.retryAfter, 10))
+	}
+	if len(r.checkpoint) > 0 {
+		h.Set(wire.HeaderCheckpoint, base64.StdEncoding.EncodeToString(r.checkpoint))
 	}
 	if r.status == fiber.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")

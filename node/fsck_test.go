@@ -73,7 +73,7 @@ func newCheckable(t *testing.T) *checkable {
 		put("peer/"+string(south), &peerRecord{Version: recordVersion, Root: root, Document: document, Fetched: now, Changes: changes}),
 		put(domainKey(south), &domainRecord{recordVersion}),
 		put(cosignedKey(asked.New.Size), &cosignedRecord{recordVersion, asked.Signed}),
-		put(seenKey(south), &seenRecord{recordVersion, 1, 2, wire.Hash{3}}),
+		put(seenKey(south), &seenRecord{recordVersion, 1, 2, wire.Hash{3}, nil}),
 		put(ruleKey("evil.example"), &ruleRecord{recordVersion, RuleBlock, now}),
 		put(highWaterKey, &highWaterRecord{recordVersion, now}),
 		put(regainKey, &regainRecord{recordVersion, now}),

@@ -370,6 +370,15 @@ func (d *side) logProblem(ctx context.Context, id *logIdentity) (string, error) 
 	return "", nil
 }
 
+// behind says of a closed log what was seen of it.
+func (d *side) behind(id *logIdentity) (problem, repair string) {
+	c, err := keyservice.OpenCheckpoint(id.Seen, id.Log.Origin(d.f.report.Name), id.secret().Public())
+	if err != nil {
+		return fmt.Sprintf("what is said to be seen of the log is not signed by it: %v", err), ""
+	}
+	return fmt.Sprintf("the log is closed: it was signed with %d leaves that are not these", c.Size), "run peerbrain-node backup, and then restore that file: another log begins"
+}
+
 // judgeSigned looks for the checkpoint of a log that the node has shown. It is signed
 // again, over the leaves that are here.
 func (d *side) judgeSigned(ctx context.Context) error {

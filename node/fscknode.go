@@ -83,6 +83,9 @@ func (d *side) judgeNode(ctx context.Context, rec store.Record) error {
 			if one.Problem, err = d.logProblem(ctx, &id); err != nil {
 				return err
 			}
+			if one.Problem == "" && len(id.Seen) > 0 {
+				one.Problem, one.Repair = d.behind(&id)
+			}
 			if err := d.judgeSigned(ctx); err != nil {
 				return err
 			}

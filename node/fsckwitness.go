@@ -57,6 +57,11 @@ func (d *side) judgeSeen(_ context.Context, rec store.Record) error {
 	} else if problem = decodeStrictly(rec, &r); problem == "" && (other != (r.Number == 0) || max(r.Number, r.Size) > wire.MaxInteger) {
 		problem = fmt.Sprintf("number %d and size %d are of no log", r.Number, r.Size)
 	}
+	if problem == "" && len(r.Signed) > 0 {
+		if c, err := keyservice.ReadCheckpoint(r.Signed); err != nil || c.Size != r.Size || c.Root != r.Root {
+			problem = "what the log has signed is another checkpoint"
+		}
+	}
 	if problem != "" {
 		d.wrong(Finding{
 			Key: rec.Key, Problem: problem, Person: ofLog, Repair: "remove it: the node cosigns with another key after its next start, since it does not know what it said with this one",

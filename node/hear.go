@@ -278,6 +278,8 @@ func (n *Node) heard(ctx context.Context, copied bool, key string) error {
 	switch kind, _, _ := strings.Cut(key, "/"); {
 	case key == documentKey:
 		return n.loadDocument(ctx)
+	case key == logKey:
+		return n.heardOfLog(ctx)
 	case kind == "friend":
 		if p, err := parseFriendKey(key); err == nil {
 			return n.refollow(ctx, p)
@@ -367,7 +369,7 @@ func (n *Node) forgetAll() {
 		n.keyLog.Forget()
 	}
 	_ = n.spawn(func() {
-		err := errors.Join(n.loadDocument(n.ctx), n.heardOfRules(n.ctx), n.refollowAll(n.ctx))
+		err := errors.Join(n.loadDocument(n.ctx), n.heardOfLog(n.ctx), n.heardOfRules(n.ctx), n.refollowAll(n.ctx))
 		if n.keyLog != nil {
 			err = errors.Join(err, n.readCosigned(n.ctx, false))
 		}

@@ -144,6 +144,7 @@ var keptRows = []keptRow{
 	{"logtile/<level16>/<n16>", keptPublic, aboutCount, "level16 n16 Hashes"},
 	{"logtop/<size16>", keptPublic, aboutCount, "size16 Checkpoint"},
 	{"cosigned/<size16>", keptPublic, aboutCount, "size16 Note"},
+	{"node/log", keptPublic, aboutCount, "Seen"},
 
 	{"vault/<account>", keptPublic, aboutAddress, "account"},
 	{"vault/<account>", keptHere, aboutLogins, "Era Keeper"},
@@ -205,8 +206,8 @@ var keptRows = []keptRow{
 	{"NodeKey", keptPublic, aboutNode, "Purpose Key NotBefore NotAfter"},
 	{"RootChange", keptPublic, aboutNode, "Signature Name Old New Created"},
 	{"peer/<node>", keptHere, aboutWork, "node Root Fetched"},
-	{"witness/<domain>/<node>", keptHere, aboutWork, "domain node Number Size Root"},
-	{"witness/-/<origin>", keptHere, aboutWork, "origin Number Size Root"},
+	{"witness/<domain>/<node>", keptHere, aboutWork, "domain node Number Size Root Signed"},
+	{"witness/-/<origin>", keptHere, aboutWork, "origin Number Size Root Signed"},
 	{"domain/<domain>/<node>", keptHere, aboutWork, "domain node"},
 	{"rule/<name>", keptHere, aboutWork, "name Rule Made"},
 	{"nonce/<expires16>/<node>/<nonce>", keptHere, aboutWork, "expires16 node nonce value"},

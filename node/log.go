@@ -24,6 +24,7 @@ type logIdentity struct {
 	Version uint64                `cbor:"1,keyasint"`
 	Seed    wire.Hidden[[32]byte] `cbor:"2,keyasint"`
 	Log     wire.NodeLog          `cbor:"3,keyasint"`
+	Seen    wire.Bytes            `cbor:"4,keyasint,omitempty"` // a checkpoint of it that it does not hold (closedlog.go)
 }
 
 // leafRecord: log/<n16>. Commits the leaf; never changed.
@@ -146,7 +147,7 @@ func (l logLedger) Append(ctx context.Context, a keyservice.Appending) error {
 
 // openLog opens the log, or begins one.
 func (n *Node) openLog(ctx context.Context) error {
-	made := logIdentity{recordVersion, wire.Hide(random32()), wire.NodeLog{Number: uint64(max(n.now().Unix(), 1))}}
+	made := logIdentity{recordVersion, wire.Hide(random32()), wire.NodeLog{Number: uint64(max(n.now().Unix(), 1))}, nil}
 	err := n.own.Apply(ctx, putIf(logKey, &made, store.IfAbsent()))
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		return err
@@ -157,7 +158,10 @@ func (n *Node) openLog(ctx context.Context) error {
 	}
 	n.logID = id.Log
 	n.keyLog = keyservice.NewLog(id.Log.Origin(n.name), id.secret(), logLedger{n.own})
-	if err = n.keyLog.Ready(ctx); err == nil {
+	if err = n.heardOfLog(ctx); err == nil {
+		err = n.keyLog.Ready(ctx)
+	}
+	if err == nil {
 		err = dropTops(ctx, n.own)
 	}
 	if err == nil {
@@ -201,6 +205,7 @@ func (id logIdentity) renumbered(signed keyservice.Checkpoint, now time.Time) *l
 	id.Log = wire.NodeLog{
 		Number: max(id.Log.Number+1, uint64(max(now.Unix(), 0))), Before: id.Log.Number, Size: signed.Size, Root: signed.Root,
 	}
+	id.Seen = nil
 	return &id
 }
 

@@ -144,7 +144,7 @@ func announced(c store.Change) bool {
 	case "logtop", "cosigned":
 		return c.Value != nil
 	}
-	return c.Key == documentKey
+	return c.Key == documentKey || c.Key == logKey
 }
 
 // A toldStore is a store whose changes are announced.

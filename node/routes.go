@@ -110,6 +110,7 @@ type reply struct {
 	retryAfter  int64  // s, 0 for none
 	cache       string // how long it may be kept; not at all if empty
 	headers     [][2]string
+	checkpoint  []byte // that a log has signed, and that does not go with what is asked
 
 	events func(net.Conn) // writes an endless body, in place of all others
 }

@@ -190,6 +190,9 @@ func (p *Person) RenewKeys(ctx context.Context, u wire.VaultUpdate) error {
 		if chain, err = chain.Append(u.KeyStatement); err != nil {
 			return refuse(err)
 		}
+		if err := p.node.keyLog.Closed(); err != nil {
+			return err
+		}
 	}
 	if err := p.node.ahead("key_statement", chain.Newest().Created); err != nil {
 		return err

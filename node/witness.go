@@ -45,6 +45,9 @@ type seenRecord struct {
 	Number  uint64    `cbor:"2,keyasint,omitempty"` // of the log of a node
 	Size    uint64    `cbor:"3,keyasint"`
 	Root    wire.Hash `cbor:"4,keyasint"`
+	// Signed is the checkpoint as the log of a node has signed it, with that line alone.
+	// An earlier release kept none.
+	Signed wire.Bytes `cbor:"5,keyasint,omitempty"`
 }
 
 const (
@@ -58,6 +61,8 @@ const (
 	maxSeen       = 10_000
 	// seenTries is how often a record is read anew that others change meanwhile.
 	seenTries = 16
+	// maxSeenSigned is more than the checkpoint of a node has bytes.
+	maxSeenSigned = 1 << 10
 )
 
 func seenKey(node wire.NodeName) string {
@@ -147,10 +152,23 @@ func (s staleSize) Error() string {
 	return fmt.Sprintf("the log had %d leaves when it was seen last", uint64(s))
 }
 
+// A notCosigned is a staleSize, or wire.Tampered, with what was cosigned last, as the log
+// has signed it.
+type notCosigned struct {
+	error
+	seen wire.Bytes
+}
+
+// Unwrap returns the error itself.
+func (e *notCosigned) Unwrap() error { return e.error }
+
 // cosign notes a checkpoint as the newest of its log, and returns the line with which this
 // node cosigns it. Before that it errs with a staleSize where the log was seen at another
 // size than it says, and with wire.Tampered where it does not follow from what was seen.
 func (n *Node) cosign(ctx context.Context, asked *keyservice.AddCheckpoint) ([]byte, error) {
+	if n.keyLog.Closed() != nil {
+		return nil, wire.Errorf(wire.Unavailable, "", "this node goes on from an old copy, and does not know what it has cosigned")
+	}
 	w, err := n.witnessedLog(ctx, asked)
 	if err != nil {
 		return nil, err
@@ -193,15 +211,18 @@ func (n *Node) note(ctx context.Context, w witnessed, asked *keyservice.AddCheck
 		seen = seenRecord{Number: w.number}
 	}
 	if asked.Old != seen.Size {
-		return staleSize(seen.Size)
+		return &notCosigned{staleSize(seen.Size), seen.Signed}
 	}
 	if err := asked.Follows(seen.Root); err != nil {
-		return err
+		return &notCosigned{err, seen.Signed}
 	}
 	if rev != 0 && asked.New.Size == seen.Size && asked.New.Root == seen.Root {
 		return nil
 	}
-	next := seenRecord{recordVersion, w.number, asked.New.Size, asked.New.Root}
+	next := seenRecord{Version: recordVersion, Number: w.number, Size: asked.New.Size, Root: asked.New.Root}
+	if signed := asked.Signature(w.by...); w.number > 0 && len(signed) <= maxSeenSigned {
+		next.Signed = signed
+	}
 	return n.own.Apply(ctx, putIf(w.key, &next, store.IfRevision(rev)))
 }
 
@@ -240,12 +261,16 @@ func serveAddCheckpoint(ctx context.Context, a *api, r *incoming) (any, error) {
 	}
 	line, err := a.node.cosign(ctx, asked)
 	var stale staleSize
+	var seen wire.Bytes
+	if not := (*notCosigned)(nil); errors.As(err, &not) {
+		seen = not.seen
+	}
 	switch {
 	case errors.As(err, &stale):
-		return reply{status: 409, contentType: wire.MediaLogSize, body: fmt.Appendf(nil, "%d\n", uint64(stale))}, nil
+		return reply{status: 409, contentType: wire.MediaLogSize, body: fmt.Appendf(nil, "%d\n", uint64(stale)), checkpoint: seen}, nil
 	case errors.Is(err, wire.Tampered):
 		a.node.log.Warn("a log is not cosigned: it shows what contradicts what it showed before, or cannot prove that it does not", "log", asked.Origin, "size", asked.New.Size, "old", asked.Old)
-		return reply{status: 422, contentType: wire.MediaText, body: []byte(err.Error() + "\n")}, nil
+		return reply{status: 422, contentType: wire.MediaText, body: []byte(err.Error() + "\n"), checkpoint: seen}, nil
 	case err != nil:
 		return nil, err
 	}

@@ -14,6 +14,11 @@ const (
 	MediaLogSize = "text/x.tlog.size"
 )
 
+// HeaderCheckpoint is in the answer of a node that does not cosign a checkpoint (409, 422):
+// what it cosigned of that log last, a signed note with the line of the log alone, in
+// base64 with padding.
+const HeaderCheckpoint = "Tlog-Checkpoint"
+
 // Paths of the client API. Words after a colon are parameters.
 const (
 	PathDocument  = "/.well-known/peerbrain"              // GET: NodeDocumentReply

@@ -99,12 +99,12 @@ func newLiesScene(t *testing.T) *liesScene {
 	s.cosigned = s.untilCosigned(s.left, s.third, s.fourth)
 	s.saved = filepath.Join(s.dir, "saved")
 	s.halt()
-	for _, name := range []string{"left", "right", "home-ada", "home-kay", "home-bob", "home-bob-new"} {
+	for _, name := range []string{"left", "right", "third", "fourth", "home-ada", "home-kay", "home-bob", "home-bob-new"} {
 		if err := os.CopyFS(filepath.Join(s.saved, name), os.DirFS(filepath.Join(s.dir, name))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.restore(s.left, s.right)
+	s.restore(s.nodes()...)
 	return s
 }
 
@@ -199,10 +199,10 @@ func (s *liesScene) at(who string) wire.Address {
 	return a
 }
 
-// halt stops both nodes.
+// halt stops the nodes.
 func (s *liesScene) halt() {
 	s.t.Helper()
-	for _, n := range []*server{s.left, s.right} {
+	for _, n := range s.nodes() {
 		if err := n.stop(); err != nil {
 			s.t.Fatal(err)
 		}
@@ -228,24 +228,26 @@ func (s *liesScene) untilCosigned(by ...*server) []byte {
 	}
 }
 
-// restore leads nodes back to the beginning, as an operator can.
+// restore leads nodes back to the beginning, as an operator can. Of these none meets another
+// one from before, which would show what a log has signed since.
 func (s *liesScene) restore(nodes ...*server) {
 	s.t.Helper()
-	errs := make([]error, len(nodes))
-	var all sync.WaitGroup
-	for i, n := range nodes {
-		all.Go(func() { errs[i] = s.lead(n) })
-	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		s.t.Fatal(err)
+	for _, step := range []func(*server) error{(*server).kill, s.lead} {
+		errs := make([]error, len(nodes))
+		var all sync.WaitGroup
+		for i, n := range nodes {
+			all.Go(func() { errs[i] = step(n) })
+		}
+		all.Wait()
+		if err := errors.Join(errs...); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 }
 
+func (s *liesScene) nodes() []*server { return []*server{s.left, s.right, s.third, s.fourth} }
+
 func (s *liesScene) lead(n *server) error {
-	if err := n.kill(); err != nil {
-		return err
-	}
 	if err := os.RemoveAll(n.data); err != nil {
 		return err
 	}
@@ -643,7 +645,7 @@ func (s *liesScene) rewind() {
 	if s.liar.tell(); s.liar.clean() {
 		return
 	}
-	s.restore(s.left, s.right)
+	s.restore(s.nodes()...)
 }
 
 // elsewhere notes that the home of who typed a command may have written, which does not

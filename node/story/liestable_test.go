@@ -585,7 +585,10 @@ var witnessLies = []lie{
 			s.grows("fay")
 			s.forked = s.untilCosigned(s.third, s.fourth)
 		}
-		s.restore(s.right)
+		s.restore(s.nodes()...)
+		for _, witness := range []*server{s.third, s.fourth} { // this one they do not cosign
+			s.operates(s.right, "admin", "peer", "block", witness.name, "--data", s.right.data)
+		}
 		s.grows("gus")
 		return []told{{route: onCosigned, after: func(x *exchange) { x.status, x.answer = http.StatusOK, s.forked }}}
 	}, wire.Tampered, "has signed two that contradict each other: one was shown to you", nil, nil},
@@ -708,13 +711,13 @@ var friendLies = []lie{
 	{"a log that has gone back", onKeys, "login bob@", "old", func(s *liesScene, home string) []told {
 		s.grows("fay")
 		s.must(home, "login bob@")
-		s.restore(s.right)
+		s.restore(s.nodes()...)
 		return nil
 	}, wire.Tampered, "it has gone back: it had 5 statements when it was last seen, and shows 4", nil, nil},
 	{"a log that forks", onKeys, "login bob@", "old", func(s *liesScene, home string) []told {
 		s.grows("fay")
 		s.must(home, "login bob@")
-		s.restore(s.right)
+		s.restore(s.nodes()...)
 		s.grows("gus")
 		return nil
 	}, wire.Tampered, "it shows something else than before, or to others", nil, nil},
@@ -727,7 +730,7 @@ var friendLies = []lie{
 	{"the newest checkpoint of another log, to who has it from elsewhere", onLogTop, "friend accept eve@", "ada", func(s *liesScene, _ string) []told {
 		s.grows("fay")
 		top := s.top()
-		s.restore(s.right)
+		s.restore(s.nodes()...)
 		s.grows("gus")
 		return []told{{route: onLogTop, after: func(x *exchange) { x.answer = top }}}
 	}, wire.Tampered, "passes on another one than", nil, nil},

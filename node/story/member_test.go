@@ -36,15 +36,19 @@ type member struct {
 
 // newMember registers somebody, logs in and begins a stream.
 func newMember(t testing.TB, home *server, handle string) *member {
-	from := random32()
-	m := &member{
-		TB: t, home: home, from: fmt.Sprintf("10.%d.%d.%d", from[0], from[1], from[2]), handle: wire.Handle(handle), audience: random32(), content: random32(),
-		identity: wire.NewIdentitySecret(random32()), login: wire.NewLoginSecret(random32()),
-	}
+	m := unregistered(t, home, handle)
 	m.register()
 	m.logIn()
 	m.ask("POST", wire.PathEntries, wire.PublishRequest{Entry: m.epoch(m.content)}, nil)
 	return m
+}
+
+func unregistered(t testing.TB, home *server, handle string) *member {
+	from := random32()
+	return &member{
+		TB: t, home: home, from: fmt.Sprintf("10.%d.%d.%d", from[0], from[1], from[2]), handle: wire.Handle(handle), audience: random32(), content: random32(),
+		identity: wire.NewIdentitySecret(random32()), login: wire.NewLoginSecret(random32()),
+	}
 }
 
 // epoch signs the next entry, which begins an epoch.
