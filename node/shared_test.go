@@ -39,6 +39,7 @@ func TestTwoProcesses(t *testing.T) {
 		"SameVaultAgain": TestSameVaultAgain, "VaultRace": TestVaultRace, "ManyVaults": TestManyVaults,
 		"NodeKeepsItsKeys": TestNodeKeepsItsKeys, "Regain": TestRegain, "RegainWaits": TestRegainWaits,
 		"RegainAwaitsEpochs": TestRegainAwaitsEpochs, "Delete": TestDelete, "TombstoneLies": TestTombstoneLies,
+		"Recovery": TestRecovery,
 	} {
 		t.Run(name, test)
 	}
