@@ -243,7 +243,12 @@ export class App extends EventTarget {
 
   /** Draws everything anew, in another language. @param {string} language */
   async speak(language) {
-    await load(language);
+    try {
+      await load(language);
+    } catch (/** @type {any} */ error) {
+      this.shell.trouble({ code: "node-away", detail: error.message });
+      return;
+    }
     this.shell.draw(this.state);
     this.show();
   }
@@ -293,7 +298,9 @@ async function start() {
   }
   const app = new App();
   const trouble = (/** @type {any} */ error) => app.shell.trouble(error);
-  addEventListener("error", (e) => trouble(e.error ?? { detail: e.message }));
+  addEventListener("error", (e) => {
+    if (!e.message?.startsWith("ResizeObserver loop")) trouble(e.error ?? { detail: e.message }); // only that some sizes are told later
+  });
   addEventListener("unhandledrejection", (e) => trouble(e.reason));
 }
 
