@@ -67,10 +67,17 @@ func (p *Person) rememberDraft(key string, post Post) error {
 }
 
 func checkDraft(key, text string) error {
+	if err := checkDraftKey(key); err != nil {
+		return err
+	}
+	return checkText(text)
+}
+
+func checkDraftKey(key string) error {
 	if len(key) < 1 || len(key) > MaxDraftKey || strings.Trim(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return wire.Errorf(wire.Invalid, "key", "1 to %d letters, digits, - and _ were expected", MaxDraftKey)
 	}
-	return checkText(text)
+	return nil
 }
 
 // errOtherText is for a key that another text was written under.

@@ -21,6 +21,7 @@ const (
 	fileKeys       = "keys-"   // and an account: its key statements
 	fileOutbox     = "outbox-" // and a number: outbox.go
 	fileKept       = "feed"    // the newest posts: kept.go
+	fileBegun      = "begun"   // what is being written: begun.go
 	fileDrafts     = "drafts"  // those that were sent: draft.go
 	fileSent       = "sent-"   // and a number: handback.go
 	fileKnown      = "known-"  // and a name of an address: known

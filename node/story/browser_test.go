@@ -39,10 +39,11 @@ const (
 // that it sends, by pages and by workers, goes through a proxy of ours.
 type browser struct {
 	testing.TB
-	ctx   context.Context
-	cable *cable
-	mu    sync.Mutex
-	said  []string // by pages to the console: exceptions and violations of the policy, too
+	ctx     context.Context
+	cable   *cable
+	profile string // folder
+	mu      sync.Mutex
+	said    []string // by pages to the console: exceptions and violations of the policy, too
 }
 
 // newBrowser starts one, which ends with the test. The test is skipped, loudly, where
@@ -53,11 +54,11 @@ func newBrowser(t testing.TB) *browser {
 	if err != nil {
 		t.Skip("!! SKIPPED: there is no Chromium here (Debian: apt-get install chromium)")
 	}
-	b := &browser{TB: t, cable: newCable(t)}
+	b := &browser{TB: t, cable: newCable(t), profile: t.TempDir()}
 	alloc, end := chromedp.NewExecAllocator(context.Background(),
 		chromedp.ExecPath(path), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Headless,
 		chromedp.NoSandbox, // which asks for rights that containers do not have
-		chromedp.UserDataDir(t.TempDir()),
+		chromedp.UserDataDir(b.profile),
 		chromedp.Flag("proxy-server", b.cable.at), chromedp.Flag("proxy-bypass-list", "<-loopback>"),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en-GB"),
@@ -166,7 +167,7 @@ func evaluate[T any](t *pane, expression string) (v T) {
 // waits until an expression is true.
 func (t *pane) waits(what, expression string) {
 	t.Helper()
-	for deadline := time.Now().Add(pageShows); !evaluate[bool](t, "(async () => !!("+expression+"))()"); time.Sleep(pageLook) {
+	for deadline := time.Now().Add(pageShows); !evaluate[bool](t, "(async () => !!(await ("+expression+")))()"); time.Sleep(pageLook) {
 		if time.Now().After(deadline) {
 			t.fails(what + ": not after " + pageShows.String())
 		}

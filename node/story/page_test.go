@@ -1,8 +1,11 @@
 package story_test
 
 import (
+	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -291,6 +294,85 @@ func TestPageOffline(t *testing.T) {
 	ada.reads(test("post"), roses)
 	ada.waits("nothing waits", fmt.Sprintf("!document.querySelector(%s)", jsString(test("waiting"))))
 	w.sees("carol", "ada", roses, tulips)
+	ada.types(test("compose"), thanks) // which is not sent
+	ada.waits("it is put away", `(async () => {
+		const done = (request) => new Promise((ok, no) => { request.onsuccess = () => ok(request.result); request.onerror = () => no(request.error) });
+		const db = await done(indexedDB.open("peerbrain"));
+		const names = await done(db.transaction("files").objectStore("files").getAllKeys());
+		db.close();
+		return names.includes("begun");
+	})()`)
+	ada.again(w.left)
+	ada.waits("what was typed is there", visible(test("compose"))+"?.value === "+jsString(thanks))
+	ada.hides(tulips, roses, lilies, thanks, password("ada"))
+}
+
+// hides wants that none of the words lies in any file of the browser, as it stands or in
+// UTF-16.
+func (v *visitor) hides(words ...string) {
+	v.Helper()
+	read := 0
+	err := filepath.WalkDir(v.profile, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil // it comes and goes while the browser runs
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil
+		}
+		read += len(b)
+		for _, word := range words {
+			if wide := strings.Join(strings.Split(word, ""), "\x00"); bytes.Contains(b, []byte(word)) || bytes.Contains(b, []byte(wide)) {
+				v.Errorf("%s holds %q", path, word)
+			}
+		}
+		return nil
+	})
+	if err != nil || read < 100_000 {
+		v.Errorf("%d bytes of the profile were read (%v)", read, err)
+	}
+}
+
+// TestPageByKeyboard logs in and posts without a mouse.
+func TestPageByKeyboard(t *testing.T) {
+	undetected(t)
+	w := newWorld(t)
+	w.plays("ada: register ada@")
+	ada := w.visits("ada")
+	ada.tabsTo(test("to-login"))
+	ada.presses(kb.Enter)
+	ada.shows(view("login"))
+	ada.waits("the heading has the focus", "document.activeElement.matches('h1')")
+	ada.tabsTo(test("address"))
+	ada.presses("ada")
+	ada.tabsTo(test("password"))
+	ada.presses(password("ada"))
+	ada.presses(kb.Enter)
+	ada.shows(view("feed"))
+	ada.tabsTo(test("compose"))
+	ada.presses("by hand")
+	ada.tabsTo(test("post-button"))
+	ada.presses(" ")
+	ada.reads(test("post"), "by hand")
+	ada.tabsTo(test("nav-friends"))
+	ada.presses(kb.Enter)
+	ada.shows(view("friends"))
+	ada.tabsTo(test("add-friend"))
+	ada.presses(kb.Enter)
+	ada.shows(view("add"))
+}
+
+// tabsTo presses the tabulator until an element has the focus.
+func (v *visitor) tabsTo(selector string) {
+	v.Helper()
+	v.shows(selector)
+	for range 60 {
+		if evaluate[bool](v.pane, "document.activeElement.matches("+jsString(selector)+")") {
+			return
+		}
+		v.presses(kb.Tab)
+	}
+	v.fails("60 times Tab do not lead to " + selector)
 }
 
 // hostileTexts are what a page must show as it stands, and do nothing about.

@@ -26,6 +26,8 @@
 //	follow              {} -> {}: events from now on, the newest posts at first
 //	post                {text, key} -> post: one post for one key; waiting where the node is away
 //	waiting             {} -> {posts}
+//	begun               {} -> {text, key}: what was being written when the page was left
+//	begun.keep          {text, key} -> {}: an empty text removes it
 //	friends             {} -> {friends}
 //	friend.add          {address, history} -> friend
 //	friend.accept       {address, history} -> friend

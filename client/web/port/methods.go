@@ -16,6 +16,9 @@ var methods = map[string]method{
 	"post":    asking(post),
 	"waiting": asking(waiting),
 
+	"begun":      asking(begun),
+	"begun.keep": asking(keepBegun),
+
 	"friends":         asking(friends),
 	"friend.add":      befriending((*client.Person).AddFriend),
 	"friend.accept":   befriending((*client.Person).AcceptFriend),

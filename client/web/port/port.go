@@ -20,7 +20,7 @@ type Store interface {
 // Options say what a port works with.
 type Options struct {
 	Node      wire.NodeName // the one that the page belongs to
-	Page      string        // the origin of the page, for links to it
+	Page      string        // the origin of the page at the node, for links that others open
 	Transport client.Transport
 	Open      func(ctx context.Context) (Store, error) // waits until nobody else uses it
 	Tell      func(event string, data []byte)          // JSON; called by one goroutine at a time

@@ -30,6 +30,19 @@ func waitingPost(w client.Waiting) shownPost {
 	return s
 }
 
+// begun is what was being written when the page was left.
+func begun(ctx context.Context, p *client.Person, _ *nothing) (any, error) {
+	b, err := p.Begun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return posting{Text: b.Text, Key: b.Key}, nil
+}
+
+func keepBegun(ctx context.Context, p *client.Person, in *posting) (any, error) {
+	return nothing{}, p.KeepBegun(ctx, client.Begun{Key: in.Key, Text: in.Text})
+}
+
 type waitingList struct {
 	Posts []shownPost `json:"posts"`
 }

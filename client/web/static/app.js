@@ -8,7 +8,7 @@
 //   data-test  on what they use in it; what a person reads is in the element with it
 
 import { add, safety } from "./meet.js";
-import { giveBack } from "./compose.js";
+import { Writing } from "./compose.js";
 import { feed } from "./feed.js";
 import { friends } from "./friends.js";
 import { login, recover, register, welcome } from "./account.js";
@@ -52,6 +52,8 @@ export class App extends EventTarget {
   timeline = this.#newTimeline();
   /** @type {Port} */
   port;
+  /** @type {Writing | null} what is being written */
+  writing = null;
   /** @type {import("./router.js").View | null} */
   #view = null;
   #following = false;
@@ -121,6 +123,7 @@ export class App extends EventTarget {
   enter(state, go = true) {
     this.state = state;
     this.ended = null;
+    this.writing = new Writing(this.port);
     this.shell.draw(state);
     this.#keepShell();
     if (go) {
@@ -164,7 +167,7 @@ export class App extends EventTarget {
   /** A post that waited was refused: its text is to be written again. @param {import("./port.js").Settled} settled */
   #unsent({ key, error }) {
     const text = this.waiting.find((post) => post.id === key)?.text;
-    if (text) giveBack(text);
+    if (text) this.writing?.giveBack(text);
     this.shell.trouble(error);
     this.readWaiting();
     if (this.#view?.name === "feed") this.show();
@@ -213,6 +216,7 @@ export class App extends EventTarget {
     this.shell.incoming = 0;
     this.shell.quiet();
     this.shell.link(true);
+    this.writing?.end();
     await wipe();
     this.shell.draw(null);
     replace(why ? "login" : "welcome");

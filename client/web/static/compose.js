@@ -1,5 +1,5 @@
 // Writing a post. What is written and not sent stays, also when the page is loaded
-// again: it lies in sessionStorage until it is sent, or until sign-out.
+// again: the worker keeps it, sealed, until it is sent, or until sign-out.
 
 import { el, fill, newID } from "./el.js";
 import { box } from "./errors.js";
@@ -12,40 +12,82 @@ export const maxPost = 65000;
 
 const counted = 500; // bytes, from which on the length is shown
 const measured = 4000; // characters: a longer text is as high as the field can be
-const draftKey = "draft";
+const pause = 400; // ms without a key before it is kept
 
 /** @typedef {{text: string, key: string}} Draft  key names the post, so that sending it twice makes one */
-
-/** @returns {Draft} */
-function kept() {
-  try {
-    const draft = JSON.parse(sessionStorage.getItem(draftKey) ?? "null");
-    if (typeof draft?.text === "string" && typeof draft.key === "string") return draft;
-  } catch {
-    return begun(); // storage is refused, or this is none of ours
-  }
-  return begun();
-}
 
 /** @returns {Draft} */
 function begun() {
   return { text: "", key: crypto.randomUUID() };
 }
 
-/** @param {Draft} draft */
-function keep(draft) {
-  try {
-    if (draft.text) sessionStorage.setItem(draftKey, JSON.stringify(draft));
-    else sessionStorage.removeItem(draftKey);
-  } catch {
-    return; // storage is refused: then a draft lasts as long as the page
-  }
-}
+/** What is being written, by whoever is logged in. */
+export class Writing extends EventTarget {
+  draft = begun();
+  #timer = 0;
+  #port;
 
-/** Puts a text that was not sent back, behind what is being written. @param {string} text */
-export function giveBack(text) {
-  const draft = kept();
-  keep({ text: draft.text ? `${draft.text}\n\n${text}` : text, key: crypto.randomUUID() });
+  /** @param {import("./port.js").Port} port */
+  constructor(port) {
+    super();
+    this.#port = port;
+    this.#read();
+    addEventListener("pagehide", () => this.#keep());
+  }
+
+  /** Takes what was left behind, unless something is being written by now. */
+  async #read() {
+    try {
+      const left = await this.#port.call("begun");
+      if (!left.text || this.draft.text) return;
+      this.draft = left;
+      this.dispatchEvent(new Event("change"));
+    } catch {
+      return; // then it begins with nothing
+    }
+  }
+
+  /** @param {string} text */
+  write(text) {
+    this.draft = { text, key: this.draft.text ? this.draft.key : crypto.randomUUID() };
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#keep(), pause);
+  }
+
+  /** Forgets what was sent. */
+  sent() {
+    const { key } = this.draft;
+    this.draft = begun();
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    this.#put({ text: "", key });
+  }
+
+  /** Puts a text that was not sent back, behind what is being written. @param {string} text */
+  giveBack(text) {
+    this.draft = { text: this.draft.text ? `${this.draft.text}\n\n${text}` : text, key: crypto.randomUUID() };
+    this.dispatchEvent(new Event("change"));
+    this.#put(this.draft);
+  }
+
+  /** Whoever was writing has gone. */
+  end() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+  }
+
+  #keep() {
+    if (!this.#timer) return;
+    this.end();
+    this.#put(this.draft);
+  }
+
+  /** @param {Draft} draft */
+  #put(draft) {
+    this.#port.call("begun.keep", { ...draft, text: sendable(draft.text) }).catch(() => {
+      // What cannot be kept lasts as long as the page.
+    });
+  }
 }
 
 /**
@@ -55,12 +97,12 @@ export function giveBack(text) {
  */
 export function compose(app, posted) {
   const id = newID();
-  let draft = kept();
+  const writing = /** @type {Writing} */ (app.writing);
   let sending = false;
   const count = el("span.counter", { id: `${id}-count`, "data-test": "counter" });
   const over = el("p.wrong", { id: `${id}-over`, role: "alert", hidden: true });
   const trouble = el("div.trouble");
-  const text = el("textarea", { id, rows: "2", dir: "auto", value: draft.text, placeholder: t("compose.placeholder"), "data-test": "compose",
+  const text = el("textarea", { id, rows: "2", dir: "auto", value: writing.draft.text, placeholder: t("compose.placeholder"), "data-test": "compose",
     "aria-describedby": `${id}-private ${id}-count`, on: { input: changed, keydown: (/** @type {KeyboardEvent} */ e) => {
       if (e.key !== "Enter" || !(e.ctrlKey || e.metaKey)) return;
       e.preventDefault();
@@ -78,11 +120,13 @@ export function compose(app, posted) {
 
   function size() {
     const most = innerHeight * 0.6;
-    text.style.height = draft.text.length > measured ? `${most}px` : "auto";
-    if (draft.text.length <= measured) text.style.height = `${Math.min(text.scrollHeight + 2, most)}px`;
+    const { length } = writing.draft.text;
+    text.style.height = length > measured ? `${most}px` : "auto";
+    if (length <= measured) text.style.height = `${Math.min(text.scrollHeight + 2, most)}px`;
   }
 
   function look() {
+    const { draft } = writing;
     const long = draft.text.length > maxPost ? draft.text.length : bytes(draft.text);
     count.textContent = long > counted ? t("compose.count", { now: number(long), most: number(maxPost) }) : "";
     const tooLong = long > maxPost;
@@ -97,9 +141,14 @@ export function compose(app, posted) {
   }
 
   function changed() {
-    draft = { text: text.value, key: draft.text ? draft.key : crypto.randomUUID() };
-    keep(draft);
+    writing.write(text.value);
     fill(trouble);
+    look();
+  }
+
+  /** Shows what is being written, when that was not typed here. */
+  function refresh() {
+    text.value = writing.draft.text;
     look();
   }
 
@@ -109,14 +158,13 @@ export function compose(app, posted) {
       return;
     }
     sending = true;
-    const sent = draft;
+    const sent = writing.draft;
     text.readOnly = true;
     button.setAttribute("aria-disabled", "true");
     button.textContent = t("compose.sending");
     try {
       const post = await app.port.call("post", { text: sendable(sent.text), key: sent.key });
-      draft = begun();
-      keep(draft);
+      writing.sent();
       text.value = "";
       posted(post);
       app.say(t(post.waiting ? "compose.later" : "compose.done"));
@@ -132,5 +180,14 @@ export function compose(app, posted) {
     }
   }
 
-  return { root, shown: look };
+  return {
+    root,
+    shown() {
+      writing.addEventListener("change", refresh);
+      look();
+    },
+    closed() {
+      writing.removeEventListener("change", refresh);
+    },
+  };
 }

@@ -46,6 +46,7 @@ export function feed(app) {
       app.feedAt = scrollY;
       app.shell.setUnseen(0);
       app.removeEventListener("waiting", drawWaiting);
+      writing.closed();
       posts.closed();
     },
   };

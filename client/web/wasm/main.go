@@ -10,6 +10,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -43,7 +44,7 @@ func run(args []string) error {
 		return err
 	}
 	p := port.New(port.Options{
-		Node: node, Page: args[3], Transport: client.NewFetchTransport(node, args[2]), Open: open,
+		Node: node, Page: cmp.Or(args[2], args[3]), Transport: client.NewFetchTransport(node, args[2]), Open: open,
 		Tell: func(event string, data []byte) { send("event", event, "data", data) },
 	})
 	js.Global().Set("call", js.FuncOf(func(_ js.Value, args []js.Value) any {
