@@ -20,6 +20,7 @@ import { renewal } from "./code.js";
 import { deletion, password, secondFactor, sessions, settings } from "./settings.js";
 import { Shell } from "./shell.js";
 import { Timeline } from "./timeline.js";
+import { oneLine } from "./text.js";
 import { load, wordFiles } from "./words.js";
 
 const pageSize = 50;
@@ -224,7 +225,8 @@ export class App extends EventTarget {
       this.held();
       return;
     }
-    const { name, arg } = parse(location.hash);
+    const { name, arg: typed } = parse(location.hash);
+    const arg = oneLine(typed); // anybody can write a link
     const views = this.state ? inside : outside;
     if (!Object.hasOwn(views, name)) {
       const later = !this.state && Object.hasOwn(inside, name);
@@ -241,7 +243,12 @@ export class App extends EventTarget {
 
   /** Draws everything anew, in another language. @param {string} language */
   async speak(language) {
-    await load(language);
+    try {
+      await load(language);
+    } catch (/** @type {any} */ error) {
+      this.shell.trouble({ code: "node-away", detail: error.message });
+      return;
+    }
     this.shell.draw(this.state);
     this.show();
   }
@@ -255,7 +262,11 @@ export class App extends EventTarget {
   #keepShell() {
     if (!("serviceWorker" in navigator)) return;
     const keep = [...performance.getEntriesByType("resource").map((entry) => entry.name), ...workerFiles, ...wordFiles()];
-    navigator.serviceWorker.register(serviceScript()).then(() => navigator.serviceWorker.ready).then((registration) => registration.active?.postMessage({ keep })).catch(() => {
+    navigator.serviceWorker.register(serviceScript()).then((registration) => {
+      const tell = (/** @type {ServiceWorker | null} */ worker) => worker?.postMessage({ keep }); // one of another release keeps none of these
+      for (const worker of [registration.installing, registration.waiting, registration.active]) tell(worker);
+      registration.addEventListener("updatefound", () => tell(registration.installing));
+    }).catch(() => {
       // Without it the page needs the network to start, and is the same else.
     });
   }
@@ -287,7 +298,9 @@ async function start() {
   }
   const app = new App();
   const trouble = (/** @type {any} */ error) => app.shell.trouble(error);
-  addEventListener("error", (e) => trouble(e.error ?? { detail: e.message }));
+  addEventListener("error", (e) => {
+    if (!e.message?.startsWith("ResizeObserver loop")) trouble(e.error ?? { detail: e.message }); // only that some sizes are told later
+  });
   addEventListener("unhandledrejection", (e) => trouble(e.reason));
 }
 

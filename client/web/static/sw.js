@@ -40,10 +40,12 @@ self.addEventListener("fetch", (e) => {
   else if (ours(request.url)) e.respondWith(file(request));
 });
 
+const patience = 5000; // ms that the network is waited for
+
 /** The page and its node: as they are if they can be reached, else as they were kept. */
 async function newest(request, path) {
   try {
-    return await fetch(request);
+    return await fetch(request, { signal: AbortSignal.timeout(patience) });
   } catch (error) {
     const kept = await caches.match(path, { cacheName });
     if (kept) return kept;
