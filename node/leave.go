@@ -101,23 +101,22 @@ func (l *leaving) look() {
 // Delete deletes the account of the person, for good. Once it has returned, no session
 // of theirs is open; the rest follows in the background. Kinds of errors: Invalid for
 // what is no tombstone of theirs under their newest keys, Update, Clock.
+//
+// All other sessions end first. Else one of them could get the account other keys before
+// the tombstone is there, which nobody would take under those.
 func (p *Person) Delete(ctx context.Context, r wire.DeleteRequest) error {
 	n := p.node
-	chain, err := p.chain(ctx)
-	if err != nil {
+	if _, _, err := p.mayLeave(ctx, r.Tombstone); err != nil {
 		return err
 	}
-	t, err := chain.OpenTombstone(r.Tombstone)
-	if err != nil {
-		return refuse(err)
-	}
-	if err := n.ahead("tombstone", t.Created); err != nil {
+	if err := p.EndOtherSessions(ctx); err != nil {
+		if errors.Is(err, wire.NotExist) {
+			return unauthenticated()
+		}
 		return err
 	}
-	held, rev, err := n.vault(ctx, p.account)
-	if errors.Is(err, wire.NotExist) || err == nil && !held.isOpen(p) {
-		return unauthenticated() // another one was faster, or the password has changed
-	}
+	n.ownKeys.Forget(p.account) // what one of them did last counts
+	held, rev, err := p.mayLeave(ctx, r.Tombstone)
 	if err != nil {
 		return err
 	}
@@ -136,6 +135,27 @@ func (p *Person) Delete(ctx context.Context, r wire.DeleteRequest) error {
 		n.log.Error("an account is deleted, and not all of its sessions could be ended yet", "error", err)
 	}
 	return nil
+}
+
+// mayLeave returns the vault of the person, if a tombstone is theirs and their session is
+// open.
+func (p *Person) mayLeave(ctx context.Context, tombstone wire.Signed) (*vaultRecord, uint64, error) {
+	chain, err := p.chain(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	t, err := chain.OpenTombstone(tombstone)
+	if err != nil {
+		return nil, 0, refuse(err)
+	}
+	if err := p.node.ahead("tombstone", t.Created); err != nil {
+		return nil, 0, err
+	}
+	held, rev, err := p.node.vault(ctx, p.account)
+	if errors.Is(err, wire.NotExist) || err == nil && !held.isOpen(p) {
+		err = unauthenticated() // another one was faster, or the password has changed
+	}
+	return held, rev, err
 }
 
 func (r *vaultRecord) isOpen(p *Person) bool { return p.asks(r) == nil }

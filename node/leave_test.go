@@ -276,6 +276,60 @@ func TestDeleteByRecovery(t *testing.T) {
 	}
 }
 
+// TestRenewalDuringDeletion: another device that gets the account other keys while it is
+// being deleted is too late, or else nothing is deleted: a tombstone under the keys before
+// is taken by nobody.
+func TestRenewalDuringDeletion(t *testing.T) {
+	for name, when := range map[string]func(account wire.AccountID) string{
+		"before the other sessions end": vaultKey, "before the tombstone": leavingKey,
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newOffice(t, still).opens()
+			ann, ben := n.person("ann"), n.person("ben")
+			ann.befriend(ben)
+			mine, other := must(ann.visits(n.Node)), must(ann.visits(n.Node))
+			stone := must(ann.tombstone().Sign(ann.identity))
+			renewed := *ann
+			u := renewed.renewal(nil)
+			late := must(n.Authenticate(t.Context(), other))
+			var failed error
+			n.interrupts(func(c store.Change) bool { return c.Key == when(ann.account) }, func() {
+				failed = late.RenewKeys(t.Context(), u)
+			})
+			err := n.in(mine).Delete(t.Context(), wire.DeleteRequest{Tombstone: stone})
+			holder := must(n.holder(t.Context(), "ann"))
+			if deleted := err == nil; deleted != (len(holder.Tombstone) > 0) || deleted == (failed == nil) {
+				t.Fatalf("deleted: %v, with a tombstone of %d bytes; renewed: %v", err, len(holder.Tombstone), failed)
+			}
+			if failed == nil { // the owner says it again, under the keys that there are now
+				kind(t, err, wire.Unauthenticated)
+				renewed.delete()
+			} else {
+				kind(t, failed, wire.Unauthenticated)
+			}
+			keys := must(n.localKeys(t.Context(), ann.address))
+			if _, err := keys.chain.OpenTombstone(keys.tombstone); err != nil {
+				t.Errorf("the tombstone under statement %d: %v", keys.chain.Newest().Seq, err)
+			}
+			eventually(t, "a friend is told", func() bool { return len(ben.record(ann).Tombstone) > 0 })
+		})
+	}
+}
+
+// TestDeletionsAtOnce: who is overtaken is told what anybody without a session is.
+func TestDeletionsAtOnce(t *testing.T) {
+	n := newOffice(t, still).opens()
+	ann := n.person("ann")
+	request := wire.DeleteRequest{Tombstone: must(ann.tombstone().Sign(ann.identity))}
+	first, second := n.As(ann.account, "ann"), n.As(ann.account, "ann")
+	n.interrupts(func(c store.Change) bool { return c.Key == vaultKey(ann.account) }, func() {
+		if err := first.Delete(t.Context(), request); err != nil {
+			t.Error(err)
+		}
+	})
+	silent(t, "the second", second.Delete(t.Context(), request))
+}
+
 // TestDeleteAfterRenewal: the newest keys, which only the record of the vault has yet, are
 // among those that stay.
 func TestDeleteAfterRenewal(t *testing.T) {
