@@ -200,14 +200,6 @@ func (t *pane) reads(selector, text string) {
 	t.waits(fmt.Sprintf("%q in %s", text, selector), fmt.Sprintf("[...document.querySelectorAll(%s)].some((e) => e.checkVisibility() && e.textContent.includes(%s))", jsString(selector), jsString(text)))
 }
 
-// lacks wants that a text is nowhere to be seen.
-func (t *pane) lacks(text string) {
-	t.Helper()
-	if strings.Contains(evaluate[string](t, "document.body.innerText"), text) {
-		t.fails(fmt.Sprintf("%q is shown", text))
-	}
-}
-
 // clicks on the middle of an element, as a mouse does: what covers it gets the click.
 func (t *pane) clicks(selector string) {
 	t.Helper()
