@@ -100,15 +100,8 @@ func (p *Person) PostDraft(ctx context.Context, key, text string) (post Post, se
 }
 
 func (p *Person) postDraft(ctx context.Context, key, text string) (post Post, sent bool, err error) {
-	for _, s := range p.sentDrafts().Sent {
-		if s.Key == key && s.Text != sha256.Sum256([]byte(text)) {
-			return post, false, errOtherText()
-		}
-		if s.Key == key {
-			post := p.draftPost(text, s.Created)
-			post.ID, post.Seq = s.ID, s.Seq
-			return post, true, nil
-		}
+	if post, sent, err = p.remembered(key, text); sent || err != nil {
+		return post, sent, err
 	}
 	items, err := p.outbox()
 	if err != nil {
@@ -139,6 +132,31 @@ func (p *Person) postDraft(ctx context.Context, key, text string) (post Post, se
 		return post, false, err
 	}
 	return p.draftPost(text, item.written), false, nil
+}
+
+// remembered returns the post that a draft has become, if it has.
+func (p *Person) remembered(key, text string) (post Post, sent bool, err error) {
+	for _, s := range p.sentDrafts().Sent {
+		if s.Key == key && s.Text != sha256.Sum256([]byte(text)) {
+			return post, false, errOtherText()
+		}
+		if s.Key == key {
+			post := p.draftPost(text, s.Created)
+			post.ID, post.Seq = s.ID, s.Seq
+			return post, true, nil
+		}
+	}
+	return post, false, nil
+}
+
+// SentDraft returns the post that a draft has become, if it has, without asking anybody:
+// another program on the same device may have sent it.
+func (p *Person) SentDraft(ctx context.Context, key, text string) (post Post, sent bool, err error) {
+	err = p.do(ctx, func() error {
+		post, sent, err = p.remembered(key, text)
+		return err
+	})
+	return post, sent, err
 }
 
 // draftPost is a post of this person that has no place in the stream yet.

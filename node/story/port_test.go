@@ -199,6 +199,7 @@ func TestPort(t *testing.T) {
 	ann.calls("post", is{"text": "for bob", "key": "a2"})
 	bob.hears("news", `"text":"for bob"`)
 	bob.hears("friends")
+	bob.reads("feed", is{}, "for bob", "before bob")
 
 	bob.line.set(true)
 	waiting := bob.calls("post", is{"text": "while away", "key": "b1"})
@@ -208,12 +209,16 @@ func TestPort(t *testing.T) {
 	bob.fails("feed", is{}, "node-away")
 	bob.reads("waiting", is{}, "while away")
 	bob.reads("feed", is{"kept": true}, "for bob", "before bob")
+	beside := w.newTab(t, "bob", "bob") // another page on the same device
+	beside.reads("waiting", is{}, "while away")
 	bob.line.set(false)
 	again := bob.calls("post", is{"text": "while away", "key": "b1"})
 	if again["waiting"] != nil || again["id"] == "b1" || again["id"] != bob.calls("post", is{"text": "while away", "key": "b1"})["id"] {
 		t.Errorf("back: %v", again)
 	}
 	bob.reads("waiting", is{})
+	beside.reads("feed", is{"kept": true}, "while away", "for bob", "before bob")
+	beside.hears("posted", `"key":"b1"`, again["id"].(string))
 	bob.reads("feed", is{}, "while away", "for bob", "before bob")
 	bob.reads("read", is{"address": annAt, "limit": 1}, "for bob")
 

@@ -13,8 +13,8 @@ var methods = map[string]method{
 	"feed":    asking(feed),
 	"read":    asking(read),
 	"follow":  taking(follow),
-	"post":    asking(post),
-	"waiting": asking(waiting),
+	"post":    taking(post),
+	"waiting": taking(waiting),
 
 	"begun":      asking(begun),
 	"begun.keep": asking(keepBegun),

@@ -33,11 +33,12 @@ type Port struct {
 
 	mu        sync.Mutex
 	following context.CancelFunc // nil: not
+	drafts    map[string]string  // texts of drafts that the page was told are waiting, by key
 	app       client.Authenticator
 }
 
 // New returns a port that nobody has called yet.
-func New(o Options) *Port { return &Port{Options: o} }
+func New(o Options) *Port { return &Port{Options: o, drafts: make(map[string]string)} }
 
 // MaxParams bounds the parameters of a call, in bytes: the longest post, if each byte of
 // it is escaped.
@@ -122,7 +123,8 @@ func (p *Port) asPerson(ctx context.Context, code code, do func(*client.Person) 
 		if err != nil {
 			return nil, err
 		}
-		defer p.tellSent(person)
-		return do(person)
+		result, err := do(person)
+		p.tellSent(ctx, person)
+		return result, err
 	})
 }

@@ -2,6 +2,7 @@ package port
 
 import (
 	"context"
+	"maps"
 
 	"github.com/peerbrain/peerbrain/client"
 )
@@ -12,15 +13,33 @@ type posting struct {
 }
 
 // post sends a draft, or keeps it until the node can be reached.
-func post(ctx context.Context, p *client.Person, in *posting) (any, error) {
-	now, sent, err := p.PostDraft(ctx, in.Key, in.Text)
-	if err != nil {
-		return nil, err
-	}
-	if !sent {
-		return waitingPost(client.Waiting{Key: in.Key, Post: now}), nil
-	}
-	return shown(now), nil
+func post(ctx context.Context, p *Port, in *posting) (any, error) {
+	return p.asPerson(ctx, code{}, func(person *client.Person) (any, error) {
+		now, sent, err := person.PostDraft(ctx, in.Key, in.Text)
+		if err != nil {
+			return nil, err
+		}
+		if !sent {
+			return p.waits(client.Waiting{Key: in.Key, Post: now}), nil
+		}
+		p.known(in.Key)
+		return shown(now), nil
+	})
+}
+
+// waits remembers that the page is told of a draft that waits.
+func (p *Port) waits(w client.Waiting) shownPost {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drafts[w.Key] = w.Post.Text
+	return waitingPost(w)
+}
+
+// known is that the page is told what came of a draft.
+func (p *Port) known(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.drafts, key)
 }
 
 // waitingPost is a draft as it is shown among posts: it has no id yet, and its key for one.
@@ -47,16 +66,18 @@ type waitingList struct {
 	Posts []shownPost `json:"posts"`
 }
 
-func waiting(ctx context.Context, p *client.Person, _ *nothing) (any, error) {
-	list, err := p.Waiting(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var posts waitingList
-	for _, w := range list {
-		posts.Posts = append(posts.Posts, waitingPost(w))
-	}
-	return posts, nil
+func waiting(ctx context.Context, p *Port, _ *nothing) (any, error) {
+	return p.asPerson(ctx, code{}, func(person *client.Person) (any, error) {
+		list, err := person.Waiting(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var posts waitingList
+		for _, w := range list {
+			posts.Posts = append(posts.Posts, p.waits(w))
+		}
+		return posts, nil
+	})
 }
 
 // settled is what came of a draft that waited.
@@ -66,14 +87,28 @@ type settled struct {
 	Error *Fault     `json:"error,omitzero"`
 }
 
-// tellSent tells what came of drafts meanwhile.
-func (p *Port) tellSent(person *client.Person) {
+// tellSent tells what came of drafts meanwhile, of those too that another page has sent.
+func (p *Port) tellSent(ctx context.Context, person *client.Person) {
 	for _, s := range person.Sent() {
+		p.known(s.Key)
 		if s.Err != nil {
 			p.tell(eventUnsent, settled{Draft: s.Key, Error: faultOf("post", s.Err)})
-			continue
+		} else {
+			p.tellPosted(s.Key, s.Post)
 		}
-		post := shown(s.Post)
-		p.tell(eventPosted, settled{Draft: s.Key, Post: &post})
 	}
+	p.mu.Lock()
+	open := maps.Clone(p.drafts)
+	p.mu.Unlock()
+	for key, text := range open {
+		if post, sent, err := person.SentDraft(ctx, key, text); err == nil && sent {
+			p.known(key)
+			p.tellPosted(key, post)
+		}
+	}
+}
+
+func (p *Port) tellPosted(key string, post client.Post) {
+	s := shown(post)
+	p.tell(eventPosted, settled{Draft: key, Post: &s})
 }
