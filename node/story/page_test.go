@@ -147,13 +147,13 @@ func (v *visitor) isEmpty() {
 	v.fails("left on the device: " + got)
 }
 
-// wellBehaved wants that the page said nothing bad and asked nobody but its node.
-func (v *visitor) wellBehaved(home *server) {
+// wellBehaved wants that the page said nothing bad and asked nobody but these hosts.
+func (v *visitor) wellBehaved(hosts ...string) {
 	v.Helper()
 	for _, text := range v.complaints() {
 		v.Errorf("the page of %s: %s", v.who, text)
 	}
-	for _, host := range v.cable.elsewhere(home.name) {
+	for _, host := range v.cable.elsewhere(hosts...) {
 		if !strings.Contains(host, "google") { // the browser's own
 			v.Errorf("the page of %s asked %s", v.who, host)
 		}
@@ -259,8 +259,8 @@ func TestPage(t *testing.T) {
 		t.Error("recovered with a code that stays")
 	}
 	bob.reads(test("post"), thanks)
-	ada.wellBehaved(w.left)
-	bob.wellBehaved(w.right)
+	ada.wellBehaved(w.left.name)
+	bob.wellBehaved(w.right.name)
 }
 
 // TestPageOffline: the feed is there at once and without a network, and what is written
@@ -331,6 +331,34 @@ func (v *visitor) hides(words ...string) {
 	if err != nil || read < 100_000 {
 		v.Errorf("%d bytes of the profile were read (%v)", read, err)
 	}
+}
+
+// TestPageFromDisk joins a node by the page that lies on one's own disk, which the node
+// lets in.
+func TestPageFromDisk(t *testing.T) {
+	undetected(t)
+	mine := fmt.Sprintf("127.0.0.1:%d", must(freePort()))
+	w := &world{TB: t, dir: t.TempDir(), bin: built(t)}
+	w.left = w.node("left", func(s *server) error {
+		s.flags = []string{"--web-origins", "http://" + mine}
+		return nil
+	})
+	at, _, _ := w.startsWeb("ada", w.left.name, "--listen", mine)
+	ada := &visitor{pane: newBrowser(t).opens("http://" + at + "/"), who: "ada", address: w.address("ada")}
+	ada.shows(view("welcome"))
+	ada.registers()
+	ada.posts(tulips)
+	w.plays("carol: register carol@")
+	ada.asks(w.address("carol"))
+	w.plays("carol: friend accept ada@")
+	w.writes("carol", lilies)
+	ada.goesTo("feed")
+	ada.reads(test("post"), lilies)
+	ada.goesTo("friends")
+	ada.clicks(test("add-friend"))
+	ada.waits("the invitation leads to the node", visible(test("invite-link"))+"?.value === "+jsString("http://"+w.left.name+"/#add="+ada.address))
+	ada.wellBehaved(mine, w.left.name)
+	ada.signsOut()
 }
 
 // TestPageByKeyboard logs in and posts without a mouse.
@@ -435,7 +463,7 @@ func TestPageHostileTexts(t *testing.T) {
 	if n := evaluate[int](ada.pane, `document.querySelectorAll("[data-test=post] .text *").length`); n != 0 {
 		t.Errorf("%d elements in texts", n)
 	}
-	ada.wellBehaved(w.left)
+	ada.wellBehaved(w.left.name)
 }
 
 // longTasks starts to count what keeps the page's thread for more than 50 ms.

@@ -153,7 +153,7 @@ func TestPageHostileNode(t *testing.T) {
 		ada.reads(test("post"), lilies)
 		ada.waits(lie.what+" is forgotten", "!document.querySelector('.notice.bad')")
 	}
-	ada.wellBehaved(w.left)
+	ada.wellBehaved(w.left.name)
 }
 
 // spoiled changes a character in the middle of the longest string of base64.
