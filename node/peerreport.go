@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/peerbrain/peerbrain/federation"
 	"github.com/peerbrain/peerbrain/federation/wire"
+	"github.com/peerbrain/peerbrain/keyservice"
 	"github.com/peerbrain/peerbrain/node/store"
 )
 
@@ -27,6 +29,8 @@ type PeerReport struct {
 	Ahead       *int64        `json:"clock_ahead_ms"`  // its clock, by about a second; null while it is not known
 	Software    string        `json:"software"`        // by its document
 	Quarantined bool          `json:"quarantined"`     // it shows another root key than at first contact
+	Witnessed   uint64        `json:"witnessed"`       // entries of the log of this node that it has cosigned, of what is kept
+	Witnesses   uint64        `json:"witnesses"`       // entries of its log that this node has cosigned
 }
 
 // last is when something was noticed.
@@ -37,6 +41,10 @@ func (r PeerReport) last() int64 { return max(r.Heard, r.Reached) }
 // come first.
 func (n *Node) PeerReports(ctx context.Context) ([]PeerReport, error) {
 	deliveries, err := n.waitingDeliveries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	witnessed, err := n.witnessedBy(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +65,10 @@ func (n *Node) PeerReports(ctx context.Context) ([]PeerReport, error) {
 		}
 		r := reportOf(node, s)
 		r.Rule, r.Deliveries, r.Notices = n.rule(node), deliveries[node], notices[node]
+		r.Witnessed = witnessed[node]
+		if r.Witnesses, err = n.seenOf(ctx, node); err != nil {
+			return nil, err
+		}
 		reports = append(reports, r)
 	}
 	slices.SortStableFunc(reports, func(a, b PeerReport) int { return int(min(max(b.last()-a.last(), -1), 1)) })
@@ -80,6 +92,36 @@ func msOf(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMilli()
+}
+
+// witnessedBy returns how long the log of this node was when others cosigned it last, as
+// far as that is kept.
+func (n *Node) witnessedBy(ctx context.Context) (map[wire.NodeName]uint64, error) {
+	witnessed := map[wire.NodeName]uint64{}
+	for rec, err := range n.own.Scan(ctx, store.Prefix(cosignedPrefix)) {
+		if err != nil && !errors.Is(err, store.ErrDamaged) {
+			return nil, err
+		}
+		var r cosignedRecord
+		size, ok := parseHex16(strings.TrimPrefix(rec.Key, cosignedPrefix))
+		if err != nil || !ok || decodeRecord(rec, &r) != nil {
+			continue // fsck tells
+		}
+		for _, node := range keyservice.WitnessNodes(r.Note) {
+			witnessed[node] = max(witnessed[node], size)
+		}
+	}
+	return witnessed, nil
+}
+
+// seenOf returns how long the log of another node was when this one cosigned it last.
+func (n *Node) seenOf(ctx context.Context, node wire.NodeName) (uint64, error) {
+	var r seenRecord
+	_, err := read(ctx, n.own, seenKey(node), &r)
+	if errors.Is(err, store.ErrDamaged) {
+		err = nil // fsck tells
+	}
+	return r.Size, ignoreAbsent(err)
 }
 
 // waitingDeliveries counts the pairs between whom something waits for delivery, by

@@ -162,7 +162,8 @@ is asked tells what it noticed itself.
 HEARD and REACHED say how long ago it sent a request, and answered one. WAITING
 counts what waits for it: statements of friendships and streams of which it is to be
 told. ERRORS counts requests in vain since it last answered. CLOCK is how far its
-clock is ahead, by about a second.`,
+clock is ahead, by about a second. COSIGNED is how many entries the log of this node
+had when it last cosigned it, and how many its log had when this node did.`,
 		Example: `  peerbrain-node admin peer list --data /var/lib/peerbrain
   peerbrain-node admin peer list --json --config /etc/peerbrain/config.yaml`,
 	}
@@ -173,7 +174,7 @@ clock is ahead, by about a second.`,
 			return err
 		}
 		now := time.Now()
-		return writeList(cmd.OutOrStdout(), *lines, "NODE\tRULE\tHEARD\tREACHED\tWAITING\tERRORS\tCLOCK\tSOFTWARE\tLAST ERROR", list, func(r node.PeerReport) string {
+		return writeList(cmd.OutOrStdout(), *lines, "NODE\tRULE\tHEARD\tREACHED\tWAITING\tERRORS\tCLOCK\tCOSIGNED\tSOFTWARE\tLAST ERROR", list, func(r node.PeerReport) string {
 			clock, rule := "-", string(r.Rule)
 			if r.Ahead != nil {
 				clock = fmt.Sprintf("%+ds", *r.Ahead/1000)
@@ -185,8 +186,8 @@ clock is ahead, by about a second.`,
 			if r.Failed > 0 {
 				failure = ago(now, r.Failed) + " ago: " + r.Error
 			}
-			return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s", r.Peer, rule, ago(now, r.Heard), ago(now, r.Reached),
-				r.Deliveries+r.Notices, r.Errors, clock, cmp.Or(r.Software, "-"), failure)
+			return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d\t%s\t%d/%d\t%s\t%s", r.Peer, rule, ago(now, r.Heard), ago(now, r.Reached),
+				r.Deliveries+r.Notices, r.Errors, clock, r.Witnessed, r.Witnesses, cmp.Or(r.Software, "-"), failure)
 		})
 	})
 }

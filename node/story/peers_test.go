@@ -35,6 +35,8 @@ type peerLine struct {
 	Deliveries int    `json:"deliveries"`
 	Ahead      *int64 `json:"clock_ahead_ms"`
 	Software   string `json:"software"`
+	Witnessed  uint64 `json:"witnessed"`
+	Witnesses  uint64 `json:"witnesses"`
 
 	Quarantined bool `json:"quarantined"`
 }
@@ -72,6 +74,15 @@ func TestOperatorBlocks(t *testing.T) {
 	})
 	w.plays("ada: register ada@", "bob: register bob@", "eve: register eve@",
 		"ada: friend add bob@", "bob: friend accept ada@", "ada: post one", "bob: post eins")
+	for deadline := time.Now().Add(newsArrive); ; time.Sleep(nextLook) {
+		p := w.peer(w.right.name)
+		if p.Witnessed == 1 && p.Witnesses == 2 { // ada; bob and eve
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the logs of two nodes with one and two people, which cosign each other: got %+v", p)
+		}
+	}
 	w.sees("bob", "ada", "one")
 	w.sees("ada", "bob", "eins")
 	if p := w.peer(w.right.name); p.Rule != "allow" || p.Heard == 0 || p.Reached == 0 || p.Ahead == nil || !strings.HasPrefix(p.Software, "peerbrain/") {
