@@ -143,7 +143,11 @@ func (t *pane) fails(why string) {
 	t.mu.Lock()
 	said := strings.Join(t.said, "\n")
 	t.mu.Unlock()
-	t.Fatalf("%s\n-- shown at %s:\n%s\n-- said:\n%s", why, evaluate[string](t, "location.href"), evaluate[string](t, "document.body ? document.body.innerText : ''"), said)
+	t.cable.mu.Lock()
+	broken := strings.Join(t.cable.broken, "\n")
+	t.cable.mu.Unlock()
+	t.Fatalf("%s\n-- shown at %s:\n%s\n-- in detail: %s\n-- said:\n%s\n-- broken:\n%s", why, evaluate[string](t, "location.href"), evaluate[string](t, "document.body ? document.body.innerText : ''"),
+		evaluate[string](t, "[...document.querySelectorAll('.detail')].map((e) => e.textContent).join(' | ')"), said, broken)
 }
 
 // goes leads to a page, whether it answers or not.
@@ -301,12 +305,13 @@ func (t *pane) offline(cut bool) {
 type cable struct {
 	at string
 
-	mu    sync.Mutex
-	cut   bool
-	hosts []string                                      // asked for
-	lie   func(*http.Request, http.ResponseWriter) bool // answers in the node's place, if it likes
-	path  string                                        // of answers that are changed
-	with  func([]byte) []byte
+	mu     sync.Mutex
+	cut    bool
+	hosts  []string                                      // asked for
+	lie    func(*http.Request, http.ResponseWriter) bool // answers in the node's place, if it likes
+	path   string                                        // of answers that are changed
+	with   func([]byte) []byte
+	broken []string // requests that no answer came to, and why
 }
 
 func newCable(t testing.TB) *cable {
@@ -315,7 +320,7 @@ func newCable(t testing.TB) *cable {
 		t.Fatal(err)
 	}
 	way := &cable{at: "http://" + l.Addr().String()}
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, at string) (net.Conn, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, at string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, strings.Replace(at, "localhost:", "127.0.0.1:", 1))
 	}}
@@ -323,7 +328,12 @@ func newCable(t testing.TB) *cable {
 		Transport: transport, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
 		Rewrite:        func(r *httputil.ProxyRequest) { r.Out.Host = r.In.Host },
 		ModifyResponse: way.change,
-		ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
+			way.mu.Lock()
+			way.broken = append(way.broken, fmt.Sprintf("%s %s: %v", r.Method, r.URL, err))
+			way.mu.Unlock()
+			panic(http.ErrAbortHandler)
+		},
 	}
 	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		lie := way.asked(r.Host)

@@ -2,9 +2,12 @@ package story_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
 // says wants an error of a code to be told: a sentence, and nothing of how it came about.
@@ -57,6 +62,23 @@ func TestPageTroubles(t *testing.T) {
 	ada.cable.tells(nil)
 	ada.waits("it went out", fmt.Sprintf("!document.querySelector(%s)", jsString(test("waiting"))))
 
+	ada.cable.tells(func(r *http.Request, rw http.ResponseWriter) bool {
+		if r.Method != http.MethodPost || !strings.HasPrefix(r.URL.Path, wire.PathEntries) {
+			return false
+		}
+		rw.Header().Set("Date", time.Now().Add(-3*time.Hour).UTC().Format(http.TimeFormat))
+		rw.WriteHeader(wire.Clock.Status())
+		_, _ = rw.Write(wire.EncodeJSON(&wire.Problem{Code: wire.Clock, Field: "created", Detail: "it is from the future"}))
+		return true
+	})
+	ada.types(test("compose"), roses)
+	ada.clicks(test("post-button"))
+	ada.says("clock-wrong")
+	ada.pictures("clock-wrong")
+	ada.cable.tells(nil)
+	ada.clicks(test("post-button"))
+	ada.reads(test("post"), roses)
+
 	w.plays("ada: sessions end --others")
 	ada.says("session-ended")
 	ada.pictures("session-ended")
@@ -76,6 +98,43 @@ func TestPageTroubles(t *testing.T) {
 	ada.clicks(test("register"))
 	ada.shows("[aria-invalid=true]" + test("new-password"))
 	ada.pictures("weak-password")
+}
+
+// TestPageKeysChanged: a friend who was verified renews all keys, and the page says so.
+func TestPageKeysChanged(t *testing.T) {
+	undetected(t)
+	w := newWorld(t)
+	ada := w.visits("ada")
+	ada.registers()
+	out, errs, err := w.types("carol", "register", "--json", w.address("carol"))
+	var made struct {
+		Code string `json:"recovery_code"`
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(out), &made)
+	}
+	if err != nil {
+		t.Fatalf("%v, %s%s", err, out, errs)
+	}
+	w.plays("carol: friend add ada@")
+	ada.goesTo("friends")
+	ada.clicks(of("incoming", w.address("carol"), "accept"))
+	ada.clicks(of("friend", w.address("carol"), "verify"))
+	ada.clicks(test("mark-verified"))
+	ada.shows(test("is-verified"))
+	sheet := filepath.Join(t.TempDir(), "sheet")
+	if err := os.WriteFile(sheet, []byte(made.Code), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, err := w.types("carol", "recover", "--new-keys", "--recovery-code-file", sheet, w.address("carol")); err != nil {
+		t.Fatalf("%v, %s%s", err, out, errs)
+	}
+	w.anew = map[string]bool{"carol": true}
+	w.writes("carol", lilies)
+	ada.again(w.left)
+	ada.goesTo("feed")
+	ada.says("keys-changed")
+	ada.pictures("keys-changed")
 }
 
 // answers is a lie: what a node says in the place of the truth.
