@@ -325,7 +325,7 @@ func newCable(t testing.TB) *cable {
 		return d.DialContext(ctx, network, strings.Replace(at, "localhost:", "127.0.0.1:", 1))
 	}}
 	proxy := &httputil.ReverseProxy{
-		Transport: transport, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
+		Transport: patient{transport}, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
 		Rewrite:        func(r *httputil.ProxyRequest) { r.Out.Host = r.In.Host },
 		ModifyResponse: way.change,
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {

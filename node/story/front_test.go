@@ -9,8 +9,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -57,7 +59,33 @@ func standBefore(t *testing.T, s *server, h http.Handler) error {
 }
 
 // direct asks nodes as if nothing stood in between.
-func direct() http.RoundTripper { return &http.Transport{DisableKeepAlives: true} }
+func direct() http.RoundTripper { return patient{&http.Transport{DisableKeepAlives: true}} }
+
+// A patient asks once more where a connection broke before there was an answer, and not
+// because nobody listens: on a machine that is busy with thousands of connections that
+// has been seen, rarely, and what is asked is made to be asked again.
+type patient struct{ *http.Transport }
+
+func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	var body []byte
+	if r.Body != nil {
+		var err error
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+		_ = r.Body.Close() // it was read to its end
+	}
+	for try := 1; ; try++ {
+		if r.Body != nil {
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		answer, err := p.Transport.RoundTrip(r)
+		if err == nil || try == 3 || r.Context().Err() != nil || errors.Is(err, syscall.ECONNREFUSED) {
+			return answer, err
+		}
+		fmt.Fprintf(os.Stderr, "asked again: %s %s: %v\n", r.Method, r.URL.Path, err)
+	}
+}
 
 // A recorded exchange is one request to a node and its answer.
 type recorded struct {

@@ -181,12 +181,7 @@ func TestPageHostileNode(t *testing.T) {
 	ada := w.visits("ada")
 	ada.registers()
 	ada.posts(tulips)
-	w.plays("carol: register carol@", "carol: friend add ada@")
-	w.writes("carol", lilies)
-	ada.goesTo("friends")
-	ada.clicks(of("incoming", w.address("carol"), "accept"))
-	ada.goesTo("feed")
-	ada.reads(test("post"), lilies)
+	ada.meetsCarol(w)
 
 	for _, lie := range []struct {
 		what string

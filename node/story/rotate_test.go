@@ -146,13 +146,20 @@ func (r *rotating) underLoad() {
 
 // killedAt lets the left node die in the middle of a change, and sees it go on.
 func (r *rotating) killedAt(p failpoint) {
-	must(0, r.left.stop())
-	r.left.env = []string{fmt.Sprintf("%s=%s:%d", failpointVariable, p.name, p.passes)}
-	must(0, r.left.start())
-	_, _ = r.rotate(r.left, p.under) // which does not hear of it, if the node dies before it is done
-	var exit *exec.ExitError
-	if err := r.left.ended(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		r.Fatalf("it did not die there: %v", err)
+	for try := 1; ; try++ {
+		must(0, r.left.stop())
+		r.left.env = []string{fmt.Sprintf("%s=%s:%d", failpointVariable, p.name, p.passes)}
+		must(0, r.left.start())
+		out, asked := r.rotate(r.left, p.under) // which does not hear of it, if the node dies before it is done
+		err := r.left.ended()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+			break
+		}
+		if try == 3 {
+			r.Fatalf("it did not die there: %v (%v, %s)", err, asked, out)
+		}
+		r.Logf("it did not die there, and is led there again: %v (%v, %s)", err, asked, out)
 	}
 	r.left.env = nil
 	must(0, r.left.start())

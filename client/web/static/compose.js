@@ -102,7 +102,8 @@ export function compose(app, posted) {
   const count = el("span.counter", { id: `${id}-count`, "data-test": "counter" });
   const over = el("p.wrong", { id: `${id}-over`, role: "alert", hidden: true });
   const trouble = el("div.trouble");
-  const text = el("textarea", { id, rows: "2", dir: "auto", value: writing.draft.text, placeholder: t("compose.placeholder"), "data-test": "compose",
+  // Without autocomplete a browser does not keep what is typed for its own next start.
+  const text = el("textarea", { id, rows: "2", dir: "auto", autocomplete: "off", value: writing.draft.text, placeholder: t("compose.placeholder"), "data-test": "compose",
     "aria-describedby": `${id}-private ${id}-count`, on: { input: changed, keydown: (/** @type {KeyboardEvent} */ e) => {
       if (e.key !== "Enter" || !(e.ctrlKey || e.metaKey)) return;
       e.preventDefault();
