@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/peerbrain/peerbrain/federation/wire"
 )
 
 // front puts through between a node and everybody who talks to it, people and
@@ -61,8 +63,8 @@ func standBefore(t *testing.T, s *server, h http.Handler) error {
 // direct asks nodes as if nothing stood in between.
 func direct() http.RoundTripper { return patient{&http.Transport{DisableKeepAlives: true}} }
 
-// A patient asks once more where a connection broke before there was an answer, and not
-// because nobody listens: on a machine that is busy with thousands of connections that
+// A patient asks once more where a connection broke before there was a whole answer, and
+// not because nobody listens: on a machine that is busy with thousands of connections that
 // has been seen, rarely, and what is asked is made to be asked again.
 type patient struct{ *http.Transport }
 
@@ -79,12 +81,27 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		if r.Body != nil {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
-		answer, err := p.Transport.RoundTrip(r)
+		answer, err := p.whole(r)
 		if err == nil || try == 3 || r.Context().Err() != nil || errors.Is(err, syscall.ECONNREFUSED) {
 			return answer, err
 		}
 		fmt.Fprintf(os.Stderr, "asked again: %s %s: %v\n", r.Method, r.URL.Path, err)
 	}
+}
+
+// whole reads an answer to its end, if it has one.
+func (p patient) whole(r *http.Request) (*http.Response, error) {
+	answer, err := p.Transport.RoundTrip(r)
+	if err != nil || answer.Header.Get("Content-Type") == wire.MediaEvents {
+		return answer, err
+	}
+	body, err := io.ReadAll(answer.Body)
+	_ = answer.Body.Close() // it was read to its end, or broke
+	if err != nil {
+		return nil, err
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	return answer, nil
 }
 
 // A recorded exchange is one request to a node and its answer.
