@@ -78,7 +78,10 @@ func TestClosedThroughSync(t *testing.T) {
 	home, other := w.open(north, nil, nil), w.open(south, nil, nil)
 	ann, ben := home.person("ann"), other.person("ben")
 	ann.befriend(ben)
-	ben.reads(ann)
+	eventually(t, "ben may read ann", func() bool {
+		_, err := ben.as().Stream(t.Context(), ann.account, ann.audience, 0, 0, 0)
+		return err == nil
+	})
 	w.fail(south, away)
 	ann.publish(ann.epoch(), ann.end(ben))
 	if got := ben.state(ann); got != wire.StateFriend {
