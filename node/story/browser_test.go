@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -335,7 +334,7 @@ func newCable(t testing.TB) *cable {
 			panic(http.ErrAbortHandler)
 		},
 	}
-	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	servesAt(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		lie := way.asked(r.Host)
 		if name, _, _ := net.SplitHostPort(r.Host); r.Method == http.MethodConnect || name != "localhost" && name != "127.0.0.1" {
 			http.Error(w, "this leads nowhere", http.StatusBadGateway)
@@ -344,18 +343,7 @@ func newCable(t testing.TB) *cable {
 		if lie == nil || !lie(r, w) {
 			proxy.ServeHTTP(w, r)
 		}
-	})}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-		transport.CloseIdleConnections()
-	})
+	}))
 	return way
 }
 

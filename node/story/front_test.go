@@ -46,18 +46,23 @@ func standBefore(t *testing.T, s *server, h http.Handler) error {
 		return err
 	}
 	s.listen = fmt.Sprintf("127.0.0.1:%d", port)
-	proxy := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: h}
+	servesAt(t, front, h)
+	return nil
+}
+
+// servesAt serves h until the test ends.
+func servesAt(t testing.TB, at net.Listener, h http.Handler) {
+	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: h}
 	served := make(chan error, 1)
-	go func() { served <- proxy.Serve(front) }()
+	go func() { served <- server.Serve(at) }()
 	t.Cleanup(func() {
-		if err := proxy.Close(); err != nil {
+		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
 	})
-	return nil
 }
 
 // direct asks nodes as if nothing stood in between.
