@@ -46,9 +46,10 @@ type browser struct {
 }
 
 // newBrowser starts one, which ends with the test. The test is skipped, loudly, where
-// there is no Chromium.
+// there is no Chromium, or the page is not built.
 func newBrowser(t testing.TB) *browser {
 	t.Helper()
+	thePage(t)
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("!! SKIPPED: there is no Chromium here (Debian: apt-get install chromium)")

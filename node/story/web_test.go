@@ -26,7 +26,7 @@ import (
 
 // thePage is the web client that the binaries have. Where it was not built, tests that
 // need it are left out, loudly.
-func thePage(t *testing.T) *web.Site {
+func thePage(t testing.TB) *web.Site {
 	t.Helper()
 	site := must(web.Embedded())
 	if site.Digest() == "" {
